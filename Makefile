@@ -1,0 +1,30 @@
+# Every target makes its own virtual environment in .venv and installs again when setup.cfg has changed.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+DEMO := runs/demo
+
+.PHONY: demo test test-slow bench lint
+
+$(STAMP): setup.cfg pyproject.toml
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	$(RUN) -m trainers.pos_tagging --preset starter_fine_tuning --out $(DEMO)/fine_tuning --overwrite
+	$(RUN) -m trainers.pos_tagging --preset starter_hnet --out $(DEMO)/hnet --overwrite \
+	    --compare-with $(DEMO)/fine_tuning
+
+lint: $(STAMP)
+	$(RUN) -m ruff check .
+
+test: lint
+	$(RUN) -m pytest
+
+test-slow: lint
+	$(RUN) -m pytest -m slow
+
+bench: $(STAMP)
+	$(RUN) -m benchmarks.step_time

@@ -1,0 +1,258 @@
+"""Settings of a run: frozen dataclasses that read no data and import no TensorFlow.
+
+Every field is a typed flag on the command line (``--network.hidden-sizes 64 32``), a key in a YAML file and a
+keyword argument in Python. Ranges are checked when an object is made, so a bad value is reported before any work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
+
+
+class ConfigurationError(ValueError):
+    """A setting or an input that cannot work; the message says what was wanted and what came."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `ConfigurationError` with `message` unless `condition` holds."""
+    if not condition:
+        raise ConfigurationError(message)
+
+
+def require_positive(**values: float) -> None:
+    """Require every named value to be above zero."""
+    for name, value in values.items():
+        require(value > 0, f"{name} must be above 0. Received: {value}.")
+
+
+def require_sizes(**sizes: tuple[int, ...]) -> None:
+    """Require every named tuple of layer sizes to hold positive integers only."""
+    for name, values in sizes.items():
+        require(all(value > 0 for value in values), f"{name} must hold sizes above 0. Received: {values}.")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The main network: dense layers, recurrent layers, dense layers, task heads."""
+
+    cell: Literal["lstm", "elman"] = "lstm"
+    """Recurrent cell; `elman` has an output layer of its own inside each recurrent layer."""
+    hidden_sizes: tuple[int, ...] = (256,)
+    """Units of each recurrent layer (per direction)."""
+    direction: Literal["forward", "backward", "bidirectional"] = "forward"
+    """Reading direction; `backward` alone reproduces what the published PoS code really trains."""
+    dense_before: tuple[int, ...] = ()
+    """Units of dense layers between the inputs and the first recurrent layer."""
+    dense_after: tuple[int, ...] = ()
+    """Units of dense layers between the last recurrent layer and the heads."""
+    activation: Literal["tanh", "relu", "linear"] = "tanh"
+    """Activation of dense layers, of the Elman cell, and of the LSTM's cell state before its output gate."""
+    heads: Literal["multi", "single"] = "multi"
+    """`multi`: one output head per task inside the network; `single`: one head used by every task. A
+    hypernetwork generates a different single head for each task, so the network is independent of their number."""
+    recurrent_initializer: Literal["uniform", "orthogonal"] = "uniform"
+    """`orthogonal` draws each hidden-to-hidden matrix (each LSTM gate's block) orthogonal (shared weights only)."""
+
+    def __post_init__(self) -> None:
+        require(len(self.hidden_sizes) > 0, "network.hidden_sizes needs at least one recurrent layer. Received: ().")
+        require_sizes(**{
+            "network.hidden_sizes": self.hidden_sizes,
+            "network.dense_before": self.dense_before,
+            "network.dense_after": self.dense_after,
+        })
+
+
+@dataclass(frozen=True)
+class HypernetworkConfig:
+    """The hypernetwork: an MLP from a task embedding (and chunk embeddings) to the main network's weights."""
+
+    chunk_size: int | None = 1000
+    """Weights generated per chunk; `none` generates all at once (a full hypernetwork)."""
+    hidden_sizes: tuple[int, ...] = (50, 50)
+    """Units of the MLP's hidden layers; empty gives a linear hypernetwork."""
+    task_embedding_size: int = 32
+    """Dimension of each task's trainable embedding."""
+    chunk_embedding_size: int = 32
+    """Dimension of each chunk's trainable embedding."""
+    chunk_embeddings: Literal["shared", "per_task"] = "shared"
+    """Whether tasks share the chunk embeddings or each has its own (then `task_embedding_size` may be 0)."""
+    activation: Literal["relu", "sigmoid", "tanh", "elu", "linear"] = "relu"
+    """Activation of the hidden layers."""
+    use_bias: bool = True
+    """Whether the MLP's layers have biases."""
+    dropout: float = 0.0
+    """Rate of dropout on the hidden layers while training; targets are always generated without it."""
+    task_embedding_std: float = 1.0
+    """Standard deviation of the normal initialisation of task embeddings."""
+    chunk_embedding_std: float = 1.0
+    """Standard deviation of the normal initialisation of chunk embeddings."""
+    initializer: Literal["uniform", "hyperfan_in", "hyperfan_out", "hyperfan_harmonic"] = "uniform"
+    """`uniform`: +-1/sqrt(fan_in), as published; the others scale the *generated* weights (Chang et al. 2020)."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.chunk_size is None or self.chunk_size > 0,
+            f"hypernetwork.chunk_size must be above 0, or none for a full hypernetwork. Received: {self.chunk_size}.",
+        )
+        require_sizes(**{"hypernetwork.hidden_sizes": self.hidden_sizes})
+        smallest = 0 if self.chunk_size is not None and self.chunk_embeddings == "per_task" else 1
+        require(
+            self.task_embedding_size >= smallest,
+            f"hypernetwork.task_embedding_size must be at least {smallest}. Received: {self.task_embedding_size}.",
+        )
+        if self.chunk_size is not None:
+            require_positive(**{"hypernetwork.chunk_embedding_size": self.chunk_embedding_size})
+        require(
+            0.0 <= self.dropout < 1.0, f"hypernetwork.dropout must be in [0, 1). Received: {self.dropout}."
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimisation of one task; every task gets the same number of steps and a fresh optimizer state."""
+
+    steps: int = 5000
+    """Optimizer steps per task."""
+    batch_size: int = 64
+    """Sequences per step."""
+    learning_rate: float = 1e-3
+    """Adam's step size (the highest one, where a schedule is set)."""
+    learning_rate_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate falls to 0 over the steps of a task."""
+    warmup_steps: int = 0
+    """Steps over which the learning rate first rises from 0."""
+    adam_beta1: float = 0.9
+    """Decay of Adam's first moment."""
+    clip_norm: float | None = None
+    """Largest global norm of the gradients; `none` does not clip."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW): variables shrink by learning_rate * weight_decay each step."""
+    l2: float = 0.0
+    """Coupled weight decay as published: l2 * variable is added to the gradient before Adam's moments."""
+    orthogonal_strength: float = 0.0
+    """Strength of sum ||U U^T - I||^2 over the hidden-to-hidden matrices of the current task's weights."""
+    validate_every: int = 250
+    """Steps between validations (of tasks that have a validation split)."""
+    keep_best: bool = False
+    """Whether a task ends with the weights of its best validation accuracy instead of the last ones."""
+    early_stopping: int | None = None
+    """Validations without improvement after which a task ends early; `none` never does."""
+    log_every: int = 50
+    """Steps per compiled call, and between log entries."""
+    eval_batch_size: int = 256
+    """Sequences per evaluation batch."""
+    jit: Literal["auto", "on", "off"] = "auto"
+    """Whether XLA compiles the main network; `auto` does on CPU and does not on GPU."""
+
+    def __post_init__(self) -> None:
+        require_positive(**{
+            "train.steps": self.steps,
+            "train.batch_size": self.batch_size,
+            "train.learning_rate": self.learning_rate,
+            "train.validate_every": self.validate_every,
+            "train.log_every": self.log_every,
+            "train.eval_batch_size": self.eval_batch_size,
+        })
+        for name in ("weight_decay", "l2", "orthogonal_strength", "warmup_steps"):
+            require(getattr(self, name) >= 0, f"train.{name} must not be negative. Received: {getattr(self, name)}.")
+        require(
+            self.clip_norm is None or self.clip_norm > 0,
+            f"train.clip_norm must be above 0, or none. Received: {self.clip_norm}.",
+        )
+        require(
+            self.early_stopping is None or self.early_stopping > 0,
+            f"train.early_stopping must be above 0, or none. Received: {self.early_stopping}.",
+        )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a run's result, but for the data itself."""
+
+    benchmark: str
+    """Name of the module in `data_pipelines`."""
+    method: str
+    """Name of the module in `clrnn_tf.methods`."""
+    seed: int
+    """Seed of weights, batches and every other draw."""
+    network: NetworkConfig
+    hypernetwork: HypernetworkConfig
+    train: TrainConfig
+    method_options: object
+    """The method's own frozen dataclass (its module's `Config`)."""
+    data: object
+    """The benchmark's own frozen dataclass (its module's `Config`)."""
+
+    def to_dict(self) -> dict[str, object]:
+        """The settings as plain nested dictionaries (tuples as lists), ready for YAML or JSON."""
+        return _plain(dataclasses.asdict(self))
+
+
+def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
+    """A copy of a settings dataclass with values from plain nested dictionaries, as read from YAML.
+
+    Args:
+      settings: Gives the values that are not named, and the types.
+      values: By field name; nested dataclasses take dictionaries, tuples take lists.
+      where: Name of `settings` for error messages.
+
+    Raises:
+      ConfigurationError: A name is unknown (the nearest known ones are named), or a value is of a wrong kind.
+    """
+    known = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings)}
+    hints = typing.get_type_hints(type(settings))
+    changes = {}
+    for name, value in values.items():
+        label = f"{where}.{name}" if where else name
+        require(name in known, f"unknown setting '{label}'.{nearest(name, known)}")
+        if dataclasses.is_dataclass(known[name]):
+            require(isinstance(value, Mapping), f"{label} must hold settings by name. Received: {value!r}.")
+            changes[name] = updated(known[name], value, label)
+        else:
+            changes[name] = _converted(value, hints[name], label)
+    return dataclasses.replace(settings, **changes)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence naming the known names closest to an unknown one."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3)
+    return f" Did you mean {' or '.join(close)}?" if close else f" Known: {', '.join(known)}."
+
+
+def _converted(value: object, hint: object, label: str) -> object:
+    """`value` as the type that `hint` asks for, or an error that names both."""
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    for option in options:
+        origin, arguments = typing.get_origin(option), typing.get_args(option)
+        if option is type(None) and value is None:
+            return None
+        if origin is Literal and value in arguments:
+            return value
+        if origin is tuple and isinstance(value, (list, tuple)):
+            return tuple(_converted(item, arguments[0], label) for item in value)
+        if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        if option is Path and isinstance(value, (str, Path)):
+            return Path(value)
+        if isinstance(option, type) and type(value) is option:
+            return value
+    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    raise ConfigurationError(f"{label} must be of type {wanted}. Received: {value!r}.")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
