@@ -1,0 +1,40 @@
+"""Losses of a sequence, and which predictions are right. All steps count by their weight in the batch."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from clrnn_tf.tasks import Loss
+
+
+def step_losses(loss: Loss, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Negative log-likelihood of each time step, [B, T] in nats.
+
+        softmax   -log softmax(y)[target]
+        sigmoid   sum over outputs of the binary cross-entropy with logits
+        linear    mean over outputs of (y - target)^2
+
+    Args:
+      loss: Kind of output.
+      logits: [B, T, C].
+      targets: [B, T] int32 (softmax), or [B, T, C] (sigmoid, linear).
+    """
+    if loss == "softmax":
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+    if loss == "sigmoid":
+        return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits), axis=-1)
+    return tf.reduce_mean(tf.square(logits - targets), axis=-1)
+
+
+def sequence_losses(loss: Loss, logits: tf.Tensor, targets: tf.Tensor, loss_weights: tf.Tensor) -> tf.Tensor:
+    """Weighted sum over time of `step_losses`, [B] in nats. The published loss is its mean over the batch."""
+    return tf.reduce_sum(step_losses(loss, logits, targets) * loss_weights, axis=1)
+
+
+def step_accuracy(loss: Loss, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Fraction of each time step that is right, [B, T]: 0 or 1 (softmax), share of right bits (sigmoid), 0 (linear)."""
+    if loss == "softmax":
+        return tf.cast(tf.argmax(logits, axis=-1, output_type=targets.dtype) == targets, tf.float32)
+    if loss == "sigmoid":
+        return tf.reduce_mean(tf.cast((logits >= 0) == (targets > 0.5), tf.float32), axis=-1)
+    return tf.zeros_like(logits[..., 0])
