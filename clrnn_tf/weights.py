@@ -1,0 +1,126 @@
+"""The main network's weights as data: what they are called, how they are packed, where they come from.
+
+The main network owns no variables. It reads a dictionary of weights, and a *weight source* maps a task id to such a
+dictionary: one set of shared variables, a hypernetwork, or a frozen copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import clrnn_tf.backend  # noqa: F401 - refuses other backends
+
+Weights = dict[str, tf.Tensor]
+
+
+class WeightSpec(NamedTuple):
+    """One tensor of the main network; kernels are laid out [inputs, outputs] as in Keras."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["kernel", "recurrent", "bias"]
+    fan_in: int
+    """Inputs of the layer that the tensor belongs to."""
+    bound: float
+    """Shared weights start uniform in [-bound, bound]."""
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return int(np.prod(self.shape))
+
+
+def total_size(specs: Sequence[WeightSpec]) -> int:
+    """W, the number of weights of the main network."""
+    return sum(spec.size for spec in specs)
+
+
+def unpack(flat: tf.Tensor, specs: Sequence[WeightSpec]) -> Weights:
+    """Cut a vector [W] into the tensors of `specs`, in their order, each row-major."""
+    pieces = tf.split(flat, [spec.size for spec in specs])
+    return {spec.name: tf.reshape(piece, spec.shape) for spec, piece in zip(specs, pieces, strict=True)}
+
+
+def pack(weights: Weights, specs: Sequence[WeightSpec]) -> tf.Tensor:
+    """The inverse of `unpack`: one vector [W]."""
+    return tf.concat([tf.reshape(weights[spec.name], [-1]) for spec in specs], axis=0)
+
+
+def head_mask(specs: Sequence[WeightSpec], num_tasks: int) -> np.ndarray:
+    """[K, W] float32 mask that is 0 where a weight belongs to the head of another task.
+
+    Heads are the columns of `head/kernel` and the entries of `head/bias`, split evenly among the K tasks.
+    """
+    rows = []
+    for task_id in range(num_tasks):
+        pieces = []
+        for spec in specs:
+            mask = np.ones(spec.shape, np.float32)
+            if spec.name in ("head/kernel", "head/bias"):
+                owner = np.arange(spec.shape[-1]) // (spec.shape[-1] // num_tasks)
+                mask *= owner == task_id
+            pieces.append(mask.ravel())
+        rows.append(np.concatenate(pieces))
+    return np.stack(rows)
+
+
+def initial_value(spec: WeightSpec, seed: int, index: int, orthogonal: bool = False) -> np.ndarray:
+    """Starting value of tensor number `index`, a pure function of its arguments."""
+    generator = np.random.default_rng([seed, index])
+    if orthogonal and spec.kind == "recurrent":
+        size = spec.shape[0]
+        blocks = [_orthogonal(generator, size) for _ in range(spec.shape[1] // size)]
+        return np.concatenate(blocks, axis=1).astype(np.float32)
+    return generator.uniform(-spec.bound, spec.bound, spec.shape).astype(np.float32)
+
+
+def _orthogonal(generator: np.random.Generator, size: int) -> np.ndarray:
+    factor, triangle = np.linalg.qr(generator.standard_normal((size, size)))
+    return factor * np.sign(np.diagonal(triangle))
+
+
+class WeightSource(keras.layers.Layer):
+    """Maps a task id (scalar int32 tensor) to the weights of the main network for that task."""
+
+    def __init__(self, specs: Sequence[WeightSpec], **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.specs = tuple(WeightSpec(*spec) for spec in specs)
+
+    def call(self, task_id: tf.Tensor) -> Weights:
+        """The weights for `task_id`, a dictionary by the names of `specs`."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it makes the weights of a task.")
+
+
+class SharedWeights(WeightSource):
+    """One variable per tensor, the same for every task.
+
+    Args:
+      specs: Tensors of the main network.
+      seed: Seed of the initial values.
+      orthogonal: Whether hidden-to-hidden matrices start orthogonal (each gate's block for an LSTM).
+    """
+
+    def __init__(self, specs: Sequence[WeightSpec], seed: int = 0, orthogonal: bool = False, **kwargs: object) -> None:
+        super().__init__(specs, **kwargs)
+        self.tensors = [
+            self.add_weight(
+                name=spec.name.replace("/", "_"),
+                shape=spec.shape,
+                initializer=_constant(initial_value(spec, seed, index, orthogonal)),
+            )
+            for index, spec in enumerate(self.specs)
+        ]
+
+    def call(self, task_id: tf.Tensor) -> Weights:
+        """The shared variables, whatever the task."""
+        del task_id
+        return {spec.name: tf.convert_to_tensor(v.value) for spec, v in zip(self.specs, self.tensors, strict=True)}
+
+
+def _constant(value: np.ndarray):  # noqa: ANN202 - a Keras initializer
+    return lambda shape, dtype=None: tf.reshape(tf.constant(value, dtype), shape)

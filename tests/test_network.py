@@ -1,0 +1,302 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from clrnn_tf.cells import LSTMCell
+from clrnn_tf.config import ConfigurationError, NetworkConfig
+from clrnn_tf.network import RecurrentNetwork, orthogonal_penalty
+from clrnn_tf.weights import SharedWeights, head_mask, pack, total_size, unpack
+from tests import golden
+
+V1 = [-0.387652085, -1.201742344, -0.390549631, -1.208655981, -0.426825188, -1.177394432, -0.355180141, -1.093304185,
+      -0.319518043, -1.042410215, -0.271893378, -1.048081884]  # fmt: skip
+V2 = [0.468258449, 0.181852458, 0.478888865, 0.283991185, 0.497679009, 0.402265855, 0.477690658, 0.557897582,
+      0.415563538, 0.550676613, 0.367972822, 0.543742032]  # fmt: skip
+V4_BACKWARD = [0.149450727, -0.114743435, 0.119055098, 0.002599875, 0.075285155, 0.178743343, 0.054625601,
+               0.263683594, 0.048639171, 0.283881873]  # fmt: skip
+V4_BOTH = [0.255414122, -0.110031467, 0.211650122, -0.005898595, 0.165728316, 0.153457565, 0.107860402, 0.236222541,
+           0.096634973, 0.252309505, 0.066616021, 0.241303730]  # fmt: skip
+
+
+def network_of(cell, hidden, features, outputs, tasks=1, **options):
+    config = NetworkConfig(cell=cell, hidden_sizes=hidden, **options)
+    return RecurrentNetwork(config, num_features=features, num_outputs=outputs, num_tasks=tasks)
+
+
+def golden_network(cell):
+    make = golden.Filled()
+    recurrent = golden.elman_weights if cell == "elman" else golden.lstm_weights
+    weights = golden.tensors(
+        {**recurrent(make, "recurrent0/forward", 3, 4), **golden.head_weights(make, 4, 2)}
+    )
+    return network_of(cell, (4,), 3, 2), weights
+
+
+def run(network, weights, lengths=(3, 3), x=None):
+    x = golden.inputs() if x is None else x
+    return network(weights, tf.constant(x, tf.float64), tf.constant(lengths), tf.constant(0))
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected", "loss", "norms", "orthogonal"),
+    [
+        ("elman", V1, 8.458853940,
+         {"recurrent0/forward/kernel": 1.103405445, "recurrent0/forward/bias": 0.779660294,
+          "recurrent0/forward/recurrent_kernel": 0.511412848, "recurrent0/forward/output_kernel": 4.496454392,
+          "recurrent0/forward/output_bias": 9.271841039, "head/kernel": 11.467695097, "head/bias": 14.210401848},
+         6.424930743),
+        ("lstm", V2, 2.418259301,
+         {"recurrent0/forward/kernel": 1.182093001, "recurrent0/forward/bias": 1.664708818,
+          "recurrent0/forward/recurrent_kernel": 0.364603588, "head/kernel": 1.523588947, "head/bias": 7.396017987},
+         24.557495314),
+    ],
+)  # fmt: skip
+def test_golden_outputs_gradients_and_orthogonal_penalty(cell, expected, loss, norms, orthogonal):
+    network, weights = golden_network(cell)
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        outputs = run(network, weights)
+        value = tf.reduce_sum(tf.square(outputs.logits))
+    gradients = tape.gradient(value, weights)
+    np.testing.assert_allclose(golden.time_major(outputs.logits), expected, atol=1e-8)
+    np.testing.assert_allclose(value, loss, rtol=1e-8)
+    for name, norm in norms.items():
+        np.testing.assert_allclose(np.linalg.norm(gradients[name]), norm, rtol=1e-7, err_msg=name)
+    np.testing.assert_allclose(2 * orthogonal_penalty(weights, network.weight_specs), orthogonal, rtol=1e-8)
+
+
+def test_golden_states():
+    network, weights = golden_network("elman")
+    outputs = run(network, weights)
+    np.testing.assert_allclose(
+        outputs.hidden[0][1, 2], [0.628175474, 0.070491671, 0.115438606, 0.623152139], atol=1e-8
+    )
+    np.testing.assert_allclose(
+        outputs.states[0][1, 2], [-0.853454136, -0.546897914, 0.206375798, 0.580355991], atol=1e-8
+    )
+    network, weights = golden_network("lstm")
+    outputs = run(network, weights)
+    np.testing.assert_allclose(
+        outputs.hidden[0][1, 2], [0.035833369, 0.143670169, 0.184224995, -0.411624333], atol=1e-8
+    )
+    np.testing.assert_allclose(
+        outputs.states[0][1, 2], [0.126229876, 0.255357004, 0.231764314, -0.604734114], atol=1e-8
+    )
+
+
+def golden_bilstm():
+    make = golden.Filled()
+    weights = {
+        **golden.lstm_weights(make, "recurrent0/forward", 3, 2),
+        **golden.lstm_weights(make, "recurrent0/backward", 3, 2),
+        **golden.head_weights(make, 4, 2),
+    }
+    x = golden.inputs()
+    x[1, 2] = 0.0
+    return weights, x
+
+
+def test_golden_bidirectional_with_lengths():
+    weights, x = golden_bilstm()
+    network = network_of("lstm", (2,), 3, 2, direction="bidirectional")
+    outputs = run(network, golden.tensors(weights), (3, 2), x)
+    np.testing.assert_allclose(golden.time_major(outputs.logits), V4_BOTH, atol=1e-8)
+
+
+def test_backward_direction_is_what_the_published_bilstm_computes_at_real_steps():
+    weights, x = golden_bilstm()
+    weights["head/kernel"] = weights["head/kernel"][2:]  # the published forward half is 0 at real steps
+    backward = {name: value for name, value in weights.items() if "forward" not in name}
+    network = network_of("lstm", (2,), 3, 2, direction="backward")
+    outputs = run(network, golden.tensors(backward), (3, 2), x)
+    np.testing.assert_allclose(golden.time_major(outputs.logits)[:10], V4_BACKWARD, atol=1e-8)
+
+
+def test_lstm_equals_keras_with_a_mask_in_both_directions():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(5, 7, 3)).astype(np.float32)
+    lengths = np.array([7, 1, 4, 6, 2], np.int32)
+    layer = keras.layers.Bidirectional(keras.layers.LSTM(6, return_sequences=True))
+    mask = np.arange(7) < lengths[:, None]
+    reference = layer(x, mask=mask).numpy() * mask[..., None]
+    network = network_of("lstm", (6,), 3, 2, direction="bidirectional")
+    weights = SharedWeights(network.weight_specs)(tf.constant(0))
+    for direction, keras_layer in (("forward", layer.forward_layer), ("backward", layer.backward_layer)):
+        for name, value in zip(("kernel", "recurrent_kernel", "bias"), keras_layer.get_weights(), strict=True):
+            weights[f"recurrent0/{direction}/{name}"] = tf.constant(value)
+    outputs = network(weights, tf.constant(x), tf.constant(lengths), tf.constant(0))
+    np.testing.assert_allclose(outputs.hidden[0], reference, atol=2e-7)
+
+
+def test_stacked_layers_equal_stacked_keras_layers():
+    x = np.random.default_rng(1).normal(size=(4, 5, 3)).astype(np.float32)
+    layers = [keras.layers.LSTM(units, return_sequences=True) for units in (6, 2)]
+    reference = x
+    for layer in layers:
+        reference = layer(reference)
+    network = network_of("lstm", (6, 2), 3, 4)
+    weights = SharedWeights(network.weight_specs)(tf.constant(0))
+    for index, layer in enumerate(layers):
+        for name, value in zip(("kernel", "recurrent_kernel", "bias"), layer.get_weights(), strict=True):
+            weights[f"recurrent{index}/forward/{name}"] = tf.constant(value)
+    outputs = network(weights, tf.constant(x), tf.fill([4], 5), tf.constant(0))
+    np.testing.assert_allclose(outputs.hidden[1], reference, atol=2e-7)
+
+
+@pytest.mark.parametrize("cell", ["elman", "lstm"])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "linear"])
+def test_hand_written_gradient_equals_automatic_differentiation(cell, activation):
+    network = network_of(cell, (4,), 3, 2, direction="bidirectional", activation=activation)
+    weights = {
+        name: tf.cast(value, tf.float64) for name, value in SharedWeights(network.weight_specs)(tf.constant(0)).items()
+    }
+    x = tf.constant(np.random.default_rng(2).normal(size=(3, 6, 3)))
+    lengths = tf.constant([6, 1, 4])
+    factors = tf.constant(np.random.default_rng(3).normal(size=(3, 6, 2)))
+
+    def loss_of(logits, states):
+        return tf.reduce_sum(logits * factors) + sum(tf.reduce_sum(tf.sin(state)) for state in states)
+
+    with tf.GradientTape() as tape:
+        tape.watch([x, weights])
+        outputs = network(weights, x, lengths, tf.constant(0))
+        loss = loss_of(outputs.logits, outputs.states)
+    by_hand = tape.gradient(loss, [x, weights])
+    with tf.GradientTape() as tape:
+        tape.watch([x, weights])
+        logits, states = plain_bidirectional(network, weights, x, lengths)
+        loss = loss_of(logits, states)
+    automatic = tape.gradient(loss, [x, weights])
+    np.testing.assert_allclose(by_hand[0], automatic[0], atol=1e-12)
+    for name in weights:
+        np.testing.assert_allclose(by_hand[1][name], automatic[1][name], atol=1e-11, err_msg=name)
+
+
+def plain_bidirectional(network, weights, x, lengths):
+    """The same network as a Python loop over single steps, differentiated by TensorFlow."""
+    cell = network._cells[0]
+    outputs, states = [], []
+    for direction in ("forward", "backward"):
+        scope = f"recurrent0/{direction}"
+        sequence = tf.reverse_sequence(x, lengths, 1, 0) if direction == "backward" else x
+        hidden = state = tf.zeros([x.shape[0], cell.num_units], x.dtype)
+        history, state_history = [], []
+        for step in range(x.shape[1]):
+            sums = sequence[:, step] @ weights[f"{scope}/kernel"] + weights[f"{scope}/bias"]
+            if isinstance(cell, LSTMCell):
+                i, f, g, o = tf.split(sums + hidden @ weights[f"{scope}/recurrent_kernel"], 4, axis=1)
+                state = tf.sigmoid(f) * state + tf.sigmoid(i) * tf.tanh(g)
+                hidden = tf.sigmoid(o) * cell.activation.apply(state)
+            else:
+                hidden = cell.activation.apply(sums + hidden @ weights[f"{scope}/recurrent_kernel"])
+                state = hidden
+            history.append(hidden)
+            state_history.append(state)
+        output, state = tf.stack(history, 1), tf.stack(state_history, 1)
+        if not isinstance(cell, LSTMCell):
+            output = cell.activation.apply(
+                output @ weights[f"{scope}/output_kernel"] + weights[f"{scope}/output_bias"]
+            )
+        if direction == "backward":
+            output, state = (tf.reverse_sequence(each, lengths, 1, 0) for each in (output, state))
+        outputs.append(output)
+        states.append(state)
+    mask = tf.sequence_mask(lengths, x.shape[1], x.dtype)[..., None]
+    features = tf.concat(outputs, -1) * mask
+    return features @ weights["head/kernel"] + weights["head/bias"], states
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("cell", ["elman", "lstm"])
+def test_compiled_gradient_equals_the_eager_one(cell, jit):
+    network = network_of(cell, (4,), 3, 2)
+    weights = SharedWeights(network.weight_specs)(tf.constant(0))
+    x, lengths = tf.random.stateless_normal([3, 6, 3], [0, 0]), tf.constant([6, 1, 4])
+
+    def gradient():
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            loss = tf.reduce_sum(tf.sin(network(weights, x, lengths, tf.constant(0)).logits))
+        return tape.gradient(loss, weights)
+
+    eager, compiled = gradient(), tf.function(gradient, jit_compile=jit)()
+    for name in weights:
+        np.testing.assert_allclose(compiled[name], eager[name], atol=1e-5, err_msg=name)
+
+
+def test_padding_changes_nothing():
+    network = network_of("lstm", (4,), 3, 2, direction="bidirectional", dense_before=(5,), dense_after=(6,))
+    weights = SharedWeights(network.weight_specs)(tf.constant(0))
+    x = np.random.default_rng(0).normal(size=(1, 4, 3)).astype(np.float32)
+    short = network(weights, tf.constant(x), tf.constant([4]), tf.constant(0)).logits
+    padded = np.concatenate([x, np.full((1, 3, 3), 7.0, np.float32)], axis=1)
+    long = network(weights, tf.constant(padded), tf.constant([4]), tf.constant(0)).logits
+    np.testing.assert_allclose(long[:, :4], short, atol=1e-6)
+
+
+def test_heads_are_columns_of_the_last_layer():
+    network = network_of("elman", (4,), 3, 2, tasks=3)
+    weights = SharedWeights(network.weight_specs, seed=5)(tf.constant(0))
+    x, lengths = tf.random.stateless_normal([3, 4, 3], [1, 1]), tf.fill([3], 4)
+    by_row = network(weights, x, lengths, tf.constant([2, 0, 1])).logits
+    for row, head in enumerate([2, 0, 1]):
+        whole = network(weights, x, lengths, tf.constant(head)).logits
+        np.testing.assert_allclose(by_row[row], whole[row], atol=1e-6)
+        only = {**weights, "head/kernel": weights["head/kernel"][:, 2 * head : 2 * head + 2],
+                "head/bias": weights["head/bias"][2 * head : 2 * head + 2]}  # fmt: skip
+        single = network_of("elman", (4,), 3, 2)(only, x, lengths, tf.constant(0)).logits
+        np.testing.assert_allclose(whole, single, atol=1e-6)
+
+
+def test_head_mask_leaves_out_the_heads_of_other_tasks():
+    network = network_of("elman", (4,), 3, 2, tasks=3)
+    mask = head_mask(network.weight_specs, 3)
+    kept = unpack(tf.constant(mask[1]), network.weight_specs)
+    np.testing.assert_array_equal(kept["head/bias"], [0, 0, 1, 1, 0, 0])
+    np.testing.assert_array_equal(kept["head/kernel"], np.tile([0, 0, 1, 1, 0, 0], (4, 1)))
+    assert mask[1].sum() == total_size(network.weight_specs) - 4 * 4 - 4
+
+
+@pytest.mark.parametrize(
+    ("options", "features", "outputs", "tasks", "published", "biases_less"),
+    [
+        ({"cell": "elman"}, 8, 7, 5, 142883, 256),
+        ({"cell": "elman", "heads": "single"}, 8, 7, 5, 135687, 256),
+        ({"cell": "lstm"}, 4, 2, 5, 270858, 1024),
+        ({"cell": "lstm", "hidden_sizes": (32,)}, 128, 10, 10, 24036, 128),
+        ({"cell": "lstm", "hidden_sizes": (32,), "direction": "bidirectional"}, 64, 17, 20, 47188, 256),
+    ],
+)
+def test_sizes_are_the_published_ones_less_the_second_bias(options, features, outputs, tasks, published, biases_less):
+    network = RecurrentNetwork(NetworkConfig(**options), features, outputs, tasks)
+    assert total_size(network.weight_specs) == published - biases_less
+
+
+def test_pack_is_the_inverse_of_unpack():
+    network = network_of("lstm", (4,), 3, 2)
+    flat = tf.range(float(total_size(network.weight_specs)))
+    np.testing.assert_array_equal(pack(unpack(flat, network.weight_specs), network.weight_specs), flat)
+
+
+def test_shared_weights_start_within_the_published_bounds():
+    network = network_of("lstm", (256,), 4, 2)
+    weights = SharedWeights(network.weight_specs, seed=1)(tf.constant(0))
+    for name, bound in (("kernel", 0.5), ("recurrent_kernel", 0.0625), ("bias", 0.5)):
+        value = weights[f"recurrent0/forward/{name}"].numpy()
+        assert 0.98 * bound < np.abs(value).max() <= bound
+    network = network_of("lstm", (32,), 64, 17, direction="bidirectional")
+    weights = SharedWeights(network.weight_specs, seed=1)(tf.constant(0))
+    assert 0.17 < np.abs(weights["recurrent0/backward/kernel"].numpy()).max() <= 1 / np.sqrt(32)
+    assert np.abs(weights["head/kernel"].numpy()).max() <= 0.125
+
+
+def test_orthogonal_start_has_no_orthogonal_penalty():
+    network = network_of("lstm", (8,), 4, 2, recurrent_initializer="orthogonal")
+    weights = SharedWeights(network.weight_specs, seed=1, orthogonal=True)(tf.constant(0))
+    assert float(orthogonal_penalty(weights, network.weight_specs)) < 1e-9
+
+
+def test_sizes_must_be_positive():
+    with pytest.raises(ConfigurationError, match=r"network.hidden_sizes must hold sizes above 0. Received: \(0,\)"):
+        NetworkConfig(hidden_sizes=(0,))
