@@ -1,0 +1,193 @@
+"""The hypernetwork: a Keras layer that turns a task embedding into all weights of the main network.
+
+With task embedding e_t, chunk embeddings c_1..c_N and an MLP h with parameters theta,
+
+    full:      w_t = h(e_t)
+    chunked:   w_t = [h([c_1, e_t]), ..., h([c_N, e_t])], cut to W weights       (von Oswald et al. 2020)
+
+so a chunked hypernetwork has fewer parameters than the weights it makes. All chunks of all requested tasks are one
+batch of the MLP.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from clrnn_tf import hyperfan
+from clrnn_tf.config import HypernetworkConfig, require
+from clrnn_tf.weights import Weights, WeightSource, WeightSpec, initial_value, total_size, unpack
+
+_ACTIVATIONS = {
+    "relu": tf.nn.relu,
+    "sigmoid": tf.sigmoid,
+    "tanh": tf.tanh,
+    "elu": tf.nn.elu,
+    "linear": tf.identity,
+}
+
+
+@keras.saving.register_keras_serializable(package="clrnn_tf")
+class Hypernetwork(WeightSource):
+    """Generates the main network's weights from a task embedding.
+
+    Args:
+      specs: Tensors of the main network; they are cut from the generated vector in this order, row-major.
+      config: Size and kind of the hypernetwork.
+      num_tasks: K, task embeddings to begin with; `add_task` adds more.
+      seed: Seed of the initial values.
+    """
+
+    def __init__(
+        self, specs: Sequence[WeightSpec], config: HypernetworkConfig, num_tasks: int, seed: int = 0, **kwargs: object
+    ) -> None:
+        super().__init__(specs, **kwargs)
+        require(num_tasks > 0, f"num_tasks must be above 0. Received: {num_tasks}.")
+        self.config = config
+        self.seed = seed
+        self.num_weights = total_size(self.specs)
+        self.chunk_size = config.chunk_size or self.num_weights
+        self.num_chunks = math.ceil(self.num_weights / self.chunk_size)
+        self._chunk_embedding_size = config.chunk_embedding_size if config.chunk_size else 0
+        self._per_task_chunks = config.chunk_embeddings == "per_task" and config.chunk_size is not None
+        self._activation = _ACTIVATIONS[config.activation]
+        self.kernels, self.biases = self._make_layers()
+        self.shared_chunk_embeddings = (
+            self._embedding("chunk_embeddings", (self.num_chunks, self._chunk_embedding_size), 0)
+            if self._chunk_embedding_size and not self._per_task_chunks
+            else None
+        )
+        self.task_embeddings: list[keras.Variable] = []
+        self.task_chunk_embeddings: list[keras.Variable] = []
+        for _ in range(num_tasks):
+            self._add_embeddings()
+        if config.initializer != "uniform":
+            hyperfan.initialize(self, config.initializer)
+
+    @property
+    def num_tasks(self) -> int:
+        """K, tasks that have an embedding."""
+        return max(len(self.task_embeddings), len(self.task_chunk_embeddings))
+
+    @property
+    def compression_ratio(self) -> float:
+        """Parameters of the hypernetwork, all embeddings included, per generated weight."""
+        return self.count_params() / self.num_weights
+
+    def count_params(self) -> int:
+        """Parameters including the embeddings of all tasks."""
+        return int(sum(np.prod(variable.shape) for variable in self.variables))
+
+    def add_task(self) -> int:
+        """Give one more task its embeddings and return its id; what is generated for the others stays as it is."""
+        self._tracker.unlock()  # Keras forbids new variables once a layer has been called.
+        self._add_embeddings()
+        self._tracker.lock()
+        return self.num_tasks - 1
+
+    def call(self, task_id: tf.Tensor) -> Weights:
+        """The weights for one task: a dictionary by the names of `specs`."""
+        return unpack(self.generate(tf.reshape(task_id, [1]))[0], self.specs)
+
+    def generate(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
+        """Generated weights for several tasks in one call.
+
+        Args:
+          task_ids: [n] int32; n may be 0.
+          dropout_key: [2] integers; with it and a dropout rate, hidden units are dropped by a mask that is a pure
+            function of the key, one for each row and chunk.
+
+        Returns:
+          [n, W] vectors, the tensors of `specs` flattened one after another.
+        """
+        hidden = self._first_layer(task_ids)  # [n, N, width]
+        for index, kernel in enumerate(self.kernels[1:], start=1):
+            hidden = self._dropout(self._activation(hidden), index, dropout_key)
+            hidden = self._add_bias(tf.matmul(hidden, kernel.value), index)
+        rows = self.num_chunks * self.chunk_size
+        return tf.reshape(hidden, [-1, rows])[:, : self.num_weights]
+
+    def get_config(self) -> dict[str, object]:
+        """Plain values from which `from_config` builds the same layer, without its trained variables."""
+        return {
+            **super().get_config(),
+            "specs": [list(spec) for spec in self.specs],
+            "config": dataclasses.asdict(self.config),
+            "num_tasks": self.num_tasks,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, object]) -> Hypernetwork:
+        """See `get_config`."""
+        config = dict(config)
+        options = {
+            name: tuple(value) if isinstance(value, (list, tuple)) else value
+            for name, value in config.pop("config").items()
+        }
+        specs = [WeightSpec(name, tuple(shape), *rest) for name, shape, *rest in config.pop("specs")]
+        return cls(specs, HypernetworkConfig(**options), **config)
+
+    def _first_layer(self, task_ids: tf.Tensor) -> tf.Tensor:
+        """First product over the inputs [c_k, e_t], taken apart so that neither part is repeated: [n, N, width]."""
+        kernel = self.kernels[0].value
+        by_chunk, by_task = kernel[: self._chunk_embedding_size], kernel[self._chunk_embedding_size :]
+        hidden = tf.zeros([tf.shape(task_ids)[0], 1, kernel.shape[1]], kernel.dtype)
+        if self.config.task_embedding_size:
+            embeddings = tf.gather(tf.stack([e.value for e in self.task_embeddings]), task_ids)  # [n, E]
+            hidden += tf.matmul(embeddings, by_task)[:, tf.newaxis]
+        if self._per_task_chunks:
+            chunks = tf.gather(tf.stack([e.value for e in self.task_chunk_embeddings]), task_ids)  # [n, N, C]
+            hidden += tf.matmul(chunks, by_chunk)
+        elif self.shared_chunk_embeddings is not None:
+            hidden += tf.matmul(self.shared_chunk_embeddings.value, by_chunk)[tf.newaxis]
+        return self._add_bias(hidden, 0)
+
+    def _add_bias(self, x: tf.Tensor, index: int) -> tf.Tensor:
+        return x + self.biases[index].value if self.config.use_bias else x
+
+    def _dropout(self, x: tf.Tensor, index: int, key: tf.Tensor | None) -> tf.Tensor:
+        if key is None or self.config.dropout == 0.0:
+            return x
+        layer_key = tf.random.experimental.stateless_fold_in(tf.cast(key, tf.int32), index)
+        return tf.nn.experimental.stateless_dropout(x, self.config.dropout, seed=layer_key)
+
+    def _make_layers(self) -> tuple[list[keras.Variable], list[keras.Variable]]:
+        widths = [
+            self._chunk_embedding_size + self.config.task_embedding_size, *self.config.hidden_sizes, self.chunk_size
+        ]
+        kernels, biases = [], []
+        for index, (fan_in, units) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            bound = 1.0 / math.sqrt(fan_in)
+            kernel = WeightSpec(f"kernel{index}", (fan_in, units), "kernel", fan_in, bound)
+            kernels.append(self._variable(kernel.name, initial_value(kernel, self.seed, 2 * index)))
+            if self.config.use_bias:
+                bias = WeightSpec(f"bias{index}", (units,), "bias", fan_in, bound)
+                biases.append(self._variable(bias.name, initial_value(bias, self.seed, 2 * index + 1)))
+        return kernels, biases
+
+    def _add_embeddings(self) -> None:
+        task_id = self.num_tasks
+        if self.config.task_embedding_size:
+            shape = (self.config.task_embedding_size,)
+            self.task_embeddings.append(self._embedding(f"task_embedding{task_id}", shape, 1 + task_id))
+        if self._per_task_chunks:
+            shape = (self.num_chunks, self._chunk_embedding_size)
+            self.task_chunk_embeddings.append(self._embedding(f"chunk_embeddings{task_id}", shape, 1 + task_id))
+
+    def _embedding(self, name: str, shape: tuple[int, ...], index: int) -> keras.Variable:
+        """Normal draws, a pure function of (seed, kind of embedding, index)."""
+        is_chunk = name.startswith("chunk")
+        std = self.config.chunk_embedding_std if is_chunk else self.config.task_embedding_std
+        generator = np.random.default_rng([self.seed, 1000 + is_chunk, index])
+        return self._variable(name, generator.normal(0.0, std, shape).astype(np.float32))
+
+    def _variable(self, name: str, value: np.ndarray) -> keras.Variable:
+        return self.add_weight(
+            name=name, shape=value.shape, initializer=lambda shape, dtype=None: tf.constant(value, dtype, shape)
+        )

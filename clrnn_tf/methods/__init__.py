@@ -1,0 +1,24 @@
+"""Continual-learning methods, one file each.
+
+A method is a module here with a frozen dataclass `Config` (its options) and a class `METHOD` derived from
+`clrnn_tf.methods.base.Method`. It is found by its module's name; nothing else has to be registered.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from clrnn_tf.config import require
+
+
+def names() -> list[str]:
+    """Names of all methods."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
+
+
+def find(name: str) -> ModuleType:
+    """The module of a method; an unknown name is answered with the known ones."""
+    require(name in names(), f"method must be one of {', '.join(names())}. Received: {name}.")
+    return importlib.import_module(f"{__name__}.{name}")

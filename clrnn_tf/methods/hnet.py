@@ -1,0 +1,121 @@
+"""HNET: a hypernetwork generates the weights of every task, and must keep generating those of old tasks.
+
+With h(e_t, theta) the generated weights and (e*, theta*) the hypernetwork as it was before task t, training task t
+(counted from 0) adds to the task's loss
+
+    strength / |S| * sum_{j in S} || m_j * (h(e_j, theta) - h(e_j*, theta*)) ||^2,     S within {0, ..., t-1}
+
+where m_j leaves out the heads of other tasks. Embeddings of old tasks are trained along. Sources: von Oswald et al.,
+"Continual learning with hypernetworks" (ICLR 2020); Ehret et al. (ICLR 2021). There is no look-ahead of theta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from clrnn_tf.config import require
+from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.weights import Weights, head_mask, unpack
+
+_DROPOUT, _SUBSET = 0, 1  # which draw of a step a random key is for
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of HNET."""
+
+    strength: float = 0.01
+    """Strength of the output regulariser (the paper's beta)."""
+    targets: Literal["fixed", "online"] = "fixed"
+    """`fixed` stores the old tasks' weights before each task; `online` keeps the old hypernetwork and generates
+    them again at every step: the same values for less memory and more time."""
+    tasks_per_step: int | None = None
+    """Old tasks regularised per step, drawn at random without replacement; `none` takes all."""
+
+    def __post_init__(self) -> None:
+        require(self.strength >= 0, f"hnet.strength must not be negative. Received: {self.strength}.")
+        require(
+            self.tasks_per_step is None or self.tasks_per_step > 0,
+            f"hnet.tasks_per_step must be above 0, or none for all old tasks. Received: {self.tasks_per_step}.",
+        )
+
+
+class HNET(Method):
+    """See the module's docstring."""
+
+    source: Hypernetwork
+
+    def __init__(self, setup: MethodSetup) -> None:
+        super().__init__(setup)
+        self.options: Config = setup.options
+        mask = np.ones((setup.num_tasks, self.source.num_weights), np.float32)
+        if setup.network.num_heads > 1:
+            mask = head_mask(setup.network.weight_specs, setup.num_tasks)
+        self._mask = tf.constant(mask)
+        if self.options.targets == "online":
+            self._old_source = Hypernetwork.from_config(self.source.get_config())
+        else:
+            self._targets = tf.Variable(tf.zeros_like(self._mask), trainable=False)
+
+    def make_source(self) -> Hypernetwork:
+        """A hypernetwork with an embedding for every task."""
+        setup = self.setup
+        return Hypernetwork(setup.network.weight_specs, setup.hypernetwork, setup.num_tasks, setup.seed)
+
+    def before_task(self, task_id: int) -> None:
+        """Remember what the hypernetwork generates for the old tasks."""
+        if self.options.targets == "online":
+            for old, new in zip(self._old_source.variables, self.source.variables, strict=True):
+                old.assign(new.value)
+        else:
+            for old_id in range(task_id):  # one at a time: memory does not grow with the number of tasks
+                self._targets[old_id].assign(self.source.generate(tf.constant([old_id]))[0])
+
+    def weights_and_penalties(
+        self, task_id: tf.Tensor, step: tf.Tensor
+    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+        """Generate the weights of the current and of the regularised old tasks in one call."""
+        key = tf.stack([self.setup.seed, task_id, step])
+        dropout_key = self._key(key, _DROPOUT) if self.setup.hypernetwork.dropout else None
+        old_ids = self.regularized_tasks(task_id, self._key(key, _SUBSET))  # [n]
+        generated = self.source.generate(tf.concat([task_id[tf.newaxis], old_ids], axis=0), dropout_key)
+        penalty = self.output_regularizer(generated[1:], old_ids)
+        weights = unpack(generated[0], self.source.specs)
+        return weights, {"output_regularizer": self.options.strength * penalty}
+
+    def output_regularizer(self, generated: tf.Tensor, old_ids: tf.Tensor) -> tf.Tensor:
+        """Mean over old tasks of the squared distance [n, W] to their targets, other heads left out; 0 without any."""
+        if self.options.targets == "online":
+            targets = tf.stop_gradient(self._old_source.generate(old_ids))
+        else:
+            targets = tf.gather(self._targets, old_ids)
+        distances = tf.square((generated - targets) * tf.gather(self._mask, old_ids))
+        return tf.reduce_sum(distances) / tf.cast(tf.maximum(tf.size(old_ids), 1), tf.float32)
+
+    def regularized_tasks(self, task_id: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """Ids [n] of the old tasks that this step regularises."""
+        if self.options.strength == 0.0:
+            return tf.zeros([0], tf.int32)
+        if self.options.tasks_per_step is None:
+            return tf.range(task_id)
+        draws = tf.random.stateless_uniform([self.setup.num_tasks], key)
+        draws = tf.where(tf.range(self.setup.num_tasks) < task_id, draws, 2.0)
+        return tf.argsort(draws)[: tf.minimum(self.options.tasks_per_step, task_id)]
+
+    def report(self) -> dict[str, float]:
+        """Adds the compression ratio: parameters of the hypernetwork per generated weight."""
+        return {**super().report(), "compression_ratio": self.source.compression_ratio}
+
+    @staticmethod
+    def _key(key: tf.Tensor, purpose: int) -> tf.Tensor:
+        """[2] seed from (seed, task, step) and the purpose of the draw."""
+        folded = tf.random.experimental.stateless_fold_in(key[:2], key[2])
+        return tf.random.experimental.stateless_fold_in(folded, purpose)
+
+
+METHOD = HNET
