@@ -1,0 +1,66 @@
+"""The loop over a task stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from clrnn_tf.events import Observer, TaskResult
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.tasks import TaskStream
+from clrnn_tf.training import Trainer
+
+SaveTask = Callable[[int], None]
+
+
+def learn(
+    stream: TaskStream,
+    trainer: Trainer,
+    *,
+    matrix: ResultMatrix | None = None,
+    save_task: SaveTask | None = None,
+) -> ResultMatrix:
+    """Learn the tasks of a stream one after another and test all of them after each.
+
+    Args:
+      stream: The tasks.
+      trainer: Fits and evaluates; its variables are changed. Its observers are told about every event.
+      matrix: Results of tasks already learned (the trainer's variables are then those after the last of them);
+        training goes on with the next. None starts anew.
+      save_task: Called with the id of each learned task before its results are announced, to write a checkpoint.
+
+    Returns:
+      Test scores of all tasks before training and after each task.
+    """
+    observers = trainer.observers
+    matrix = matrix or ResultMatrix(tuple(task.name for task in stream))
+    try:
+        if not matrix.initial:
+            matrix.initial = [trainer.evaluate(task, task.test) for task in stream]
+        for observer in observers:
+            observer.run_began(stream, len(matrix.rows), matrix)
+        for task in stream.tasks[len(matrix.rows) :]:
+            result = _learn_task(stream, trainer, task.task_id, observers)
+            matrix.add(result.evaluations)
+            if save_task is not None:
+                save_task(task.task_id)
+            for observer in observers:
+                observer.task_learned(result, matrix)
+    except BaseException as error:
+        for observer in observers:
+            observer.run_failed(error)
+        raise
+    for observer in observers:
+        observer.run_ended(matrix)
+    return matrix
+
+
+def _learn_task(stream: TaskStream, trainer: Trainer, task_id: int, observers: Sequence[Observer]) -> TaskResult:
+    task = stream[task_id]
+    for observer in observers:
+        observer.task_began(task)
+    began = time.perf_counter()
+    steps = trainer.fit(task)
+    trained = time.perf_counter()
+    evaluations = [trainer.evaluate(each, each.test) for each in stream]
+    return TaskResult(task, evaluations, trained - began, time.perf_counter() - trained, steps)

@@ -1,0 +1,121 @@
+"""Scores of one evaluation, and what a matrix of them says about forgetting."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from clrnn_tf.config import require
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of one task on one split."""
+
+    loss: float
+    """Sum over time of the loss-weighted negative log-likelihood, mean over sequences; nats."""
+    accuracy: float
+    """Percent of the scored steps (softmax) or output bits (sigmoid) that are right; nan for linear outputs."""
+    confusion: np.ndarray | None = None
+    """[C, C] scored steps by (true class, predicted class); softmax only."""
+
+    @property
+    def weighted_f1(self) -> float:
+        """Weighted F1 in percent, or nan where there are no classes."""
+        return math.nan if self.confusion is None else weighted_f1(self.confusion)
+
+
+def weighted_f1(confusion: np.ndarray) -> float:
+    """F1 of each class weighted by its true count, in percent; scikit-learn's `average="weighted"`.
+
+    A class that is neither true nor predicted has weight 0, so `zero_division` cannot matter.
+
+    Args:
+      confusion: [C, C] counts by (true class, predicted class).
+    """
+    confusion = np.asarray(confusion, np.float64)
+    hits = np.diagonal(confusion)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = 2 * hits / np.maximum(true + predicted, 1e-12)
+    return float(100.0 * np.sum(f1 * true) / np.sum(true)) if true.sum() > 0 else math.nan
+
+
+@dataclass
+class ResultMatrix:
+    """Scores of all K tasks after each task: row i = after learning task i, column j = tested on task j.
+
+    With R the accuracy matrix, b the accuracies before any training and K tasks:
+      during    mean_j R[j, j]            (right after learning it)
+      final     mean_j R[K-1, j]
+      forgetting          mean_{j<K-1} max_{i<K-1} R[i, j] - R[K-1, j], over i >= j   (Chaudhry et al. 2018)
+      backward transfer   mean_{j<K-1} R[K-1, j] - R[j, j]                             (Lopez-Paz & Ranzato 2017)
+      forward transfer    mean_{j>0} R[j-1, j] - b[j]                                  (Lopez-Paz & Ranzato 2017)
+    All in percent (points). Before the last task is learned, the last learned row stands for "final".
+    """
+
+    task_names: tuple[str, ...]
+    initial: list[Evaluation] = field(default_factory=list)
+    """Scores of every task before training."""
+    rows: list[list[Evaluation]] = field(default_factory=list)
+
+    @property
+    def num_tasks(self) -> int:
+        """K, whether learned already or not."""
+        return len(self.task_names)
+
+    def add(self, evaluations: list[Evaluation]) -> None:
+        """Append the row measured after the next task."""
+        require(
+            len(evaluations) == self.num_tasks,
+            f"a row needs one evaluation for each of the {self.num_tasks} tasks. Received: {len(evaluations)}.",
+        )
+        self.rows.append(evaluations)
+
+    def scores(self, metric: str = "accuracy") -> np.ndarray:
+        """[learned tasks, K] of one metric: `accuracy`, `loss` or `weighted_f1`."""
+        return np.array(
+            [[getattr(evaluation, metric) for evaluation in row] for row in self.rows], np.float64
+        ).reshape(len(self.rows), self.num_tasks)
+
+    def during(self, metric: str = "accuracy") -> np.ndarray:
+        """Score of each learned task right after learning it."""
+        return np.diagonal(self.scores(metric)).copy()
+
+    def final(self, metric: str = "accuracy") -> np.ndarray:
+        """Score of each learned task after the last one learned."""
+        return self.scores(metric)[-1, : len(self.rows)]
+
+    def forgetting(self) -> float:
+        """Mean drop from a task's best earlier accuracy to its last one; nan with fewer than two tasks."""
+        scores, learned = self.scores(), len(self.rows)
+        drops = [scores[j : learned - 1, j].max() - scores[-1, j] for j in range(learned - 1)]
+        return float(np.mean(drops)) if drops else math.nan
+
+    def backward_transfer(self) -> float:
+        """Mean change of old tasks since they were learned (negative: forgetting); nan with fewer than two."""
+        changes = (self.final() - self.during())[:-1] if len(self.rows) > 1 else []
+        return float(np.mean(changes)) if len(changes) else math.nan
+
+    def forward_transfer(self) -> float:
+        """Mean gain over the untrained network on tasks not yet learned; nan with fewer than two tasks."""
+        scores = self.scores()
+        gains = [scores[j - 1, j] - self.initial[j].accuracy for j in range(1, len(self.rows))]
+        return float(np.mean(gains)) if gains and self.initial else math.nan
+
+    def summary(self) -> dict[str, float]:
+        """The headline numbers, in percent, by their names in `results.json`."""
+        final = self.final()
+        summary = {
+            "mean_during_accuracy": float(self.during().mean()),
+            "mean_final_accuracy": float(final.mean()),
+            "worst_final_accuracy": float(final.min()),
+            "forgetting": self.forgetting(),
+            "backward_transfer": self.backward_transfer(),
+            "forward_transfer": self.forward_transfer(),
+        }
+        if self.rows[0][0].confusion is not None:
+            summary["mean_during_weighted_f1"] = float(self.during("weighted_f1").mean())
+            summary["mean_final_weighted_f1"] = float(self.final("weighted_f1").mean())
+        return summary

@@ -1,0 +1,252 @@
+"""Training of one task and evaluation of any: one compiled step for all tasks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from clrnn_tf.config import TrainConfig
+from clrnn_tf.events import Observer, TrainingLog, ValidationLog
+from clrnn_tf.losses import sequence_losses, step_accuracy
+from clrnn_tf.methods.base import Method
+from clrnn_tf.metrics import Evaluation
+from clrnn_tf.model import Model
+from clrnn_tf.network import orthogonal_penalty
+from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
+from clrnn_tf.tasks import Batch, Source, Task
+from clrnn_tf.weights import Weights
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss or its gradient is not finite. Variables are those of the last good step."""
+
+
+class Trainer:
+    """Fits a method to one task after another.
+
+    The step runs in one graph: `tf.data` batch, weights from the source, main network (compiled by XLA, once for
+    each time bucket), penalties, gradients, clipping, Adam. `log_every` steps run per call, so Python is entered
+    only to log.
+
+    Args:
+      model: The network and the source of its weights.
+      method: Its source must be the model's.
+      config: Optimisation settings.
+      seed: Seed of batches.
+      observers: Told about logs and validations.
+    """
+
+    def __init__(
+        self, model: Model, method: Method, config: TrainConfig, seed: int, observers: Sequence[Observer] = ()
+    ) -> None:
+        self.model, self.method, self.config, self.seed = model, method, config, seed
+        self.observers = list(observers)
+        embedding = [] if model.embedding is None else list(model.embedding.trainable_variables)
+        self.variables = [*method.variables_to_train(), *embedding]
+        self.optimizer = Adam(self.variables, config)
+        jit = config.jit == "on" or (config.jit == "auto" and not tf.config.list_physical_devices("GPU"))
+        self._task_loss = tf.function(self._task_loss_of_batch, jit_compile=jit)
+        self._scores = tf.function(self._scores_of_batch, jit_compile=jit)
+        self._update = tf.function(self._clip_and_apply, jit_compile=jit)
+
+    def fit(self, task: Task) -> int:
+        """Train on one task with a fresh optimizer state and return the number of steps taken.
+
+        Raises:
+          TrainingDivergedError: A loss or gradient was not finite; the step was not taken.
+        """
+        self.optimizer.reset()
+        self.method.before_task(task.task_id)
+        batches = iter(_any_length(task.train.batches(self.config.batch_size, self.seed, task.task_id)))
+        validation = _Validation(self, task)
+        step = 0
+        while step < self.config.steps and not validation.should_stop:
+            count = min(self._steps_to_next_pause(step, task), self.config.steps - step)
+            self._call(task, batches, step, count)
+            step += count
+            if task.validation is not None and (step % self.config.validate_every == 0 or step == self.config.steps):
+                validation.run(step)
+        validation.restore_best()
+        self.method.after_task(task.task_id)
+        return step
+
+    def evaluate(self, task: Task, source: Source) -> Evaluation:
+        """Scores of a task on one of its splits."""
+        dataset = _any_length(source.in_order(self.config.eval_batch_size, task.task_id))
+        totals = [value.numpy() for value in self._evaluate(dataset, tf.constant(task.task_id))]
+        loss, correct, scored, confusion = totals
+        return Evaluation(
+            loss=float(loss) / source.num_examples,
+            accuracy=100.0 * float(correct) / float(scored) if scored and self.model.loss != "linear" else math.nan,
+            confusion=np.rint(confusion).astype(np.int64) if self.model.loss == "softmax" else None,
+        )
+
+    def _steps_to_next_pause(self, step: int, task: Task) -> int:
+        pauses = [self.config.log_every - step % self.config.log_every]
+        if task.validation is not None:
+            pauses.append(self.config.validate_every - step % self.config.validate_every)
+        return min(pauses)
+
+    def _call(self, task: Task, batches: tf.data.Iterator, step: int, count: int) -> None:
+        began = time.perf_counter()
+        losses, accuracy, norm, done = self._train_steps(
+            batches, tf.constant(task.task_id), tf.constant(step), tf.constant(count)
+        )
+        done = int(done)
+        if done < count:
+            raise TrainingDivergedError(
+                f"the loss of task {task.name} is not finite at step {step + done}; the variables of the step before "
+                "are kept. Use a lower train.learning_rate or set train.clip_norm."
+            )
+        log = TrainingLog(
+            task=task,
+            step=step + count,
+            num_steps=self.config.steps,
+            losses={name: float(value) for name, value in losses.items()},
+            accuracy=math.nan if self.model.loss == "linear" else float(accuracy),
+            gradient_norm=float(norm),
+            seconds_per_step=(time.perf_counter() - began) / count,
+        )
+        for observer in self.observers:
+            observer.trained(log)
+
+    @tf.function
+    def _train_steps(
+        self, batches: tf.data.Iterator, task_id: tf.Tensor, first_step: tf.Tensor, num_steps: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Take `num_steps` steps, or stop before one that is not finite; means of the steps' logs, steps done."""
+        names = ["total", "task", *self._penalty_names(task_id)]
+        losses = {name: tf.constant(0.0) for name in names}
+        accuracy, norm, done = tf.constant(0.0), tf.constant(0.0), tf.constant(0)
+        finite = tf.constant(True)
+        while tf.logical_and(finite, done < num_steps):
+            new_losses, new_accuracy, new_norm, finite = self._step(next(batches), task_id, first_step + done)
+            if finite:
+                losses = {name: losses[name] + new_losses[name] for name in names}
+                accuracy += new_accuracy
+                norm += new_norm
+                done += 1
+        count = tf.maximum(tf.cast(done, tf.float32), 1.0)
+        return {name: value / count for name, value in losses.items()}, accuracy / count, norm / count, done
+
+    def _penalty_names(self, task_id: tf.Tensor) -> list[str]:
+        names = list(self.method.weights_and_penalties(task_id, tf.constant(0))[1])
+        return [*names, "orthogonal"] if self.config.orthogonal_strength else names
+
+    def _step(
+        self, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.variables)
+            weights, penalties = self.method.weights_and_penalties(task_id, step)
+            task_loss, accuracy, orthogonal = self._task_loss(
+                weights, self.model.embed(batch.inputs, task_id), batch, task_id
+            )
+            if self.config.orthogonal_strength:
+                penalties = {**penalties, "orthogonal": orthogonal}
+            total = tf.add_n([task_loss, *penalties.values()])
+        gradients = [
+            tf.zeros_like(variable) if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient, variable in zip(tape.gradient(total, self.variables), self.variables, strict=True)
+        ]
+        norm, finite = self._update(gradients, learning_rate_at(self.config, step), tf.math.is_finite(total))
+        return {"total": total, "task": task_loss, **penalties}, accuracy, norm, finite
+
+    def _task_loss_of_batch(
+        self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Mean loss over the batch, accuracy in percent, orthogonal penalty of the weights."""
+        logits = self.model.run(weights, embedded, batch.lengths, task_id).logits
+        loss = tf.reduce_mean(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
+        right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
+        accuracy = 100.0 * right / tf.maximum(tf.reduce_sum(batch.eval_weights), 1.0)
+        orthogonal = tf.constant(0.0)
+        if self.config.orthogonal_strength:
+            penalty = orthogonal_penalty(weights, self.model.network.weight_specs)
+            orthogonal = self.config.orthogonal_strength * penalty
+        return loss, accuracy, orthogonal
+
+    def _clip_and_apply(
+        self, gradients: list[tf.Tensor], learning_rate: tf.Tensor, loss_is_finite: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        gradients, norm = clip_by_global_norm(gradients, self.config.clip_norm)
+        accept = tf.logical_and(loss_is_finite, tf.math.is_finite(norm))
+        self.optimizer.apply(gradients, learning_rate, accept)
+        return norm, accept
+
+    @tf.function
+    def _evaluate(
+        self, dataset: tf.data.Dataset, task_id: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Summed loss, summed accuracy (0..1 a step), scored steps, confusion matrix."""
+        weights = self.model.source(task_id)
+        classes = self.model.network.num_outputs if self.model.loss == "softmax" else 0
+        totals = (tf.constant(0.0), tf.constant(0.0), tf.constant(0.0), tf.zeros([classes, classes]))
+        for batch in dataset:
+            embedded = self.model.embed(batch.inputs, task_id)
+            scores = self._scores(weights, embedded, batch, task_id)
+            totals = tuple(total + score for total, score in zip(totals, scores, strict=True))
+        return totals
+
+    def _scores_of_batch(
+        self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        logits = self.model.run(weights, embedded, batch.lengths, task_id).logits
+        loss = tf.reduce_sum(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
+        right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
+        confusion = tf.zeros([0, 0])
+        if self.model.loss == "softmax":
+            classes = self.model.network.num_outputs
+            true = tf.one_hot(batch.targets, classes) * batch.eval_weights[..., tf.newaxis]
+            predicted = tf.one_hot(tf.argmax(logits, axis=-1), classes)
+            confusion = tf.einsum("btc,btd->cd", true, predicted)
+        return loss, right, tf.reduce_sum(batch.eval_weights), confusion
+
+
+class _Validation:
+    """Validations of one task: the best weights so far, and whether to stop early."""
+
+    def __init__(self, trainer: Trainer, task: Task) -> None:
+        self._trainer, self._task = trainer, task
+        self._best_score = -math.inf
+        self._best_values: list[np.ndarray] | None = None
+        self._without_gain = 0
+
+    @property
+    def should_stop(self) -> bool:
+        patience = self._trainer.config.early_stopping
+        return patience is not None and self._without_gain >= patience
+
+    def run(self, step: int) -> None:
+        evaluation = self._trainer.evaluate(self._task, self._task.validation)
+        score = -evaluation.loss if math.isnan(evaluation.accuracy) else evaluation.accuracy
+        if score > self._best_score:
+            self._best_score, self._without_gain = score, 0
+            if self._trainer.config.keep_best:
+                self._best_values = [variable.numpy() for variable in self._trainer.variables]
+        else:
+            self._without_gain += 1
+        for observer in self._trainer.observers:
+            observer.validated(ValidationLog(self._task, step, evaluation))
+
+    def restore_best(self) -> None:
+        if self._best_values is not None:
+            for variable, value in zip(self._trainer.variables, self._best_values, strict=True):
+                variable.assign(value)
+
+
+def _any_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same batches with a time axis of unknown static length, so that all tasks share one traced function."""
+
+    def relax(batch: Batch) -> Batch:
+        return Batch(*(tf.compat.v1.placeholder_with_default(field, _without_time(field.shape)) for field in batch))
+
+    return dataset.map(relax)
+
+
+def _without_time(shape: tf.TensorShape) -> list[int | None]:
+    return [None if axis == 1 else size for axis, size in enumerate(shape)]
