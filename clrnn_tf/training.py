@@ -61,7 +61,7 @@ class Trainer:
         """
         self.optimizer.reset()
         self.method.before_task(task.task_id)
-        batches = iter(_any_length(task.train.batches(self.config.batch_size, self.seed, task.task_id)))
+        batches = iter(batches_of_any_length(task.train.batches(self.config.batch_size, self.seed, task.task_id)))
         validation = _Validation(self, task)
         step = 0
         while step < self.config.steps and not validation.should_stop:
@@ -76,7 +76,7 @@ class Trainer:
 
     def evaluate(self, task: Task, source: Source) -> Evaluation:
         """Scores of a task on one of its splits."""
-        dataset = _any_length(source.in_order(self.config.eval_batch_size, task.task_id))
+        dataset = batches_of_any_length(source.in_order(self.config.eval_batch_size, task.task_id))
         totals = [value.numpy() for value in self._evaluate(dataset, tf.constant(task.task_id))]
         loss, correct, scored, confusion = totals
         return Evaluation(
@@ -93,7 +93,7 @@ class Trainer:
 
     def _call(self, task: Task, batches: tf.data.Iterator, step: int, count: int) -> None:
         began = time.perf_counter()
-        losses, accuracy, norm, done = self._train_steps(
+        losses, accuracy, norm, done = self.train_steps(
             batches, tf.constant(task.task_id), tf.constant(step), tf.constant(count)
         )
         done = int(done)
@@ -115,7 +115,7 @@ class Trainer:
             observer.trained(log)
 
     @tf.function
-    def _train_steps(
+    def train_steps(
         self, batches: tf.data.Iterator, task_id: tf.Tensor, first_step: tf.Tensor, num_steps: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         """Take `num_steps` steps, or stop before one that is not finite; means of the steps' logs, steps done."""
@@ -239,7 +239,7 @@ class _Validation:
                 variable.assign(value)
 
 
-def _any_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def batches_of_any_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """The same batches with a time axis of unknown static length, so that all tasks share one traced function."""
 
     def relax(batch: Batch) -> Batch:

@@ -1,0 +1,85 @@
+"""Who may import whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TOP_LEVEL = ("clrnn_tf", "data_pipelines", "export", "trainers")
+# Modules of clrnn_tf that each module of clrnn_tf may import; `methods` stands for every method.
+ALLOWED = {
+    "__init__": set(),
+    "backend": set(),
+    "config": set(),
+    "tasks": {"config"},
+    "weights": {"config", "backend"},
+    "losses": {"config", "tasks"},
+    "metrics": {"config"},
+    "optimizers": {"config"},
+    "cells": {"config", "weights"},
+    "recurrent": {"cells", "weights"},
+    "network": {"config", "cells", "recurrent", "weights"},
+    "hyperfan": {"weights", "hypernetwork"},
+    "hypernetwork": {"config", "weights", "hyperfan"},
+    "model": {"network", "tasks", "weights"},
+    "events": {"metrics", "tasks"},
+    "training": {
+        "config", "events", "losses", "methods.base", "metrics", "model", "network", "optimizers", "tasks", "weights",
+    },
+    "learning": {"events", "metrics", "tasks", "training"},
+    "recording": {"config", "events", "metrics", "tasks"},
+    "progress": {"config", "events", "metrics", "tasks"},
+    "report": {"config", "metrics", "tasks", "recording"},
+    "experiment": {"config", "events", "methods", "methods.base", "model", "network", "tasks", "training"},
+    "methods.__init__": {"config"},
+    "methods": {
+        "config", "hypernetwork", "losses", "methods.base", "model", "network", "optimizers", "tasks", "weights",
+    },
+}  # fmt: skip
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from modules if node.module in ("clrnn_tf", "clrnn_tf.methods") else [node.module]
+
+
+def modules(package):
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", modules("clrnn_tf"), ids=str)
+def test_modules_of_the_library_import_only_what_they_may(path):
+    name = ".".join(path.relative_to(ROOT / "clrnn_tf").with_suffix("").parts)
+    key = name if name in ALLOWED else name.split(".")[0]
+    assert key in ALLOWED, f"say in ALLOWED what {name} may import"
+    for module in imports(path):
+        package, _, rest = module.partition(".")
+        assert package == "clrnn_tf" or package not in TOP_LEVEL, f"{name} imports {module}"
+        if package == "clrnn_tf":
+            assert rest in ALLOWED[key], f"{name} imports clrnn_tf.{rest}"
+
+
+@pytest.mark.parametrize("path", modules("data_pipelines"), ids=str)
+def test_pipelines_know_tasks_and_settings_only(path):
+    for module in imports(path):
+        package = module.split(".")[0]
+        if package == "clrnn_tf":
+            assert module.split(".")[1] in ("config", "tasks"), module
+        else:
+            assert package not in ("export", "trainers"), module
+
+
+@pytest.mark.parametrize("path", modules("export"), ids=str)
+def test_export_does_not_know_benchmarks_or_trainers(path):
+    for module in imports(path):
+        assert module.split(".")[0] not in ("data_pipelines", "trainers"), module
+
+
+def test_settings_load_no_tensorflow():
+    for module in imports(ROOT / "clrnn_tf" / "config.py"):
+        assert module.split(".")[0] not in ("tensorflow", "keras", "numpy"), module
