@@ -1,0 +1,117 @@
+"""One SavedModel per task: a graph with the task's weights frozen in, which loads without this package.
+
+Signature `serving_default`, axes B batch, T time, F features, C classes or outputs:
+
+    inputs    `inputs` [B, T, F] float32 (or [B, T, G] int32 n-gram buckets), `lengths` [B] int32
+    outputs   `logits` [B, T, C] float32, and
+              softmax: `probabilities` [B, T, C], `classes` [B, T] int32
+              sigmoid: `probabilities` [B, T, C], `bits` [B, T, C] int32
+              (a linear output has logits alone)
+
+Steps at and after a row's length mean nothing. B and T are free.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from clrnn_tf.events import Observer
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.model import Model, NgramEmbedding
+from clrnn_tf.tasks import TaskStream
+
+
+class FrozenTask(tf.Module):
+    """A trained model for one task, holding a copy of the weights generated for it and nothing else.
+
+    Args:
+      model: The trained model; later changes of its variables do not reach the frozen one.
+      stream: Says what the inputs look like.
+      task_id: The task.
+    """
+
+    def __init__(self, model: Model, stream: TaskStream, task_id: int) -> None:
+        super().__init__()
+        self._network, self._loss = model.network, model.loss
+        self._head = tf.constant(task_id)
+        self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
+        self._table = None
+        if stream.ngrams is not None:
+            start = task_id * stream.ngrams.num_buckets
+            self._table = tf.Variable(model.embedding.table[start : start + stream.ngrams.num_buckets])
+        width = stream.num_features if stream.ngrams is None else stream.ngrams.num_ngrams
+        dtype = tf.float32 if stream.ngrams is None else tf.int32
+        self.serve = tf.function(
+            self._serve,
+            input_signature=[
+                tf.TensorSpec([None, None, width], dtype, name="inputs"),
+                tf.TensorSpec([None], tf.int32, name="lengths"),
+            ],
+        )
+
+    def _serve(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+        if self._table is not None:
+            inputs = NgramEmbedding.look_up(self._table, inputs)
+        weights = {name: tf.convert_to_tensor(value) for name, value in self._weights.items()}
+        logits = self._network(weights, inputs, lengths, self._head).logits
+        outputs = {"logits": logits}
+        if self._loss == "softmax":
+            outputs["probabilities"] = tf.nn.softmax(logits)
+            outputs["classes"] = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        elif self._loss == "sigmoid":
+            outputs["probabilities"] = tf.sigmoid(logits)
+            outputs["bits"] = tf.cast(logits >= 0, tf.int32)
+        return outputs
+
+
+def export_task(model: Model, stream: TaskStream, task_id: int, directory: Path) -> Path:
+    """Write the SavedModel of one task to `directory/NAME/1` (1 is the version that a server expects)."""
+    frozen = FrozenTask(model, stream, task_id)
+    path = directory / stream[task_id].name / "1"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tf.saved_model.save(frozen, str(path), signatures={"serving_default": frozen.serve})
+    return path
+
+
+def largest_difference(model: Model, stream: TaskStream, task_id: int, path: Path) -> float:
+    """Largest absolute difference of logits at real steps between a SavedModel and the model, on test examples."""
+    served = tf.saved_model.load(str(path)).signatures["serving_default"]
+    batch = next(iter(stream[task_id].test.in_order(32, task_id)))
+    expected = model(batch.inputs, batch.lengths, tf.constant(task_id)).logits
+    received = served(inputs=batch.inputs, lengths=batch.lengths)["logits"]
+    real = tf.sequence_mask(batch.lengths, tf.shape(expected)[1])[..., tf.newaxis]
+    return float(np.max(np.abs(np.where(real, received - expected, 0.0))))
+
+
+class Exporter(Observer):
+    """Exports every task when a run has ended, and checks each export against the model.
+
+    Args:
+      model: The model that is trained.
+      directory: Where the SavedModels go.
+    """
+
+    def __init__(self, model: Model, directory: Path) -> None:
+        self._model, self._directory = model, directory
+        self._stream: TaskStream | None = None
+        self.largest_difference = 0.0
+
+    def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
+        """Remember the stream."""
+        self._stream = stream
+
+    def run_ended(self, matrix: ResultMatrix) -> None:
+        """Write and verify one SavedModel per task.
+
+        Raises:
+          RuntimeError: An export does not compute what the model computes.
+        """
+        for task in self._stream:
+            path = export_task(self._model, self._stream, task.task_id, self._directory)
+            difference = largest_difference(self._model, self._stream, task.task_id, path)
+            if not difference < 1e-3:
+                raise RuntimeError(f"the export {path} differs from the model by {difference:g} in its logits.")
+            self.largest_difference = max(self.largest_difference, difference)
