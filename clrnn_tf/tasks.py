@@ -55,6 +55,12 @@ def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
     return tf.where(index < len(buckets), tf.gather(sizes, tf.minimum(index, len(buckets) - 1)), longest)
 
 
+def epoch_key(seed: int, task_id: int, epoch: tf.Tensor, size: int) -> tf.Tensor:
+    """Random words [size] int64 for one epoch of a task; counters as keys would give related permutations."""
+    pair = tf.stack([np.int64(seed), np.int64(task_id) + epoch * 2**20])
+    return tf.random.stateless_uniform([size], pair, None, None, tf.int64)
+
+
 class ArraySource:
     """Examples held in memory and gathered by index.
 
@@ -78,8 +84,10 @@ class ArraySource:
         require(len(set(sizes.values())) == 1, f"arrays must have one first dimension N. Received: {sizes}.")
         self.num_examples = len(arrays["lengths"])
         require(self.num_examples > 0, "a split needs at least one example. Received: 0.")
+        require(len(arrays) > 1, "arrays must hold more than 'lengths'. Received: ['lengths'].")
         self.max_time = next(array.shape[1] for name, array in arrays.items() if name != "lengths")
         self._arrays = dict(arrays)
+        self._tensors: dict[str, tf.Tensor] | None = None
         self._make_batch = make_batch
         self._buckets = tuple(sorted(bucket for bucket in length_buckets if bucket < self.max_time))
 
@@ -97,14 +105,13 @@ class ArraySource:
         """Indices [batch_size] of the examples that step `step` trains on."""
         positions = tf.cast(step, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
         epochs = positions // self.num_examples
-        keys = tf.stack(
-            [tf.fill([batch_size], np.int64(seed)), tf.fill([batch_size], np.int64(task_id)), epochs], axis=1
-        )  # [batch_size, 3]
+        max_epochs = -(-batch_size // self.num_examples) + 1  # that one batch can touch
+        keys = tf.stack([epoch_key(seed, task_id, epochs[0] + later, 3) for later in range(max_epochs)])
         return tf.raw_ops.RandomIndexShuffle(
             index=positions % self.num_examples,
-            seed=keys,
+            seed=tf.gather(keys, epochs - epochs[0]),  # [batch_size, 3]
             max_index=tf.fill([batch_size], np.int64(self.num_examples - 1)),
-            rounds=4,
+            rounds=8,
         )
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
@@ -124,7 +131,10 @@ class ArraySource:
         return tf.data.Dataset.range(num_batches).map(batch_at, num_parallel_calls=1).prefetch(2)
 
     def _gather(self) -> Callable[[tf.Tensor, int, int], Batch]:
-        arrays = {name: tf.constant(array) for name, array in self._arrays.items()}
+        if self._tensors is None:
+            with tf.device("CPU:0"):
+                self._tensors = {name: tf.constant(array) for name, array in self._arrays.items()}
+        arrays = self._tensors
 
         def gather(indices: tf.Tensor, batch_size: int, task_id: int) -> Batch:
             fields = {name: tf.gather(array, indices) for name, array in arrays.items()}
@@ -166,9 +176,8 @@ class DatasetSource:
         """See `Source.batches`. Starting at a later step reads and drops the examples before it."""
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
-            key = tf.random.stateless_uniform(
-                [], tf.stack([np.int64(seed), np.int64(task_id) + (number << 20)]), None, None, tf.int64
-            )
+            tf.random.set_seed(1)  # of this function's graph alone: else `shuffle` mixes in the program's global seed
+            key = epoch_key(seed, task_id, number, 1)[0]
             return self._make_examples().shuffle(self._shuffle_buffer, seed=key, reshuffle_each_iteration=False)
 
         epoch_steps = start_step * batch_size // self.num_examples

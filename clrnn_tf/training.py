@@ -48,6 +48,7 @@ class Trainer:
         embedding = [] if model.embedding is None else list(model.embedding.trainable_variables)
         self.variables = [*method.variables_to_train(), *embedding]
         self.optimizer = Adam(self.variables, config)
+        self._eval_batches: dict[Source, tf.data.Dataset] = {}
         jit = config.jit == "on" or (config.jit == "auto" and not tf.config.list_physical_devices("GPU"))
         self._task_loss = tf.function(self._task_loss_of_batch, jit_compile=jit)
         self._scores = tf.function(self._scores_of_batch, jit_compile=jit)
@@ -76,8 +77,10 @@ class Trainer:
 
     def evaluate(self, task: Task, source: Source) -> Evaluation:
         """Scores of a task on one of its splits."""
-        dataset = batches_of_any_length(source.in_order(self.config.eval_batch_size, task.task_id))
-        totals = [value.numpy() for value in self._evaluate(dataset, tf.constant(task.task_id))]
+        if source not in self._eval_batches:
+            batches = source.in_order(self.config.eval_batch_size, task.task_id)
+            self._eval_batches[source] = batches_of_any_length(batches)
+        totals = [value.numpy() for value in self._evaluate(self._eval_batches[source], tf.constant(task.task_id))]
         loss, correct, scored, confusion = totals
         return Evaluation(
             loss=float(loss) / source.num_examples,
