@@ -18,8 +18,11 @@ from typing import Literal, TypeVar
 T = TypeVar("T")
 
 
-class ConfigurationError(ValueError):
-    """A setting or an input that cannot work; the message says what was wanted and what came."""
+class ConfigurationError(Exception):
+    """A setting or an input that cannot work; the message says what was wanted and what came.
+
+    Not a `ValueError`, which the command-line parser would catch and print in a form of its own.
+    """
 
 
 def require(condition: bool, message: str) -> None:

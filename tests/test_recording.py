@@ -1,0 +1,169 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from clrnn_tf import recording
+from clrnn_tf.config import ConfigurationError
+from clrnn_tf.events import TaskResult, TrainingLog, ValidationLog
+from clrnn_tf.metrics import Evaluation, ResultMatrix
+from clrnn_tf.recording import FileRecorder, RunDirectory
+from clrnn_tf.tensorboard import TensorBoardRecorder
+from tests import tiny
+
+FACTS = {"num_parameters": 10, "num_main_network_weights": 20}
+
+
+def evaluation(accuracy, loss=1.0, classes=2):
+    return Evaluation(loss, accuracy, np.array([[3, 1], [2, 4]]) if classes else None)
+
+
+def matrix_of(rows, classes=2):
+    matrix = ResultMatrix(("t0", "t1"), initial=[evaluation(50.0, classes=classes)] * 2)
+    for row in rows:
+        matrix.add([evaluation(accuracy, classes=classes) for accuracy in row])
+    return matrix
+
+
+def create(path, **options):
+    return RunDirectory.create(path, tiny.experiment(), {"data_source": "somewhere"}, **options)
+
+
+def record(run, matrix, stream=None, first_task=0, observer=None):
+    """Tell a recorder about two logs and a validation of each task, and about the rows of `matrix`."""
+    stream = stream or tiny.stream(2)
+    recorder = observer or FileRecorder(run, tiny.experiment(), FACTS)
+    so_far = ResultMatrix(matrix.task_names, matrix.initial, matrix.rows[:first_task])
+    recorder.run_began(stream, first_task, so_far)
+    for row, task in list(zip(matrix.rows, stream, strict=False))[first_task:]:
+        for step in (20, 40):
+            recorder.trained(TrainingLog(task, step, 40, {"total": 2.0, "task": 1.5}, 60.0 + step, 0.5, 0.01))
+        recorder.validated(ValidationLog(task, 40, evaluation(70.0)))
+        so_far.add(row)
+        recorder.task_learned(TaskResult(task, row, 1.0, 0.5, 40), so_far)
+    recorder.run_ended(so_far)
+    return recorder
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_results_come_back_as_they_were(tmp_path, classes):
+    run = create(tmp_path / "run")
+    assert run.load() is None
+    matrix = matrix_of([[80.0, 40.0], [70.5, 90.0]], classes)
+    record(run, matrix)
+    loaded = run.load()
+    assert loaded.task_names == matrix.task_names
+    for metric in ("accuracy", "loss", "weighted_f1"):
+        np.testing.assert_array_equal(loaded.scores(metric), matrix.scores(metric))
+    assert loaded.summary() == matrix.summary()
+
+
+def test_results_hold_what_they_promise(tmp_path):
+    run = create(tmp_path / "run")
+    record(run, matrix_of([[80.0, 40.0], [70.0, 90.0]]))
+    results = json.loads(run.results.read_text())
+    assert results["schema_version"] == 1
+    assert (results["mean_during_accuracy"], results["mean_final_accuracy"]) == (85.0, 80.0)
+    assert (results["forgetting"], results["worst_final_accuracy"]) == (10.0, 70.0)
+    assert results["during_accuracy"] == [80.0, 90.0]
+    assert results["final_accuracy"] == [70.0, 90.0]
+    assert results["data_source"] == "generated for tests"
+    assert results["versions"]["tensorflow"]
+    assert results["timing"]["tasks"][1] == {"task": "t1", "train_seconds": 1.0, "eval_seconds": 0.5, "steps": 40}
+    assert run.table.read_text() == "after,t0,t1\nt0,80.0000,40.0000\nt1,70.0000,90.0000\n"
+
+
+def test_results_after_the_first_task_are_unfinished_and_have_no_nan(tmp_path):
+    run = create(tmp_path / "run")
+    record(run, matrix_of([[80.0, 40.0]], classes=0))
+    results = json.loads(run.results.read_text(), parse_constant=pytest.fail)
+    assert results["finished"] is False
+    assert results["forgetting"] is None
+    assert math.isnan(run.load().forgetting())
+
+
+def test_settings_are_complete(tmp_path):
+    run = create(tmp_path / "run")
+    stored = yaml.safe_load(run.config.read_text())
+    provenance = stored.pop("provenance")
+    assert stored == tiny.experiment().to_dict()
+    assert provenance["data_source"] == "somewhere"
+    assert set(provenance["versions"]) == {"clrnn_tf", "tensorflow", "keras"}
+
+
+def test_a_continued_run_drops_entries_of_unfinished_tasks(tmp_path):
+    straight, killed = create(tmp_path / "straight"), create(tmp_path / "killed")
+    matrix = matrix_of([[80.0, 40.0], [70.0, 90.0]])
+    record(straight, matrix)
+    record(killed, matrix)
+    with killed.metrics.open("a") as file:
+        file.write('{"kind": "train", "task_id": 1, "st')  # killed in the middle of a line
+    record(killed, matrix, first_task=1)
+    assert killed.metrics.read_text() == straight.metrics.read_text()
+    assert killed.results.read_text() == straight.results.read_text()
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    recording.write_text(path, "old")
+    monkeypatch.setattr(recording.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        recording.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_directories_that_are_there_are_kept(tmp_path):
+    path = tmp_path / "run"
+    create(path)
+    with pytest.raises(ConfigurationError, match="--resume.*--out.*--overwrite"):
+        create(path)
+    (path / "mark").touch()
+    create(path, overwrite=True)
+    assert not (path / "mark").exists()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "precious").touch()
+    with pytest.raises(ConfigurationError, match="no run of ours"):
+        create(other, overwrite=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    create(empty)
+
+
+def test_a_run_is_continued_with_its_own_settings_and_data_only(tmp_path):
+    create(tmp_path / "run")
+    run = RunDirectory.open(tmp_path / "run", tiny.experiment())
+    run.require_data_source("somewhere")
+    with pytest.raises(ConfigurationError, match="began with data: somewhere. Received: elsewhere"):
+        run.require_data_source("elsewhere")
+    with pytest.raises(ConfigurationError, match=r"train.steps \(stored 40, now 41\)"):
+        RunDirectory.open(tmp_path / "run", tiny.experiment(train={"steps": 41}))
+    with pytest.raises(ConfigurationError, match="no run to continue"):
+        RunDirectory.open(tmp_path / "nowhere", tiny.experiment())
+
+
+def test_damaged_results_are_named(tmp_path):
+    run = create(tmp_path / "run")
+    run.results.write_text('{"half": ')
+    with pytest.raises(ConfigurationError, match="results.json is damaged"):
+        run.load()
+
+
+def test_tensorboard_events_can_be_read_back(tmp_path):
+    recorder = TensorBoardRecorder(tmp_path, tiny.experiment())
+    record(None, matrix_of([[80.0, 40.0], [70.0, 90.0]]), observer=recorder)
+    events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
+    events.Reload()
+    tags = set(events.Tags()["tensors"])
+    for tag in ("train/t1/task", "train/t0/accuracy", "validation/t0/accuracy", "result/mean_final_accuracy",
+                "test_accuracy/t0", "result_matrix"):  # fmt: skip
+        assert tag in tags, tag
+    finals = events.Tensors("result/mean_final_accuracy")
+    assert [event.step for event in finals] == [1, 2]
+    assert tf.make_ndarray(finals[1].tensor_proto) == 80.0
+    assert "_hparams_/session_start_info" in events.summary_metadata
