@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 import yaml
-from tests import tiny
 
 from clrnn_tf.config import ConfigurationError, HypernetworkConfig, NetworkConfig, TrainConfig, updated
+from tests import tiny
 
 
 def test_settings_survive_yaml():

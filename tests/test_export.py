@@ -4,11 +4,11 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests import tiny
 
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.learning import learn
 from export.saved_model import Exporter, export_task, largest_difference
+from tests import tiny
 
 
 @pytest.mark.parametrize("method", ["fine_tuning", "hnet"])

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tests import tiny
 
 from clrnn_tf.events import Observer
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.training import TrainingDivergedError
+from tests import tiny
 
 
 class Watcher(Observer):
@@ -28,7 +28,9 @@ def values(trainer):
 
 
 @pytest.mark.parametrize("method", ["fine_tuning", "hnet"])
-@pytest.mark.parametrize(("loss", "ngrams"), [("softmax", False), ("softmax", True), ("sigmoid", False), ("linear", False)])
+@pytest.mark.parametrize(
+    ("loss", "ngrams"), [("softmax", False), ("softmax", True), ("sigmoid", False), ("linear", False)]
+)
 def test_the_loss_falls_and_logs_say_so(method, loss, ngrams):
     stream = tiny.stream(loss=loss, ngrams=ngrams)
     trainer = trainer_of(stream, method=method, train={"steps": 120})
@@ -40,8 +42,9 @@ def test_the_loss_falls_and_logs_say_so(method, loss, ngrams):
         assert after.accuracy > before.accuracy + 15
     logs = trainer.observers[0].logs
     assert [log.step for log in logs] == [20, 40, 60, 80, 100, 120]
-    assert logs[-1].losses["total"] < logs[0].losses["total"]
-    np.testing.assert_allclose(logs[0].losses["total"], sum(logs[0].losses.values()) - logs[0].losses["total"], rtol=1e-5)
+    assert logs[-1].losses["task"] < logs[0].losses["task"]
+    total = logs[0].losses.pop("total")
+    np.testing.assert_allclose(total, sum(logs[0].losses.values()), rtol=1e-5)
     assert np.isnan(logs[0].accuracy) == (loss == "linear")
 
 

@@ -1,4 +1,4 @@
-"""A small stream whose tasks take seconds: tell which symbol came first (or repeat bits), under a task's permutation."""
+"""A small stream whose tasks take seconds: tell which symbol came first, under each task's own names of the symbols."""
 
 import numpy as np
 import tensorflow as tf

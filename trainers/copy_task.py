@@ -1,0 +1,80 @@
+"""Copy Task family: ``python -m trainers.copy_task``."""
+
+from __future__ import annotations
+
+import sys
+
+from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
+from clrnn_tf.methods import fine_tuning, hnet
+from data_pipelines import copy_task
+from trainers.presets import Benchmark, Expected, Preset
+from trainers.run import main
+
+_PUBLISHED = "published README of Ehret et al. 2021"
+_ELMAN = NetworkConfig(cell="elman", hidden_sizes=(256,))
+_SHORT = NetworkConfig(cell="elman", hidden_sizes=(64,))
+
+PRESETS = {
+    "hnet_permuted": Preset(
+        summary="HNET, Permuted Copy, p = i = 5",
+        method="hnet",
+        method_options=hnet.Config(strength=10.0),
+        data=copy_task.Config(num_tasks=5, input_length=5, permute_time=True),
+        network=_ELMAN,
+        hypernetwork=HypernetworkConfig(
+            chunk_size=2500, hidden_sizes=(50, 50), task_embedding_size=32, chunk_embedding_size=32,
+            task_embedding_std=1.0, chunk_embedding_std=0.1,
+        ),
+        train=TrainConfig(
+            steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=10.0
+        ),
+        published_settings="MH perm_t chunk=2500 beta=10 K=5 bs=128 it=20000 lr=0.0005 clip=1 orth=10",
+        expected=Expected(100.0, 100.0, _PUBLISHED),
+    ),
+    "fine_tuning_permuted": Preset(
+        summary="fine-tuning, Permuted Copy, p = i = 5",
+        method="fine_tuning",
+        method_options=fine_tuning.Config(),
+        data=copy_task.Config(num_tasks=5, input_length=5, permute_time=True),
+        network=_ELMAN,
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-3, clip_norm=1.0),
+        published_settings="MH perm_t K=5 bs=128 it=20000 clip=1",
+        expected=Expected(99.99, None, _PUBLISHED),
+    ),
+    "hnet_permuted_one_random_task": Preset(
+        summary="HNET regularised on one random old task per step, single generated head",
+        method="hnet",
+        method_options=hnet.Config(strength=1.0, tasks_per_step=1),
+        data=copy_task.Config(num_tasks=5, input_length=5, permute_time=True),
+        network=NetworkConfig(cell="elman", hidden_sizes=(256,), heads="single"),
+        hypernetwork=HypernetworkConfig(
+            chunk_size=2500, hidden_sizes=(50, 50), task_embedding_size=32, chunk_embedding_size=16,
+            task_embedding_std=1.0, chunk_embedding_std=0.1,
+        ),
+        train=TrainConfig(
+            steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=10.0
+        ),
+        published_settings="perm_t chunk=2500 beta=1 K=5 bs=128 it=20000 lr=0.0005 clip=1 cemb=16 reg_bs=1 orth=10",
+        expected=Expected(None, 100.0, _PUBLISHED),
+    ),
+    "hnet_short": Preset(
+        summary="HNET, a smaller network and 1,500 steps a task: minutes instead of the published run's half hour",
+        method="hnet",
+        method_options=hnet.Config(strength=1.0),
+        data=copy_task.Config(num_tasks=3, input_length=3, permute_time=True, num_train=20_000),
+        network=_SHORT,
+        hypernetwork=HypernetworkConfig(chunk_size=500, chunk_embedding_std=0.1),
+        train=TrainConfig(steps=1_500, batch_size=64, learning_rate=2e-3, clip_norm=1.0, orthogonal_strength=1.0),
+    ),
+}  # fmt: skip
+
+_EXAMPLES = """Examples:
+  python -m trainers.copy_task --quick
+  python -m trainers.copy_task --preset hnet_permuted --out runs/copy_hnet
+  python -m trainers.copy_task --method fine_tuning --data.input-length 8 --train.steps 5000
+  python -m trainers.copy_task --out runs/copy_hnet --resume"""
+
+BENCHMARK = Benchmark("copy_task", copy_task, PRESETS, _EXAMPLES)
+
+if __name__ == "__main__":
+    sys.exit(main(BENCHMARK))
