@@ -9,6 +9,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from clrnn_tf.events import Observer, TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.metrics import ResultMatrix
@@ -52,7 +53,7 @@ class ProgressReporter(Observer):
         self._last_step = log.step
         line = self._line(log)
         if self._live is not None:
-            self._live.update(line, refresh=True)
+            self._live.update(Text(line), refresh=True)
         elif self._clock() - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = self._clock()
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
