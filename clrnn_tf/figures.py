@@ -100,9 +100,7 @@ def curves_figure(
 
 def svg(figure: Figure) -> str:
     """A figure as an `<svg>` element that can stand in a page."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
     buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]

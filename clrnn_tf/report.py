@@ -113,6 +113,7 @@ def _curves(entries: Sequence[dict], names: Sequence[str]) -> str:
     for entry in entries:
         lengths[entry["task_id"]] = max(lengths[entry["task_id"]], entry["step"])
     starts = [sum(lengths[:task]) for task in range(len(names))]
+    begun = sum(length > 0 for length in lengths)
     training = [entry for entry in entries if entry["kind"] == "train"]
     validation = [entry for entry in entries if entry["kind"] == "validation"]
 
@@ -128,8 +129,8 @@ def _curves(entries: Sequence[dict], names: Sequence[str]) -> str:
         Curve("training batches", steps(training), [_or_nan(entry["accuracy"]) for entry in training]),
         Curve("validation", steps(validation), [_or_nan(entry["accuracy"]) for entry in validation], dots=True),
     ]
-    return _figure(figures.curves_figure(losses, "loss, nats a sequence", starts, names)) + _figure(
-        figures.curves_figure(accuracies, "accuracy, %", starts, names)
+    return _figure(figures.curves_figure(losses, "loss, nats a sequence", starts[:begun], names[:begun])) + _figure(
+        figures.curves_figure(accuracies, "accuracy, %", starts[:begun], names[:begun])
     )
 
 
