@@ -79,7 +79,7 @@ class HypernetworkConfig:
     """The hypernetwork: an MLP from a task embedding (and chunk embeddings) to the main network's weights."""
 
     chunk_size: int | None = 1000
-    """Weights generated per chunk; `none` generates all at once (a full hypernetwork)."""
+    """Weights generated per chunk; `None` generates all at once (a full hypernetwork)."""
     hidden_sizes: tuple[int, ...] = (50, 50)
     """Units of the MLP's hidden layers; empty gives a linear hypernetwork."""
     task_embedding_size: int = 32
@@ -104,7 +104,7 @@ class HypernetworkConfig:
     def __post_init__(self) -> None:
         require(
             self.chunk_size is None or self.chunk_size > 0,
-            f"hypernetwork.chunk_size must be above 0, or none for a full hypernetwork. Received: {self.chunk_size}.",
+            f"hypernetwork.chunk_size must be above 0, or None for a full hypernetwork. Received: {self.chunk_size}.",
         )
         require_sizes(**{"hypernetwork.hidden_sizes": self.hidden_sizes})
         smallest = 0 if self.chunk_size is not None and self.chunk_embeddings == "per_task" else 1
@@ -136,7 +136,7 @@ class TrainConfig:
     adam_beta1: float = 0.9
     """Decay of Adam's first moment."""
     clip_norm: float | None = None
-    """Largest global norm of the gradients; `none` does not clip."""
+    """Largest global norm of the gradients; `None` does not clip."""
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW): variables shrink by learning_rate * weight_decay each step."""
     l2: float = 0.0
@@ -148,7 +148,7 @@ class TrainConfig:
     keep_best: bool = False
     """Whether a task ends with the weights of its best validation accuracy instead of the last ones."""
     early_stopping: int | None = None
-    """Validations without improvement after which a task ends early; `none` never does."""
+    """Validations without improvement after which a task ends early; `None` never does."""
     log_every: int = 50
     """Steps per compiled call, and between log entries."""
     eval_batch_size: int = 256
@@ -169,11 +169,11 @@ class TrainConfig:
             require(getattr(self, name) >= 0, f"train.{name} must not be negative. Received: {getattr(self, name)}.")
         require(
             self.clip_norm is None or self.clip_norm > 0,
-            f"train.clip_norm must be above 0, or none. Received: {self.clip_norm}.",
+            f"train.clip_norm must be above 0, or None. Received: {self.clip_norm}.",
         )
         require(
             self.early_stopping is None or self.early_stopping > 0,
-            f"train.early_stopping must be above 0, or none. Received: {self.early_stopping}.",
+            f"train.early_stopping must be above 0, or None. Received: {self.early_stopping}.",
         )
 
 

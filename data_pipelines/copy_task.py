@@ -33,7 +33,7 @@ class Config:
     input_length: int = 5
     """Input steps before the stop flag (in the first task, on average)."""
     pattern_length: int | None = None
-    """Input steps that carry the pattern, the others being empty (`pat_len`); `none` takes all of them."""
+    """Input steps that carry the pattern, the others being empty (`pat_len`); `None` takes all of them."""
     length_step: int = 0
     """By how much the input is longer from task to task (7 in the published 'basic, growing length' variant)."""
     length_variability: int = 0
@@ -41,7 +41,7 @@ class Config:
     seq_width: int = 7
     """Bits per step."""
     output_width: int | None = None
-    """Recall only the first so many channels; `none` recalls all."""
+    """Recall only the first so many channels; `None` recalls all."""
     permute_time: bool = True
     """Recall the steps in another order, drawn for each task."""
     permute_width: bool = False
@@ -89,12 +89,12 @@ class Config:
         )
         require(
             self.pattern_length is None or 1 <= self.pattern_length <= shortest,
-            f"data.pattern_length must be in [1, {shortest}], the shortest input, or none. "
+            f"data.pattern_length must be in [1, {shortest}], the shortest input, or None. "
             f"Received: {self.pattern_length}.",
         )
         require(
             1 <= self.recalled_width <= self.seq_width,
-            f"data.output_width must be in [1, {self.seq_width}], the data.seq_width, or none. "
+            f"data.output_width must be in [1, {self.seq_width}], the data.seq_width, or None. "
             f"Received: {self.output_width}.",
         )
 
@@ -135,7 +135,7 @@ class Config:
         )
         require(
             not self.permute_width or self.recalled_width == self.seq_width,
-            f"data.permute_width mixes all channels, so data.output_width must be none. Received: {self.output_width}.",
+            f"data.permute_width mixes all channels, so data.output_width must be None. Received: {self.output_width}.",
         )
 
     @property

@@ -57,7 +57,7 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("num_tasks", "max_sentences"):
             value = getattr(self, name)
-            require(value is None or value > 0, f"data.{name} must be above 0, or none. Received: {value}.")
+            require(value is None or value > 0, f"data.{name} must be above 0, or None. Received: {value}.")
         for name in ("max_tokens", "ngram_dim"):
             require(getattr(self, name) > 0, f"data.{name} must be above 0. Received: {getattr(self, name)}.")
         require(self.num_buckets > 1, f"data.num_buckets must be above 1. Received: {self.num_buckets}.")

@@ -30,7 +30,7 @@ def test_updates_keep_what_is_not_named_and_convert_lists_and_integers():
         ({"steps": True}, "train.steps must be of type int. Received: True"),
         ({"jit": "perhaps"}, "train.jit must be of type .* Received: 'perhaps'"),
         ({"steps": 0}, "train.steps must be above 0. Received: 0"),
-        ({"clip_norm": -1.0}, "train.clip_norm must be above 0, or none. Received: -1.0"),
+        ({"clip_norm": -1.0}, "train.clip_norm must be above 0, or None. Received: -1.0"),
     ],
 )
 def test_bad_values_are_named(values, message):

@@ -192,7 +192,7 @@ def test_hyperfan_warns_when_task_embeddings_are_too_large():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"chunk_size": 0}, "hypernetwork.chunk_size must be above 0, or none for a full hypernetwork. Received: 0"),
+        ({"chunk_size": 0}, "hypernetwork.chunk_size must be above 0, or None for a full hypernetwork. Received: 0"),
         ({"task_embedding_size": 0}, "hypernetwork.task_embedding_size must be at least 1. Received: 0"),
         ({"dropout": 1.0}, r"hypernetwork.dropout must be in \[0, 1\). Received: 1.0"),
     ],

@@ -286,7 +286,7 @@ def test_a_folder_without_treebanks_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_tasks": 0}, "data.num_tasks must be above 0, or none. Received: 0"),
+        ({"num_tasks": 0}, "data.num_tasks must be above 0, or None. Received: 0"),
         ({"num_buckets": 1}, "data.num_buckets must be above 1"),
         ({"languages": ("de", "de")}, "data.languages must differ. Received twice: de"),
     ],

@@ -21,7 +21,6 @@ from clrnn_tf import methods
 from clrnn_tf.config import (
     ConfigurationError,
     Experiment,
-    HypernetworkConfig,
     NetworkConfig,
     TrainConfig,
     nearest,
@@ -81,8 +80,7 @@ def parse(benchmark: Benchmark, arguments: list[str]) -> tuple[Experiment, RunOp
         args=arguments,
         default=flags(
             method=start.method, preset=preset_name, out=out, seed=start.seed, network=start.network,
-            hypernetwork=start.hypernetwork, train=start.train, data=start.data,
-            **{start.method: start.method_options},
+            train=start.train, data=start.data, **_method_settings(start),
         ),
         description=f"Train on {benchmark.name}.\n\n{_presets_help(benchmark)}\n\n{benchmark.examples}",
     )  # fmt: skip
@@ -90,8 +88,8 @@ def parse(benchmark: Benchmark, arguments: list[str]) -> tuple[Experiment, RunOp
         out = Path("runs") / f"{benchmark.name}_{preset_name}_seed{parsed.seed}"
     experiment = Experiment(
         benchmark=benchmark.name, method=parsed.method, seed=parsed.seed, network=parsed.network,
-        hypernetwork=parsed.hypernetwork, train=parsed.train, method_options=getattr(parsed, start.method),
-        data=parsed.data,
+        hypernetwork=getattr(parsed, "hypernetwork", start.hypernetwork), train=parsed.train,
+        method_options=getattr(parsed, start.method), data=parsed.data,
     )  # fmt: skip
     data_dir = parsed.data_dir
     if parsed.resume and data_dir is None and provenance.get("data_dir"):
@@ -177,9 +175,8 @@ def _flags_type(benchmark: Benchmark, start: Experiment) -> type:
         ("quick", flag(tyro.conf.FlagCreatePairsOff[bool], "A small version that takes under a minute."), False),
         ("compare_with", flag(tuple[Path, ...], "Run directories to show beside this run in the report."), ()),
         ("network", NetworkConfig, start.network),
-        ("hypernetwork", HypernetworkConfig, start.hypernetwork),
         ("train", TrainConfig, start.train),
-        (start.method, type(start.method_options), start.method_options),
+        *((name, type(value), value) for name, value in _method_settings(start).items()),
         ("data", benchmark.pipeline.Config, start.data),
     ]
     return dataclasses.make_dataclass(
@@ -187,6 +184,14 @@ def _flags_type(benchmark: Benchmark, start: Experiment) -> type:
         [(name, hint, dataclasses.field(default_factory=lambda value=value: value)) for name, hint, value in fields],
         frozen=True,
     )
+
+
+def _method_settings(start: Experiment) -> dict[str, object]:
+    """Settings that only the chosen method has: its options by its name, the hypernetwork where it uses one."""
+    settings = {start.method: start.method_options}
+    if methods.find(start.method).METHOD.uses_hypernetwork:
+        settings["hypernetwork"] = start.hypernetwork
+    return settings
 
 
 def _presets_help(benchmark: Benchmark) -> str:

@@ -34,6 +34,9 @@ class Method(tf.Module):
     are listed by `variables_to_train`.
     """
 
+    uses_hypernetwork = False
+    """Whether `MethodSetup.hypernetwork` means anything to the method."""
+
     def __init__(self, setup: MethodSetup) -> None:
         super().__init__()
         self.setup = setup

@@ -35,19 +35,20 @@ class Config:
     """`fixed` stores the old tasks' weights before each task; `online` keeps the old hypernetwork and generates
     them again at every step: the same values for less memory and more time."""
     tasks_per_step: int | None = None
-    """Old tasks regularised per step, drawn at random without replacement; `none` takes all."""
+    """Old tasks regularised per step, drawn at random without replacement; `None` takes all."""
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, f"hnet.strength must not be negative. Received: {self.strength}.")
         require(
             self.tasks_per_step is None or self.tasks_per_step > 0,
-            f"hnet.tasks_per_step must be above 0, or none for all old tasks. Received: {self.tasks_per_step}.",
+            f"hnet.tasks_per_step must be above 0, or None for all old tasks. Received: {self.tasks_per_step}.",
         )
 
 
 class HNET(Method):
     """See the module's docstring."""
 
+    uses_hypernetwork = True
     source: Hypernetwork
 
     def __init__(self, setup: MethodSetup) -> None:
