@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipelines import copy_task
+from data_pipelines import copy_task, pos_tagging
 
 COPY = {"num_tasks": 2, "num_train": 40, "num_test": 11, "num_validation": 7}
 STREAMS = {
@@ -16,6 +16,9 @@ STREAMS = {
     ),
     "copy, padded xor": lambda: copy_task.make_stream(
         copy_task.Config(**COPY, input_length=9, pattern_length=4, permute_xor=True, output_width=3)
+    ),
+    "tagging, starter treebank": lambda: pos_tagging.make_stream(
+        pos_tagging.Config(languages=("fi", "hi"), num_buckets=500, ngram_dim=8, max_sentences=20), None
     ),
 }
 BATCH_SIZE = 6
