@@ -24,7 +24,7 @@ def build_trainer(experiment: Experiment, stream: TaskStream, observers: Sequenc
         MethodSetup(
             network=network,
             hypernetwork=experiment.hypernetwork,
-            num_tasks=len(stream),
+            stream=stream,
             seed=experiment.seed,
             options=experiment.method_options,
         )

@@ -52,6 +52,7 @@ class Trainer:
         jit = config.jit == "on" or (config.jit == "auto" and not tf.config.list_physical_devices("GPU"))
         self._task_loss = tf.function(self._task_loss_of_batch, jit_compile=jit)
         self._scores = tf.function(self._scores_of_batch, jit_compile=jit)
+        self._orthogonal = tf.function(self._orthogonal_of_weights, jit_compile=jit)
         self._update = tf.function(self._clip_and_apply, jit_compile=jit)
 
     def fit(self, task: Task) -> int:
@@ -61,7 +62,7 @@ class Trainer:
           TrainingDivergedError: A loss or gradient was not finite; the step was not taken.
         """
         self.optimizer.reset()
-        self.method.before_task(task.task_id)
+        self.method.before_task(task)
         batches = iter(batches_of_any_length(task.train.batches(self.config.batch_size, self.seed, task.task_id)))
         validation = _Validation(self, task)
         step = 0
@@ -72,7 +73,7 @@ class Trainer:
             if task.validation is not None and (step % self.config.validate_every == 0 or step == self.config.steps):
                 validation.run(step)
         validation.restore_best()
-        self.method.after_task(task.task_id)
+        self.method.after_task(task, self.model)
         return step
 
     def evaluate(self, task: Task, source: Source) -> Evaluation:
@@ -122,7 +123,9 @@ class Trainer:
         self, batches: tf.data.Iterator, task_id: tf.Tensor, first_step: tf.Tensor, num_steps: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         """Take `num_steps` steps, or stop before one that is not finite; means of the steps' logs, steps done."""
-        names = ["total", "task", *self._penalty_names(task_id)]
+        names = ["total", "task", *self.method.loss_names]
+        if self.config.orthogonal_strength:
+            names.append("orthogonal")
         losses = {name: tf.constant(0.0) for name in names}
         accuracy, norm, done = tf.constant(0.0), tf.constant(0.0), tf.constant(0)
         finite = tf.constant(True)
@@ -136,49 +139,63 @@ class Trainer:
         count = tf.maximum(tf.cast(done, tf.float32), 1.0)
         return {name: value / count for name, value in losses.items()}, accuracy / count, norm / count, done
 
-    def _penalty_names(self, task_id: tf.Tensor) -> list[str]:
-        names = list(self.method.weights_and_penalties(task_id, tf.constant(0))[1])
-        return [*names, "orthogonal"] if self.config.orthogonal_strength else names
-
     def _step(
         self, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        apart = self.method.needs_task_gradients
+        with tf.GradientTape(persistent=apart, watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
-            weights, penalties = self.method.weights_and_penalties(task_id, step)
-            task_loss, accuracy, orthogonal = self._task_loss(
-                weights, self.model.embed(batch.inputs, task_id), batch, task_id
-            )
+            weights, others = self.method.weights_and_penalties(task_id, step)
+            embedded = self.model.embed(batch.inputs, task_id)
+            task_loss, accuracy = self._task_loss(weights, embedded, batch, task_id)
+            others = {**others, **self.method.auxiliary_losses(self.model, weights, batch, task_id, step)}
             if self.config.orthogonal_strength:
-                penalties = {**penalties, "orthogonal": orthogonal}
-            total = tf.add_n([task_loss, *penalties.values()])
-        gradients = [
+                others["orthogonal"] = self._orthogonal(weights)
+            rest = tf.add_n(list(others.values())) if others else tf.constant(0.0)
+            total = task_loss + rest
+        task_gradients = self._gradients(tape, task_loss) if apart else []
+        if apart:
+            added = self._gradients(tape, rest)
+            gradients = [one + other for one, other in zip(task_gradients, added, strict=True)]
+        else:
+            gradients = self._gradients(tape, total)
+        norm, finite = self._update(
+            gradients, task_gradients, learning_rate_at(self.config, step), tf.math.is_finite(total)
+        )
+        return {"total": total, "task": task_loss, **others}, accuracy, norm, finite
+
+    def _gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
+        return [
             tf.zeros_like(variable) if gradient is None else tf.convert_to_tensor(gradient)
-            for gradient, variable in zip(tape.gradient(total, self.variables), self.variables, strict=True)
+            for gradient, variable in zip(tape.gradient(loss, self.variables), self.variables, strict=True)
         ]
-        norm, finite = self._update(gradients, learning_rate_at(self.config, step), tf.math.is_finite(total))
-        return {"total": total, "task": task_loss, **penalties}, accuracy, norm, finite
 
     def _task_loss_of_batch(
         self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Mean loss over the batch, accuracy in percent, orthogonal penalty of the weights."""
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean loss over the batch and accuracy in percent."""
         logits = self.model.run(weights, embedded, batch.lengths, task_id).logits
         loss = tf.reduce_mean(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
         right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
-        accuracy = 100.0 * right / tf.maximum(tf.reduce_sum(batch.eval_weights), 1.0)
-        orthogonal = tf.constant(0.0)
-        if self.config.orthogonal_strength:
-            penalty = orthogonal_penalty(weights, self.model.network.weight_specs)
-            orthogonal = self.config.orthogonal_strength * penalty
-        return loss, accuracy, orthogonal
+        return loss, 100.0 * right / tf.maximum(tf.reduce_sum(batch.eval_weights), 1.0)
+
+    def _orthogonal_of_weights(self, weights: Weights) -> tf.Tensor:
+        return self.config.orthogonal_strength * orthogonal_penalty(weights, self.model.network.weight_specs)
 
     def _clip_and_apply(
-        self, gradients: list[tf.Tensor], learning_rate: tf.Tensor, loss_is_finite: tf.Tensor
+        self,
+        gradients: list[tf.Tensor],
+        task_gradients: list[tf.Tensor],
+        learning_rate: tf.Tensor,
+        loss_is_finite: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         gradients, norm = clip_by_global_norm(gradients, self.config.clip_norm)
         accept = tf.logical_and(loss_is_finite, tf.math.is_finite(norm))
+        if task_gradients:
+            self.method.before_update(task_gradients, self.optimizer, learning_rate, accept)
+        before = [tf.identity(variable) for variable in self.variables]  # removed by the compiler where unused
         self.optimizer.apply(gradients, learning_rate, accept)
+        self.method.after_update(before, gradients, self.optimizer, accept)
         return norm, accept
 
     @tf.function

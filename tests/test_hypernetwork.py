@@ -9,7 +9,7 @@ from clrnn_tf.methods import hnet
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.weights import WeightSpec
-from tests import golden
+from tests import golden, tiny
 
 SMALL = [WeightSpec("a", (2, 3), "kernel", 2, 0.5), WeightSpec("b", (2,), "bias", 2, 0.5)]
 
@@ -216,7 +216,7 @@ class GoldenHNET(hnet.HNET):
         )
         network = RecurrentNetwork(NetworkConfig(cell="elman", hidden_sizes=(2,), heads="single"), 1, 4, 3)
         self._golden_config = config
-        super().__init__(MethodSetup(network, config, 3, 0, hnet.Config(**options)))
+        super().__init__(MethodSetup(network, config, tiny.stream(3), 0, hnet.Config(**options)))
         self._mask = tf.constant(mask, tf.float32)
 
     def make_source(self):
@@ -235,7 +235,7 @@ def published_mask(heads):
 
 def golden_penalty(method):
     fill_variables(method.source)
-    method.before_task(2)
+    method.before_task(method.setup.stream[2])
     for index, variable in enumerate(published_order(method.source)):
         shape = tuple(variable.shape)
         change = golden.fill(50 + index, shape[::-1]).T if is_kernel(variable) else golden.fill(50 + index, shape)
@@ -267,7 +267,7 @@ def test_golden_output_regularizer_and_its_gradients(targets):
 def method_of(**options):
     network = RecurrentNetwork(NetworkConfig(cell="elman", hidden_sizes=(3,)), 2, 2, 6)
     config = HypernetworkConfig(chunk_size=9, hidden_sizes=(4,))
-    return hnet.HNET(MethodSetup(network, config, 6, 0, hnet.Config(**options)))
+    return hnet.HNET(MethodSetup(network, config, tiny.stream(6), 0, hnet.Config(**options)))
 
 
 def test_a_random_subset_covers_all_old_tasks_and_depends_on_the_step_alone():
@@ -287,7 +287,7 @@ def test_penalty_of_the_first_task_is_zero_and_scales_with_the_strength():
     for strength in (1.0, 3.0):
         method = method_of(strength=strength)
         assert float(method.weights_and_penalties(tf.constant(0), tf.constant(0))[1]["output_regularizer"]) == 0.0
-        method.before_task(2)
+        method.before_task(method.setup.stream[2])
         method.source.kernels[0].assign_add(tf.ones(method.source.kernels[0].shape))
         values.append(float(method.weights_and_penalties(tf.constant(2), tf.constant(0))[1]["output_regularizer"]))
     np.testing.assert_allclose(values[1], 3 * values[0], rtol=1e-6)

@@ -2,16 +2,27 @@
 
 State of a method is created in `__init__`, so that one compiled step serves every task: task ids and step numbers
 are tensors, and only their values change from task to task.
+
+Hooks in the order in which a task meets them:
+
+    before_task
+        weights_and_penalties, auxiliary_losses       every step, inside the compiled loop
+        before_update, (the optimizer), after_update  every step, inside the compiled update
+    after_task
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from clrnn_tf.config import HypernetworkConfig
+from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.optimizers import Adam
+from clrnn_tf.tasks import Batch, Task, TaskStream
 from clrnn_tf.weights import SharedWeights, Weights, WeightSource
 
 
@@ -21,10 +32,16 @@ class MethodSetup:
 
     network: RecurrentNetwork
     hypernetwork: HypernetworkConfig
-    num_tasks: int
+    stream: TaskStream
+    """The tasks, for shapes and kinds; methods read data through the hooks, one task at a time."""
     seed: int
     options: object
     """The method's own `Config`."""
+
+    @property
+    def num_tasks(self) -> int:
+        """K."""
+        return len(self.stream)
 
 
 class Method(tf.Module):
@@ -36,6 +53,12 @@ class Method(tf.Module):
 
     uses_hypernetwork = False
     """Whether `MethodSetup.hypernetwork` means anything to the method."""
+    needs_task_gradients = False
+    """Whether `before_update` wants the gradient of the task's loss alone, which costs a second backward pass."""
+    learns_jointly = False
+    """Whether all tasks are learned at once, from batches that mix them."""
+    loss_names: tuple[str, ...] = ()
+    """Names of all losses that `weights_and_penalties` and `auxiliary_losses` return; the same for every task."""
 
     def __init__(self, setup: MethodSetup) -> None:
         super().__init__()
@@ -55,7 +78,7 @@ class Method(tf.Module):
         """What else a checkpoint after a task must hold so that learning can go on (importances, masks, ...)."""
         return []
 
-    def before_task(self, task_id: int) -> None:
+    def before_task(self, task: Task) -> None:
         """Called once before the first step of a task."""
 
     def weights_and_penalties(
@@ -63,14 +86,46 @@ class Method(tf.Module):
     ) -> tuple[Weights, dict[str, tf.Tensor]]:
         """Weights to train task `task_id` with at `step`, and losses that depend on variables alone.
 
-        Runs inside the compiled step. Penalties are scalars by name, already multiplied by their strength; the
-        names must not depend on the task. Draws are stateless, keyed by (seed, task, step).
+        Runs inside the compiled step. Penalties are scalars by name, already multiplied by their strength. Draws
+        are stateless, keyed by (seed, task, step).
         """
         del step
         return self.source(task_id), {}
 
-    def after_task(self, task_id: int) -> None:
+    def auxiliary_losses(
+        self, model: Model, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Losses that need the network run on data: replay, distillation, reconstruction. Scalars by name.
+
+        Args:
+          model: Runs the network (`model.run`).
+          weights: Those of the step, from `weights_and_penalties`.
+          batch: The current task's batch.
+          task_id: Scalar, the current task.
+          step: Scalar, the step within the task.
+        """
+        return {}
+
+    def before_update(
+        self, task_gradients: Sequence[tf.Tensor], optimizer: Adam, learning_rate: tf.Tensor, accept: tf.Tensor
+    ) -> None:
+        """Called before the optimizer's step with the unclipped gradients of the task's loss alone.
+
+        Only where `needs_task_gradients`. Gradients are in the order of the optimizer's variables; nothing may be
+        changed where `accept` (scalar bool) is false.
+        """
+
+    def after_update(
+        self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Adam, accept: tf.Tensor
+    ) -> None:
+        """Called after the optimizer's step with the values before it and the clipped gradients that it took."""
+
+    def after_task(self, task: Task, model: Model) -> None:
         """Called once after the last step of a task, with the weights it keeps."""
+
+    def kept_bytes(self) -> dict[str, int]:
+        """Memory that the method keeps for old tasks, in bytes by what it is for, as it is now."""
+        return {}
 
     def report(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""

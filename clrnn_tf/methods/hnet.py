@@ -20,6 +20,7 @@ import tensorflow as tf
 from clrnn_tf.config import require
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.tasks import Task
 from clrnn_tf.weights import Weights, head_mask, unpack
 
 _DROPOUT, _SUBSET = 0, 1  # which draw of a step a random key is for
@@ -49,6 +50,7 @@ class HNET(Method):
     """See the module's docstring."""
 
     uses_hypernetwork = True
+    loss_names = ("output_regularizer",)
     source: Hypernetwork
 
     def __init__(self, setup: MethodSetup) -> None:
@@ -68,13 +70,13 @@ class HNET(Method):
         setup = self.setup
         return Hypernetwork(setup.network.weight_specs, setup.hypernetwork, setup.num_tasks, setup.seed)
 
-    def before_task(self, task_id: int) -> None:
+    def before_task(self, task: Task) -> None:
         """Remember what the hypernetwork generates for the old tasks."""
         if self.options.targets == "online":
             for old, new in zip(self._old_source.variables, self.source.variables, strict=True):
                 old.assign(new.value)
         else:
-            for old_id in range(task_id):  # one at a time: memory does not grow with the number of tasks
+            for old_id in range(task.task_id):  # one at a time: memory does not grow with the number of tasks
                 self._targets[old_id].assign(self.source.generate(tf.constant([old_id]))[0])
 
     def weights_and_penalties(
