@@ -56,10 +56,10 @@ def _scale_output_layer(hypernetwork: Hypernetwork, mode: str) -> None:
     kernel = hypernetwork.kernels[-1]
     scale = kernel.shape[0] * hypernetwork.config.task_embedding_std**2  # d V
     variances = np.concatenate([
-        np.full(spec.size, _combine(mode, _GAIN / (2 * spec.fan_in * scale), _GAIN / (_fan_out(spec) * scale))
+        np.full(spec.size, _combine(mode, _GAIN / (2 * spec.fan_in * scale), _GAIN / (spec.fan_out * scale))
                 if spec.kind != "bias"
                 else _combine(mode, _GAIN / (2 * scale),
-                              max(0.0, _GAIN * (1 - spec.fan_in / _fan_out(spec)) / scale)))
+                              max(0.0, _GAIN * (1 - spec.fan_in / spec.fan_out) / scale)))
         for spec in hypernetwork.specs
     ])  # fmt: skip
     generator = np.random.default_rng([hypernetwork.seed, 2001])
@@ -91,7 +91,7 @@ def _scale_chunk_embeddings(hypernetwork: Hypernetwork, mode: str) -> None:
 def _target_variance(mode: str, spec: WeightSpec) -> float:
     if spec.kind == "bias":
         return 1.0 / (3.0 * spec.fan_in)
-    return _combine(mode, _GAIN / spec.fan_in, _GAIN / _fan_out(spec))
+    return _combine(mode, _GAIN / spec.fan_in, _GAIN / spec.fan_out)
 
 
 def _combine(mode: str, fan_in: float, fan_out: float) -> float:
@@ -100,7 +100,3 @@ def _combine(mode: str, fan_in: float, fan_out: float) -> float:
     if mode == "hyperfan_out":
         return fan_out
     return 2.0 * fan_in * fan_out / (fan_in + fan_out) if fan_in + fan_out > 0 else 0.0
-
-
-def _fan_out(spec: WeightSpec) -> int:
-    return spec.shape[-1]

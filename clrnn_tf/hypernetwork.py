@@ -6,7 +6,8 @@ With task embedding e_t, chunk embeddings c_1..c_N and an MLP h with parameters 
     chunked:   w_t = [h([c_1, e_t]), ..., h([c_N, e_t])], cut to W weights       (von Oswald et al. 2020)
 
 so a chunked hypernetwork has fewer parameters than the weights it makes. All chunks of all requested tasks are one
-batch of the MLP.
+batch of the MLP. Of a multi-head network a task needs the body and one head, so only the chunks that hold these are
+generated, unless the whole vector is asked for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -21,7 +23,7 @@ import tensorflow as tf
 
 from clrnn_tf import hyperfan
 from clrnn_tf.config import HypernetworkConfig, require
-from clrnn_tf.weights import Weights, WeightSource, WeightSpec, initial_value, total_size, unpack
+from clrnn_tf.weights import Weights, WeightSource, WeightSpec, initial_value, own_indices, own_size, total_size, unpack_own
 
 _ACTIVATIONS = {
     "relu": tf.nn.relu,
@@ -51,11 +53,13 @@ class Hypernetwork(WeightSource):
         self.config = config
         self.seed = seed
         self.num_weights = total_size(self.specs)
+        self.num_own_weights = own_size(self.specs)
         self.chunk_size = config.chunk_size or self.num_weights
         self.num_chunks = math.ceil(self.num_weights / self.chunk_size)
         self._chunk_embedding_size = config.chunk_embedding_size if config.chunk_size else 0
         self._per_task_chunks = config.chunk_embeddings == "per_task" and config.chunk_size is not None
         self._activation = _ACTIVATIONS[config.activation]
+        self._plan = _OwnPlan.of(self.specs, self.chunk_size, self.num_chunks)
         self.kernels, self.biases = self._make_layers()
         self.shared_chunk_embeddings = (
             self._embedding("chunk_embeddings", (self.num_chunks, self._chunk_embedding_size), 0)
@@ -84,15 +88,23 @@ class Hypernetwork(WeightSource):
         return int(sum(np.prod(variable.shape) for variable in self.variables))
 
     def add_task(self) -> int:
-        """Give one more task its embeddings and return its id; what is generated for the others stays as it is."""
+        """Give one more task its embeddings and return its id; what is generated for the others stays as it is.
+
+        Raises:
+          ConfigurationError: The network has one head per task, and none for another.
+        """
+        require(
+            self.num_tasks < self._plan.num_heads or self._plan.num_heads == 1,
+            f"a network of {self._plan.num_heads} heads has none for another task. Train with network.heads = single.",
+        )
         self._tracker.unlock()  # Keras forbids new variables once a layer has been called.
         self._add_embeddings()
         self._tracker.lock()
         return self.num_tasks - 1
 
     def call(self, task_id: tf.Tensor) -> Weights:
-        """The weights for one task: a dictionary by the names of `specs`."""
-        return unpack(self.generate(tf.reshape(task_id, [1]))[0], self.specs)
+        """The weights for one task by the names of `specs`; of the heads only its own, as a single one."""
+        return unpack_own(self.generate_own(tf.reshape(task_id, [1]))[0], self.specs)
 
     def generate(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
         """Generated weights for several tasks in one call.
@@ -105,12 +117,29 @@ class Hypernetwork(WeightSource):
         Returns:
           [n, W] vectors, the tensors of `specs` flattened one after another.
         """
-        hidden = self._first_layer(task_ids)  # [n, N, width]
-        for index, kernel in enumerate(self.kernels[1:], start=1):
-            hidden = self._dropout(self._activation(hidden), index, dropout_key)
-            hidden = self._add_bias(tf.matmul(hidden, kernel.value), index)
-        rows = self.num_chunks * self.chunk_size
-        return tf.reshape(hidden, [-1, rows])[:, : self.num_weights]
+        by_chunk, by_task = self._first_products(task_ids)
+        hidden = self._hidden_layers(by_chunk + by_task, dropout_key)
+        return self._last_layer(hidden)[:, : self.num_weights]
+
+    def generate_own(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
+        """As `generate`, but [n, V]: of each task the body and its own head (`clrnn_tf.weights.unpack_own`)."""
+        plan = self._plan
+        if plan.num_heads == 1:
+            return self.generate(task_ids, dropout_key)
+        positions = tf.gather(plan.head_positions, task_ids)  # [n, V - body]
+        if plan.head_chunks is None:
+            generated = self.generate(task_ids, dropout_key)
+            return tf.concat([generated[:, : plan.body_size], tf.gather(generated, positions, batch_dims=1)], axis=1)
+        by_chunk, by_task = self._first_products(task_ids)
+        chunks = tf.gather(plan.head_chunks, task_ids)  # [n, head chunks]
+        by_head_chunk = tf.gather(by_chunk, chunks, batch_dims=1) if self._per_task_chunks else (
+            tf.gather(by_chunk[0], chunks)
+        )
+        hidden = tf.concat([by_chunk[:, : plan.body_chunks] + by_task, by_head_chunk + by_task], axis=1)
+        hidden = self._hidden_layers(hidden, dropout_key)
+        body = self._last_layer(hidden[:, : plan.body_chunks])[:, : plan.body_size]
+        heads = self._last_layer(hidden[:, plan.body_chunks :])
+        return tf.concat([body, tf.gather(heads, positions, batch_dims=1)], axis=1)
 
     def get_config(self) -> dict[str, object]:
         """Plain values from which `from_config` builds the same layer, without its trained variables."""
@@ -133,20 +162,39 @@ class Hypernetwork(WeightSource):
         specs = [WeightSpec(name, tuple(shape), *rest) for name, shape, *rest in config.pop("specs")]
         return cls(specs, HypernetworkConfig(**options), **config)
 
-    def _first_layer(self, task_ids: tf.Tensor) -> tf.Tensor:
-        """First product over the inputs [c_k, e_t], taken apart so that neither part is repeated: [n, N, width]."""
+    def _first_products(self, task_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """First layer's sums of the inputs [c_k, e_t], taken apart so that neither part is repeated.
+
+        Returns:
+          The chunks' part [1 or n, N, width], biases included, and the tasks' part [n, 1, width].
+        """
         kernel = self.kernels[0].value
-        by_chunk, by_task = kernel[: self._chunk_embedding_size], kernel[self._chunk_embedding_size :]
-        hidden = tf.zeros([tf.shape(task_ids)[0], 1, kernel.shape[1]], kernel.dtype)
+        of_chunks, of_tasks = kernel[: self._chunk_embedding_size], kernel[self._chunk_embedding_size :]
+        by_task = tf.zeros([tf.shape(task_ids)[0], 1, kernel.shape[1]], kernel.dtype)
         if self.config.task_embedding_size:
             embeddings = tf.gather(tf.stack([e.value for e in self.task_embeddings]), task_ids)  # [n, E]
-            hidden += tf.matmul(embeddings, by_task)[:, tf.newaxis]
+            by_task += tf.matmul(embeddings, of_tasks)[:, tf.newaxis]
+        by_chunk = tf.zeros([1, self.num_chunks, kernel.shape[1]], kernel.dtype)
         if self._per_task_chunks:
             chunks = tf.gather(tf.stack([e.value for e in self.task_chunk_embeddings]), task_ids)  # [n, N, C]
-            hidden += tf.matmul(chunks, by_chunk)
+            by_chunk = tf.matmul(chunks, of_chunks)
         elif self.shared_chunk_embeddings is not None:
-            hidden += tf.matmul(self.shared_chunk_embeddings.value, by_chunk)[tf.newaxis]
-        return self._add_bias(hidden, 0)
+            by_chunk = tf.matmul(self.shared_chunk_embeddings.value, of_chunks)[tf.newaxis]
+        return self._add_bias(by_chunk, 0), by_task
+
+    def _hidden_layers(self, sums: tf.Tensor, dropout_key: tf.Tensor | None) -> tf.Tensor:
+        """Inputs of the last layer [n, chunks, width] from the sums of the first, or the sums if it is the last."""
+        for index, kernel in enumerate(self.kernels[1:-1], start=1):
+            hidden = self._dropout(self._activation(sums), index, dropout_key)
+            sums = self._add_bias(tf.matmul(hidden, kernel.value), index)
+        last = len(self.kernels) - 1
+        return self._dropout(self._activation(sums), last, dropout_key) if last else sums
+
+    def _last_layer(self, hidden: tf.Tensor) -> tf.Tensor:
+        """[n, chunks * chunk size] from the result of `_hidden_layers`."""
+        last = len(self.kernels) - 1
+        generated = self._add_bias(tf.matmul(hidden, self.kernels[last].value), last) if last else hidden
+        return tf.reshape(generated, [-1, generated.shape[1] * self.chunk_size])
 
     def _add_bias(self, x: tf.Tensor, index: int) -> tf.Tensor:
         return x + self.biases[index].value if self.config.use_bias else x
@@ -191,3 +239,33 @@ class Hypernetwork(WeightSource):
         return self.add_weight(
             name=name, shape=value.shape, initializer=lambda shape, dtype=None: tf.constant(value, dtype, shape)
         )
+
+
+class _OwnPlan(NamedTuple):
+    """Where the weights that a task needs lie among the chunks."""
+
+    num_heads: int
+    body_size: int
+    """Weights before the heads."""
+    body_chunks: int
+    """Chunks that hold them."""
+    head_chunks: np.ndarray | None
+    """[K, n] chunks that hold each task's head; None where all chunks are needed anyway."""
+    head_positions: np.ndarray
+    """[K, V - body] positions of each task's head, among its head chunks or else in the whole vector."""
+
+    @classmethod
+    def of(cls, specs: Sequence[WeightSpec], chunk_size: int, num_chunks: int) -> _OwnPlan:
+        """The plan for a network; heads must come last."""
+        num_heads = max([spec.shape[0] for spec in specs if spec.per_head], default=1)
+        body_size = sum(spec.size for spec in specs if not spec.per_head)
+        body_chunks = -(-body_size // chunk_size)
+        own = np.stack([own_indices(specs, task_id)[body_size:] for task_id in range(num_heads)])
+        needed = [np.unique(row // chunk_size) for row in own]
+        count = max(len(chunks) for chunks in needed)
+        if body_chunks + count >= num_chunks:
+            return cls(num_heads, body_size, body_chunks, None, own.astype(np.int32))
+        chunks = np.stack([np.pad(row, (0, count - len(row)), mode="edge") for row in needed])
+        ranks = np.stack([np.searchsorted(row, each // chunk_size) for row, each in zip(needed, own, strict=True)])
+        positions = ranks * chunk_size + own % chunk_size
+        return cls(num_heads, body_size, body_chunks, chunks.astype(np.int32), positions.astype(np.int32))

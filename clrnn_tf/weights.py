@@ -28,11 +28,23 @@ class WeightSpec(NamedTuple):
     """Inputs of the layer that the tensor belongs to."""
     bound: float
     """Shared weights start uniform in [-bound, bound]."""
+    per_head: bool = False
+    """Whether the first axis counts task heads; the others are laid out as usual."""
 
     @property
     def size(self) -> int:
         """Number of entries."""
         return int(np.prod(self.shape))
+
+    @property
+    def head_size(self) -> int:
+        """Entries that one task sees: all, or those of one head."""
+        return self.size // self.shape[0] if self.per_head else self.size
+
+    @property
+    def fan_out(self) -> int:
+        """Outputs of the layer that the tensor belongs to, all heads together."""
+        return self.shape[-1] * (self.shape[0] if self.per_head else 1)
 
 
 def total_size(specs: Sequence[WeightSpec]) -> int:
@@ -51,22 +63,28 @@ def pack(weights: Weights, specs: Sequence[WeightSpec]) -> tf.Tensor:
     return tf.concat([tf.reshape(weights[spec.name], [-1]) for spec in specs], axis=0)
 
 
-def head_mask(specs: Sequence[WeightSpec], num_tasks: int) -> np.ndarray:
-    """[K, W] float32 mask that is 0 where a weight belongs to the head of another task.
+def own_size(specs: Sequence[WeightSpec]) -> int:
+    """V, the number of weights that one task sees: the body and its own head."""
+    return sum(spec.head_size for spec in specs)
 
-    Heads are the columns of `head/kernel` and the entries of `head/bias`, split evenly among the K tasks.
-    """
-    rows = []
-    for task_id in range(num_tasks):
-        pieces = []
-        for spec in specs:
-            mask = np.ones(spec.shape, np.float32)
-            if spec.name in ("head/kernel", "head/bias"):
-                owner = np.arange(spec.shape[-1]) // (spec.shape[-1] // num_tasks)
-                mask *= owner == task_id
-            pieces.append(mask.ravel())
-        rows.append(np.concatenate(pieces))
-    return np.stack(rows)
+
+def unpack_own(flat: tf.Tensor, specs: Sequence[WeightSpec]) -> Weights:
+    """Cut a vector [V] of one task's own weights: as `unpack`, with heads of shape [1, ...]."""
+    pieces = tf.split(flat, [spec.head_size for spec in specs])
+    return {
+        spec.name: tf.reshape(piece, (1, *spec.shape[1:]) if spec.per_head else spec.shape)
+        for spec, piece in zip(specs, pieces, strict=True)
+    }
+
+
+def own_indices(specs: Sequence[WeightSpec], task_id: int) -> np.ndarray:
+    """[V] positions of a task's own weights in the vector [W] of `pack`."""
+    pieces, start = [], 0
+    for spec in specs:
+        first = start + (task_id % spec.shape[0] * spec.head_size if spec.per_head else 0)
+        pieces.append(np.arange(first, first + spec.head_size))
+        start += spec.size
+    return np.concatenate(pieces)
 
 
 def initial_value(spec: WeightSpec, seed: int, index: int, orthogonal: bool = False) -> np.ndarray:

@@ -8,7 +8,7 @@ from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods import hnet
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import WeightSpec
+from clrnn_tf.weights import WeightSpec, unpack, unpack_own
 from tests import golden, tiny
 
 SMALL = [WeightSpec("a", (2, 3), "kernel", 2, 0.5), WeightSpec("b", (2,), "bias", 2, 0.5)]
@@ -131,6 +131,33 @@ def test_add_task_changes_nothing_for_the_others(extra):
     assert len(hypernetwork.trainable_variables) == len(make({**CHUNKED, **extra}, num_tasks=3).trainable_variables)
 
 
+HEADS = [
+    WeightSpec("body", (5, 7), "kernel", 5, 0.5),
+    WeightSpec("head/kernel", (6, 7, 2), "kernel", 7, 0.5, per_head=True),
+    WeightSpec("head/bias", (6, 2), "bias", 7, 0.5, per_head=True),
+]
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4, 5, 9, 60, 200])
+@pytest.mark.parametrize("chunk_embeddings", ["shared", "per_task"])
+def test_a_task_gets_the_body_and_its_own_head(chunk_size, chunk_embeddings):
+    hypernetwork = make({**CHUNKED, "chunk_size": chunk_size, "chunk_embeddings": chunk_embeddings}, 6, HEADS)
+    ids = tf.constant([4, 0, 5, 4])
+    whole, own = hypernetwork.generate(ids).numpy(), hypernetwork.generate_own(ids).numpy()
+    assert own.shape == (4, 5 * 7 + 7 * 2 + 2)
+    for row, task_id in enumerate(ids.numpy()):
+        expected = unpack(tf.constant(whole[row]), HEADS)
+        received = unpack_own(tf.constant(own[row]), HEADS)
+        np.testing.assert_allclose(received["body"], expected["body"], atol=1e-6)
+        for name in ("head/kernel", "head/bias"):
+            np.testing.assert_allclose(received[name], expected[name][task_id : task_id + 1], atol=1e-6)
+
+
+def test_a_multi_head_network_has_no_head_for_another_task():
+    with pytest.raises(ConfigurationError, match="a network of 6 heads has none for another task"):
+        make(CHUNKED, 6, HEADS).add_task()
+
+
 def test_config_round_trip():
     hypernetwork = make({**CHUNKED, "activation": "elu", "task_embedding_std": 0.3}, num_tasks=3, seed=4)
     copy = Hypernetwork.from_config(hypernetwork.get_config())
@@ -204,33 +231,29 @@ def test_bad_settings(config, message):
 
 # --- the output regulariser -------------------------------------------------------------------------------------
 
-GOLDEN_TARGET = [WeightSpec("flat", (28,), "kernel", 1, 1)]  # the published Elman 1 -> 2 -> 4 as one vector
+# The published Elman 1 -> 2 -> 4 (one bias more than ours) as 28 values: as one tensor, and as a body of 16 values with
+# two heads of two outputs, W_out [4, 2] before b_out [4].
+WHOLE = [WeightSpec("flat", (28,), "kernel", 1, 1)]
+TWO_HEADS = [
+    WeightSpec("body", (16,), "kernel", 1, 1),
+    WeightSpec("head/kernel", (2, 2, 2), "kernel", 2, 1, per_head=True),
+    WeightSpec("head/bias", (2, 2), "bias", 2, 1, per_head=True),
+]
 
 
 class GoldenHNET(hnet.HNET):
-    """Regularises the 28 values of the golden vector instead of a network of ours (which has one bias less)."""
+    """Regularises the 28 values of the golden vector instead of a network of ours."""
 
-    def __init__(self, mask, **options):
+    def __init__(self, specs, **options):
         config = HypernetworkConfig(
             chunk_size=7, chunk_embedding_size=2, task_embedding_size=3, hidden_sizes=(4,)
         )
         network = RecurrentNetwork(NetworkConfig(cell="elman", hidden_sizes=(2,), heads="single"), 1, 4, 3)
-        self._golden_config = config
+        self._golden = specs, config
         super().__init__(MethodSetup(network, config, tiny.stream(3), 0, hnet.Config(**options)))
-        self._mask = tf.constant(mask, tf.float32)
 
     def make_source(self):
-        return Hypernetwork(GOLDEN_TARGET, self._golden_config, 3, 0)
-
-
-def published_mask(heads):
-    """Rows of W_out [4, 2] (values 16..23) and entries of b_out (24..27) of other tasks are left out."""
-    mask = np.ones((3, 28))
-    for task_id, units in heads.items():
-        for unit in set(range(4)) - set(units):
-            mask[task_id, 16 + 2 * unit : 18 + 2 * unit] = 0
-            mask[task_id, 24 + unit] = 0
-    return mask
+        return Hypernetwork(*self._golden, 3, 0)
 
 
 def golden_penalty(method):
@@ -249,15 +272,14 @@ def golden_penalty(method):
 
 def _step(method, variables):
     ids = tf.constant([0, 1])
-    return variables, {"output_regularizer": method.output_regularizer(method.source.generate(ids), ids)}
+    return variables, {"output_regularizer": method.output_regularizer(method.source.generate_own(ids), ids)}
 
 
 @pytest.mark.parametrize("targets", ["fixed", "online"])
 def test_golden_output_regularizer_and_its_gradients(targets):
-    everything = golden_penalty(GoldenHNET(np.ones((3, 28)), targets=targets))[0]
+    everything = golden_penalty(GoldenHNET(WHOLE, targets=targets))[0]
     np.testing.assert_allclose(everything, 0.000600905, rtol=2e-4)
-    mask = published_mask({0: (0, 1), 1: (2, 3)})
-    penalty, gradients = golden_penalty(GoldenHNET(mask, targets=targets))
+    penalty, gradients = golden_penalty(GoldenHNET(TWO_HEADS, targets=targets))
     np.testing.assert_allclose(penalty, 0.000499392, rtol=2e-4)
     norms = [np.linalg.norm(tf.convert_to_tensor(gradient)) for gradient in gradients]
     expected = [0.009032504, 0.012611219, 0.0, 0.028629271, 0.035681443, 0.044084051, 0.079800472, 0.007082247]

@@ -3,10 +3,11 @@
 With h(e_t, theta) the generated weights and (e*, theta*) the hypernetwork as it was before task t, training task t
 (counted from 0) adds to the task's loss
 
-    strength / |S| * sum_{j in S} || m_j * (h(e_j, theta) - h(e_j*, theta*)) ||^2,     S within {0, ..., t-1}
+    strength / |S| * sum_{j in S} || h_j(e_j, theta) - h_j(e_j*, theta*) ||^2,     S within {0, ..., t-1}
 
-where m_j leaves out the heads of other tasks. Embeddings of old tasks are trained along. Sources: von Oswald et al.,
-"Continual learning with hypernetworks" (ICLR 2020); Ehret et al. (ICLR 2021). There is no look-ahead of theta.
+where h_j are the weights that task j uses: all but the heads of other tasks. Embeddings of old tasks are trained
+along. Sources: von Oswald et al., "Continual learning with hypernetworks" (ICLR 2020); Ehret et al. (ICLR 2021).
+There is no look-ahead of theta.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import require
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.tasks import Task
-from clrnn_tf.weights import Weights, head_mask, unpack
+from clrnn_tf.weights import Weights, unpack_own
 
 _DROPOUT, _SUBSET = 0, 1  # which draw of a step a random key is for
 
@@ -56,14 +56,10 @@ class HNET(Method):
     def __init__(self, setup: MethodSetup) -> None:
         super().__init__(setup)
         self.options: Config = setup.options
-        mask = np.ones((setup.num_tasks, self.source.num_weights), np.float32)
-        if setup.network.num_heads > 1:
-            mask = head_mask(setup.network.weight_specs, setup.num_tasks)
-        self._mask = tf.constant(mask)
         if self.options.targets == "online":
             self._old_source = Hypernetwork.from_config(self.source.get_config())
         else:
-            self._targets = tf.Variable(tf.zeros_like(self._mask), trainable=False)
+            self._targets = tf.Variable(tf.zeros([setup.num_tasks, self.source.num_own_weights]), trainable=False)
 
     def make_source(self) -> Hypernetwork:
         """A hypernetwork with an embedding for every task."""
@@ -77,7 +73,7 @@ class HNET(Method):
                 old.assign(new.value)
         else:
             for old_id in range(task.task_id):  # one at a time: memory does not grow with the number of tasks
-                self._targets[old_id].assign(self.source.generate(tf.constant([old_id]))[0])
+                self._targets[old_id].assign(self.source.generate_own(tf.constant([old_id]))[0])
 
     def weights_and_penalties(
         self, task_id: tf.Tensor, step: tf.Tensor
@@ -86,18 +82,18 @@ class HNET(Method):
         key = tf.stack([self.setup.seed, task_id, step])
         dropout_key = self._key(key, _DROPOUT) if self.setup.hypernetwork.dropout else None
         old_ids = self.regularized_tasks(task_id, self._key(key, _SUBSET))  # [n]
-        generated = self.source.generate(tf.concat([task_id[tf.newaxis], old_ids], axis=0), dropout_key)
+        generated = self.source.generate_own(tf.concat([task_id[tf.newaxis], old_ids], axis=0), dropout_key)
         penalty = self.output_regularizer(generated[1:], old_ids)
-        weights = unpack(generated[0], self.source.specs)
+        weights = unpack_own(generated[0], self.source.specs)
         return weights, {"output_regularizer": self.options.strength * penalty}
 
     def output_regularizer(self, generated: tf.Tensor, old_ids: tf.Tensor) -> tf.Tensor:
-        """Mean over old tasks of the squared distance [n, W] to their targets, other heads left out; 0 without any."""
+        """Mean over old tasks of the squared distance of [n, V] own weights to their targets; 0 without any."""
         if self.options.targets == "online":
-            targets = tf.stop_gradient(self._old_source.generate(old_ids))
+            targets = tf.stop_gradient(self._old_source.generate_own(old_ids))
         else:
             targets = tf.gather(self._targets, old_ids)
-        distances = tf.square((generated - targets) * tf.gather(self._mask, old_ids))
+        distances = tf.square(generated - targets)
         return tf.reduce_sum(distances) / tf.cast(tf.maximum(tf.size(old_ids), 1), tf.float32)
 
     def regularized_tasks(self, task_id: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
