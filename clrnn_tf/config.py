@@ -149,6 +149,9 @@ class TrainConfig:
     """Whether a task ends with the weights of its best validation accuracy instead of the last ones."""
     early_stopping: int | None = None
     """Validations without improvement after which a task ends early; `None` never does."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the main network while training; `bfloat16` is for GPUs. The hypernetwork, penalties, losses,
+    the optimizer and evaluation stay in float32."""
     log_every: int = 50
     """Steps per compiled call, and between log entries."""
     eval_batch_size: int = 256

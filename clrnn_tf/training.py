@@ -174,7 +174,10 @@ class Trainer:
         self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean loss over the batch and accuracy in percent."""
-        logits = self.model.run(weights, embedded, batch.lengths, task_id).logits
+        dtype = tf.as_dtype(self.config.precision)
+        weights = {name: tf.cast(weight, dtype) for name, weight in weights.items()}
+        logits = self.model.run(weights, tf.cast(embedded, dtype), batch.lengths, task_id).logits
+        logits = tf.cast(logits, tf.float32)
         loss = tf.reduce_mean(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
         right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
         return loss, 100.0 * right / tf.maximum(tf.reduce_sum(batch.eval_weights), 1.0)

@@ -265,14 +265,8 @@ def golden_penalty(method):
         variable.assign_add(0.01 * change)
     variables = [variable.value for variable in published_order(method.source)]
     with tf.GradientTape() as tape:
-        _, penalties = _step(method, variables)
-        penalty = penalties["output_regularizer"]
+        penalty = method.output_regularizer(tf.constant([0, 1]))
     return float(penalty), tape.gradient(penalty, variables)
-
-
-def _step(method, variables):
-    ids = tf.constant([0, 1])
-    return variables, {"output_regularizer": method.output_regularizer(method.source.generate_own(ids), ids)}
 
 
 @pytest.mark.parametrize("targets", ["fixed", "online"])
@@ -284,6 +278,23 @@ def test_golden_output_regularizer_and_its_gradients(targets):
     norms = [np.linalg.norm(tf.convert_to_tensor(gradient)) for gradient in gradients]
     expected = [0.009032504, 0.012611219, 0.0, 0.028629271, 0.035681443, 0.044084051, 0.079800472, 0.007082247]
     np.testing.assert_allclose(norms, expected, rtol=3e-4)
+
+
+def test_blocks_of_tasks_add_up(monkeypatch):
+    results = []
+    for block_size in (1, 60, 10**6):
+        monkeypatch.setattr(hnet, "_BLOCK_SIZE", block_size)
+        method = method_of(strength=2.0)
+        method.before_task(method.setup.stream[5])
+        method.source.kernels[0].assign_add(0.1 * tf.ones(method.source.kernels[0].shape))
+        variables = [variable.value for variable in method.source.trainable_variables]
+        with tf.GradientTape() as tape:
+            penalty = method.weights_and_penalties(tf.constant(5), tf.constant(0))[1]["output_regularizer"]
+        results.append([penalty, *tape.gradient(penalty, variables, unconnected_gradients="zero")])
+    assert float(results[0][0]) > 0.01
+    for one, other in [(results[0], results[2]), (results[1], results[2])]:
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def method_of(**options):

@@ -110,6 +110,20 @@ def test_xla_and_plain_graph_agree():
         np.testing.assert_allclose(a, b, atol=2e-4)
 
 
+def test_bfloat16_learns_like_float32_and_keeps_variables_in_float32():
+    stream = tiny.stream(1)
+    accuracies, variables = {}, {}
+    for precision in ("float32", "bfloat16"):
+        trainer = trainer_of(stream, train={"precision": precision, "steps": 80})
+        trainer.fit(stream[0])
+        assert {variable.dtype for variable in trainer.variables} == {tf.float32}
+        accuracies[precision] = trainer.evaluate(stream[0], stream[0].test).accuracy
+        variables[precision] = values(trainer)[0]
+    assert accuracies["float32"] > 85
+    assert abs(accuracies["bfloat16"] - accuracies["float32"]) < 5
+    assert np.abs(variables["bfloat16"] - variables["float32"]).max() > 1e-4
+
+
 def test_evaluation_equals_numpy():
     stream = tiny.stream(2)
     trainer = trainer_of(stream)

@@ -12,6 +12,7 @@ There is no look-ahead of theta.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ from clrnn_tf.tasks import Task
 from clrnn_tf.weights import Weights, unpack_own
 
 _DROPOUT, _SUBSET = 0, 1  # which draw of a step a random key is for
+_BLOCK_SIZE = 2_000_000  # weights generated at once for the regulariser: 8 MB, and half a dozen arrays of that size
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class HNET(Method):
     def __init__(self, setup: MethodSetup) -> None:
         super().__init__(setup)
         self.options: Config = setup.options
+        self._tasks_per_block = max(1, _BLOCK_SIZE // self.source.num_own_weights)
         if self.options.targets == "online":
             self._old_source = Hypernetwork.from_config(self.source.get_config())
         else:
@@ -78,23 +81,43 @@ class HNET(Method):
     def weights_and_penalties(
         self, task_id: tf.Tensor, step: tf.Tensor
     ) -> tuple[Weights, dict[str, tf.Tensor]]:
-        """Generate the weights of the current and of the regularised old tasks in one call."""
+        """Generate the weights of the current task, and compare those of the regularised old ones with their targets."""
         key = tf.stack([self.setup.seed, task_id, step])
         dropout_key = self._key(key, _DROPOUT) if self.setup.hypernetwork.dropout else None
-        old_ids = self.regularized_tasks(task_id, self._key(key, _SUBSET))  # [n]
-        generated = self.source.generate_own(tf.concat([task_id[tf.newaxis], old_ids], axis=0), dropout_key)
-        penalty = self.output_regularizer(generated[1:], old_ids)
-        weights = unpack_own(generated[0], self.source.specs)
-        return weights, {"output_regularizer": self.options.strength * penalty}
+        generated = self.source.generate_own(task_id[tf.newaxis], dropout_key)
+        old_ids = self.regularized_tasks(task_id, self._key(key, _SUBSET))
+        penalty = self.options.strength * self.output_regularizer(old_ids, dropout_key)
+        return unpack_own(generated[0], self.source.specs), {"output_regularizer": penalty}
 
-    def output_regularizer(self, generated: tf.Tensor, old_ids: tf.Tensor) -> tf.Tensor:
-        """Mean over old tasks of the squared distance of [n, V] own weights to their targets; 0 without any."""
+    def output_regularizer(self, old_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
+        """Mean over old tasks [n] of the squared distance of their own weights to their targets; 0 without any.
+
+        Tasks are generated in blocks, each in one batched call, and a block's gradient is taken at once, so that no
+        more memory is needed for 100 tasks than for one block.
+        """
+        variables = [variable.value for variable in self.source.trainable_variables]
+        none = [tf.zeros_like(variable) for variable in variables]
+
+        def add_block(start: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                distance = self._distance(old_ids[start : start + self._tasks_per_block], dropout_key)
+            gradients = tape.gradient(distance, variables, unconnected_gradients="zero")
+            return start + self._tasks_per_block, total + distance, [
+                each + tf.convert_to_tensor(gradient) for each, gradient in zip(sums, gradients, strict=True)
+            ]
+
+        start = (tf.constant(0), tf.constant(0.0), none)
+        _, total, gradients = tf.while_loop(lambda first, *_: first < tf.size(old_ids), add_block, start)
+        scale = 1.0 / tf.cast(tf.maximum(tf.size(old_ids), 1), tf.float32)
+        return _with_gradients(total * scale, [gradient * scale for gradient in gradients], variables)
+
+    def _distance(self, old_ids: tf.Tensor, dropout_key: tf.Tensor | None) -> tf.Tensor:
         if self.options.targets == "online":
             targets = tf.stop_gradient(self._old_source.generate_own(old_ids))
         else:
             targets = tf.gather(self._targets, old_ids)
-        distances = tf.square(generated - targets)
-        return tf.reduce_sum(distances) / tf.cast(tf.maximum(tf.size(old_ids), 1), tf.float32)
+        return tf.reduce_sum(tf.square(self.source.generate_own(old_ids, dropout_key) - targets))
 
     def regularized_tasks(self, task_id: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """Ids [n] of the old tasks that this step regularises."""
@@ -115,6 +138,19 @@ class HNET(Method):
         """[2] seed from (seed, task, step) and the purpose of the draw."""
         folded = tf.random.experimental.stateless_fold_in(key[:2], key[2])
         return tf.random.experimental.stateless_fold_in(folded, purpose)
+
+
+def _with_gradients(
+    value: tf.Tensor, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable]
+) -> tf.Tensor:
+    """`value` as a function of `variables` whose gradients are known."""
+
+    @tf.custom_gradient
+    def run(*values: tf.Tensor):  # noqa: ANN202
+        del values
+        return tf.stop_gradient(value), lambda upstream: [upstream * gradient for gradient in gradients]
+
+    return run(*[tf.convert_to_tensor(variable) for variable in variables])
 
 
 METHOD = HNET
