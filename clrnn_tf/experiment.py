@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from clrnn_tf import methods
 from clrnn_tf.config import ConfigurationError, Experiment
+from clrnn_tf.distribution import SingleWorker
 from clrnn_tf.events import Observer
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model, NgramEmbedding
@@ -17,7 +18,12 @@ from clrnn_tf.tasks import TaskStream
 from clrnn_tf.training import Trainer
 
 
-def build_trainer(experiment: Experiment, stream: TaskStream, observers: Sequence[Observer] = ()) -> Trainer:
+def build_trainer(
+    experiment: Experiment,
+    stream: TaskStream,
+    observers: Sequence[Observer] = (),
+    workers: SingleWorker | None = None,
+) -> Trainer:
     """The network, method, model and trainer of an experiment on a stream, untrained."""
     network = RecurrentNetwork(experiment.network, stream.num_features, stream.num_outputs, len(stream))
     method = methods.find(experiment.method).METHOD(
@@ -33,7 +39,7 @@ def build_trainer(experiment: Experiment, stream: TaskStream, observers: Sequenc
     if stream.ngrams is not None:
         embedding = NgramEmbedding(stream.ngrams, stream.num_features, len(stream), experiment.seed)
     model = Model(network, method.source, stream.loss, embedding)
-    return Trainer(model, method, experiment.train, experiment.seed, observers)
+    return Trainer(model, method, experiment.train, experiment.seed, observers, workers)
 
 
 class TaskCheckpoints:

@@ -23,7 +23,16 @@ import tensorflow as tf
 
 from clrnn_tf import hyperfan
 from clrnn_tf.config import HypernetworkConfig, require
-from clrnn_tf.weights import Weights, WeightSource, WeightSpec, initial_value, own_indices, own_size, total_size, unpack_own
+from clrnn_tf.weights import (
+    Weights,
+    WeightSource,
+    WeightSpec,
+    initial_value,
+    own_indices,
+    own_size,
+    total_size,
+    unpack_own,
+)
 
 _ACTIVATIONS = {
     "relu": tf.nn.relu,

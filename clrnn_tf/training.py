@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import TrainConfig
+from clrnn_tf.config import TrainConfig, require
+from clrnn_tf.distribution import SingleWorker
 from clrnn_tf.events import Observer, TrainingLog, ValidationLog
 from clrnn_tf.losses import sequence_losses, step_accuracy
 from clrnn_tf.methods.base import Method
@@ -38,11 +39,23 @@ class Trainer:
       config: Optimisation settings.
       seed: Seed of batches.
       observers: Told about logs and validations.
+      workers: Who shares the batches; one process by default.
     """
 
     def __init__(
-        self, model: Model, method: Method, config: TrainConfig, seed: int, observers: Sequence[Observer] = ()
+        self,
+        model: Model,
+        method: Method,
+        config: TrainConfig,
+        seed: int,
+        observers: Sequence[Observer] = (),
+        workers: SingleWorker | None = None,
     ) -> None:
+        self.workers = workers or SingleWorker()
+        require(
+            config.batch_size % self.workers.count == 0,
+            f"train.batch_size must be a multiple of the {self.workers.count} workers. Received: {config.batch_size}.",
+        )
         self.model, self.method, self.config, self.seed = model, method, config, seed
         self.observers = list(observers)
         embedding = [] if model.embedding is None else list(model.embedding.trainable_variables)
@@ -130,7 +143,10 @@ class Trainer:
         accuracy, norm, done = tf.constant(0.0), tf.constant(0.0), tf.constant(0)
         finite = tf.constant(True)
         while tf.logical_and(finite, done < num_steps):
-            new_losses, new_accuracy, new_norm, finite = self._step(next(batches), task_id, first_step + done)
+            batch = self.workers.share(next(batches))
+            new_losses, new_accuracy, new_norm, finite = self.workers.run(
+                self._step, batch, task_id, first_step + done
+            )
             if finite:
                 losses = {name: losses[name] + new_losses[name] for name in names}
                 accuracy += new_accuracy
@@ -153,16 +169,19 @@ class Trainer:
                 others["orthogonal"] = self._orthogonal(weights)
             rest = tf.add_n(list(others.values())) if others else tf.constant(0.0)
             total = task_loss + rest
-        task_gradients = self._gradients(tape, task_loss) if apart else []
+        task_gradients = self.workers.mean(self._gradients(tape, task_loss)) if apart else []
         if apart:
-            added = self._gradients(tape, rest)
+            added = self.workers.mean(self._gradients(tape, rest))
             gradients = [one + other for one, other in zip(task_gradients, added, strict=True)]
         else:
-            gradients = self._gradients(tape, total)
+            gradients = self.workers.mean(self._gradients(tape, total))
+        losses = {"total": total, "task": task_loss, **others}
+        *means, accuracy = self.workers.mean([*losses.values(), accuracy])
+        losses = dict(zip(losses, means, strict=True))
         norm, finite = self._update(
-            gradients, task_gradients, learning_rate_at(self.config, step), tf.math.is_finite(total)
+            gradients, task_gradients, learning_rate_at(self.config, step), tf.math.is_finite(losses["total"])
         )
-        return {"total": total, "task": task_loss, **others}, accuracy, norm, finite
+        return losses, accuracy, norm, finite
 
     def _gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
         return [

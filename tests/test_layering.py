@@ -14,6 +14,7 @@ ALLOWED = {
     "config": set(),
     "tasks": {"config"},
     "weights": {"config", "backend"},
+    "distribution": {"config", "tasks"},
     "losses": {"config", "tasks"},
     "metrics": {"config"},
     "optimizers": {"config"},
@@ -25,7 +26,8 @@ ALLOWED = {
     "model": {"network", "tasks", "weights"},
     "events": {"metrics", "tasks"},
     "training": {
-        "config", "events", "losses", "methods.base", "metrics", "model", "network", "optimizers", "tasks", "weights",
+        "config", "distribution", "events", "losses", "methods.base", "metrics", "model", "network", "optimizers",
+        "tasks", "weights",
     },
     "learning": {"events", "metrics", "tasks", "training"},
     "recording": {"__init__", "config", "events", "metrics", "tasks"},
@@ -33,7 +35,9 @@ ALLOWED = {
     "figures": {"metrics"},
     "tensorboard": {"config", "events", "figures", "metrics", "tasks"},
     "report": {"config", "figures", "metrics", "recording"},
-    "experiment": {"config", "events", "methods", "methods.base", "model", "network", "tasks", "training"},
+    "experiment": {
+        "config", "distribution", "events", "methods", "methods.base", "model", "network", "tasks", "training",
+    },
     "methods.__init__": {"config"},
     "methods": {
         "config", "hypernetwork", "losses", "methods.base", "model", "network", "optimizers", "tasks", "weights",

@@ -81,4 +81,5 @@ class RunOptions:
     data_dir: Path | None
     resume: bool
     overwrite: bool
+    distribute: bool
     compare_with: tuple[Path, ...]

@@ -94,7 +94,9 @@ def parse(benchmark: Benchmark, arguments: list[str]) -> tuple[Experiment, RunOp
     data_dir = parsed.data_dir
     if parsed.resume and data_dir is None and provenance.get("data_dir"):
         data_dir = Path(provenance["data_dir"])
-    options = RunOptions(out, data_dir, parsed.resume, parsed.overwrite, tuple(parsed.compare_with))
+    options = RunOptions(
+        out, data_dir, parsed.resume, parsed.overwrite, parsed.distribute, tuple(parsed.compare_with)
+    )
     return experiment, options, preset_name
 
 
@@ -172,6 +174,7 @@ def _flags_type(benchmark: Benchmark, start: Experiment) -> type:
         ("seed", flag(int, "Seed of weights, batches and every other draw."), 0),
         ("resume", flag(tyro.conf.FlagCreatePairsOff[bool], "Continue the run in --out after its last task."), False),
         ("overwrite", flag(tyro.conf.FlagCreatePairsOff[bool], "Replace the run in --out."), False),
+        ("distribute", flag(tyro.conf.FlagCreatePairsOff[bool], "Train with the workers of $TF_CONFIG."), False),
         ("quick", flag(tyro.conf.FlagCreatePairsOff[bool], "A small version that takes under a minute."), False),
         ("compare_with", flag(tuple[Path, ...], "Run directories to show beside this run in the report."), ()),
         ("network", NetworkConfig, start.network),
