@@ -81,7 +81,7 @@ class HNET(Method):
     def weights_and_penalties(
         self, task_id: tf.Tensor, step: tf.Tensor
     ) -> tuple[Weights, dict[str, tf.Tensor]]:
-        """Generate the weights of the current task, and compare those of the regularised old ones with their targets."""
+        """Generate the weights of the current task, and compare those of old ones with their targets."""
         key = tf.stack([self.setup.seed, task_id, step])
         dropout_key = self._key(key, _DROPOUT) if self.setup.hypernetwork.dropout else None
         generated = self.source.generate_own(task_id[tf.newaxis], dropout_key)
