@@ -6,14 +6,19 @@ It owns no variables: every call gets its weights.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from clrnn_tf.cells import ACTIVATIONS, CELLS, ElmanCell, LSTMCell, project_inputs
+from clrnn_tf.cells import ACTIVATIONS, CELLS, Cell, ElmanCell, Modulation
 from clrnn_tf.config import NetworkConfig
-from clrnn_tf.recurrent import unroll
+from clrnn_tf.linear import PER_SEQUENCE_SQUARES, SUMS, WeightGradients
+from clrnn_tf.recurrent import Unrolled, unroll, unroll_together
 from clrnn_tf.weights import Weights, WeightSpec
+
+TOGETHER_UP_TO = 0
+"""Units of a bidirectional layer up to which both directions run in one loop. None by default: with 32 units, 64 steps
+and 64 sequences on a CPU that costs as much as two loops under XLA, and half as much again in a plain graph."""
 
 
 class Outputs(NamedTuple):
@@ -27,17 +32,45 @@ class Outputs(NamedTuple):
     """[B, T, H] internal state that recurs, per recurrent layer and direction: Elman h, LSTM c."""
 
 
+class ModulationSpec(NamedTuple):
+    """A gain g or a shift s of one layer's units, g * a + s, that may come with the weights.
+
+    Dense layers and Elman cells are modulated before their activation (Elman: the state and the output, by the same g
+    and s), LSTM cells in h_t = o_t phi(g c_t + s).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["gain", "shift"]
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return self.shape[0]
+
+
 class RecurrentNetwork:
     """A recurrent network as a pure function of its weights.
+
+    The weights may hold tensors of `modulation_specs` and `head_modulation_specs` too, any of them alone; a gain that
+    is not there is 1, a shift 0.
 
     Args:
       config: Sizes and kinds of layers.
       num_features: F, width of the inputs.
       num_outputs: C, outputs of one head.
       num_tasks: K; multi-head networks have K heads.
+      together_up_to: Units up to which a bidirectional layer runs both directions in one loop.
     """
 
-    def __init__(self, config: NetworkConfig, num_features: int, num_outputs: int, num_tasks: int) -> None:
+    def __init__(
+        self,
+        config: NetworkConfig,
+        num_features: int,
+        num_outputs: int,
+        num_tasks: int,
+        together_up_to: int = TOGETHER_UP_TO,
+    ) -> None:
         self.config = config
         self.num_features = num_features
         self.num_outputs = num_outputs
@@ -45,7 +78,12 @@ class RecurrentNetwork:
         self._activation = ACTIVATIONS[config.activation].apply
         self._directions = ("forward", "backward") if config.direction == "bidirectional" else (config.direction,)
         self._cells = [CELLS[config.cell](units, config.activation) for units in config.hidden_sizes]
+        self._together_up_to = together_up_to
         self.weight_specs = tuple(self._all_specs())
+        self.modulation_specs = tuple(self._all_modulation_specs())
+        """Gain and shift of every hidden layer, in the order of the layers."""
+        self.head_modulation_specs = tuple(_modulation_specs("head", num_outputs))
+        """Gain and shift of the logits of the head in use, [C] each."""
 
     def _all_specs(self) -> list[WeightSpec]:
         specs, width = [], self.num_features
@@ -62,62 +100,127 @@ class RecurrentNetwork:
             width = units
         return specs + _dense_specs("head", width, self.num_heads * self.num_outputs)
 
-    def __call__(self, weights: Weights, inputs: tf.Tensor, lengths: tf.Tensor, head_ids: tf.Tensor) -> Outputs:
+    def _all_modulation_specs(self) -> list[ModulationSpec]:
+        specs = []
+        for index, units in enumerate(self.config.dense_before):
+            specs += _modulation_specs(f"dense_before{index}", units)
+        for index, cell in enumerate(self._cells):
+            for direction in self._directions:
+                specs += _modulation_specs(f"recurrent{index}/{direction}", cell.num_units)
+        for index, units in enumerate(self.config.dense_after):
+            specs += _modulation_specs(f"dense_after{index}", units)
+        return specs
+
+    def __call__(
+        self,
+        weights: Weights,
+        inputs: tf.Tensor,
+        lengths: tf.Tensor,
+        head_ids: tf.Tensor,
+        *,
+        truncate: int | None = None,
+        per_sequence_squares: bool = False,
+    ) -> Outputs:
         """Run the network.
 
         Args:
-          weights: Tensors by the names of `weight_specs`.
+          weights: Tensors by the names of `weight_specs`, and of `modulation_specs` where units are modulated.
           inputs: [B, T, F].
           lengths: [B] int32; the backward direction starts at step length - 1, and outputs beyond are 0.
           head_ids: Scalar head for the whole batch (cheaper: only that head is computed), or [B] one for each
             example. Ignored with a single head.
+          truncate: k, for truncated backpropagation: states and outputs that recurrent layers compute in steps
+            t < T - k pass no gradient on. T counts padding, and t is the order in which a direction reads.
+          per_sequence_squares: The gradient of a kernel or bias is sum_b (dL_b/dW)^2 over the sequences b of the
+            batch, for losses that are sums over sequences of L_b. Gains and shifts are constants then. Memory grows by
+            the batch size times the size of the largest kernel.
         """
+        gradients = PER_SEQUENCE_SQUARES if per_sequence_squares else SUMS
         x = tf.transpose(inputs, [1, 0, 2])  # [T, B, F]
         for index in range(len(self.config.dense_before)):
-            x = self._activation(_dense(weights, f"dense_before{index}", x))
+            x = self._dense(weights, f"dense_before{index}", x, gradients)
         hidden, states = [], []
         for index, cell in enumerate(self._cells):
-            x, layer_states = self._recurrent_layer(weights, f"recurrent{index}", cell, x, lengths)
+            x, layer_states = self._recurrent_layer(
+                weights, f"recurrent{index}", cell, x, lengths, gradients, truncate
+            )
             hidden.append(x)
             states += layer_states
         for index in range(len(self.config.dense_after)):
-            x = self._activation(_dense(weights, f"dense_after{index}", x))
-        logits = self._head(weights, x, tf.convert_to_tensor(head_ids))
+            x = self._dense(weights, f"dense_after{index}", x, gradients)
+        logits = self._head(weights, x, tf.convert_to_tensor(head_ids), gradients)
         return Outputs(_batch_major(logits), tuple(map(_batch_major, hidden)), tuple(map(_batch_major, states)))
 
+    def _dense(self, weights: Weights, name: str, x: tf.Tensor, gradients: WeightGradients) -> tf.Tensor:
+        sums = gradients.linear(x, weights[f"{name}/kernel"], weights[f"{name}/bias"])
+        return self._activation(_modulate(weights, name, sums))
+
     def _recurrent_layer(
-        self, weights: Weights, name: str, cell: ElmanCell | LSTMCell, x: tf.Tensor, lengths: tf.Tensor
+        self,
+        weights: Weights,
+        name: str,
+        cell: Cell,
+        x: tf.Tensor,
+        lengths: tf.Tensor,
+        gradients: WeightGradients,
+        truncate: int | None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Outputs [T, B, directions * H] with 0 at padded steps, and the states of each direction."""
         outputs, states = [], []
-        for direction in self._directions:
-            scope = f"{name}/{direction}"
-            projected = project_inputs(weights, scope, x)
-            if direction == "backward":
-                projected = tf.reverse_sequence(projected, lengths, seq_axis=0, batch_axis=1)
-            hidden, cell_state = unroll(cell, projected, weights[f"{scope}/recurrent_kernel"])
+        unrolled = self._unroll_directions(weights, name, cell, x, lengths, gradients, truncate)
+        for direction, (hidden, cell_state) in zip(self._directions, unrolled, strict=True):
             output, state = hidden, hidden if cell_state is None else cell_state
-            if direction == "backward":
-                output, state = (
-                    tf.reverse_sequence(each, lengths, seq_axis=0, batch_axis=1) for each in (output, state)
-                )
             if isinstance(cell, ElmanCell):
-                output = cell.outputs(weights, scope, output)
+                output = cell.outputs(weights, f"{name}/{direction}", output, gradients)
+            if truncate is not None:
+                output, state = _detach_before_last(output, truncate), _detach_before_last(state, truncate)
+            if direction == "backward":
+                output, state = _reverse(output, lengths), _reverse(state, lengths)
             outputs.append(output)
             states.append(state)
         mask = tf.sequence_mask(lengths, tf.shape(x)[0], dtype=x.dtype)  # [B, T]
         output = tf.concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
         return output * tf.transpose(mask)[:, :, tf.newaxis], states
 
-    def _head(self, weights: Weights, x: tf.Tensor, head_ids: tf.Tensor) -> tf.Tensor:
+    def _unroll_directions(
+        self,
+        weights: Weights,
+        name: str,
+        cell: Cell,
+        x: tf.Tensor,
+        lengths: tf.Tensor,
+        gradients: WeightGradients,
+        truncate: int | None,
+    ) -> list[Unrolled]:
+        """States of each direction in the order in which it reads."""
+        recurrences = [
+            cell.recurrence(
+                weights, f"{name}/{direction}", _reverse(x, lengths) if direction == "backward" else x, gradients
+            )
+            for direction in self._directions
+        ]
+        if len(recurrences) > 1 and cell.num_units <= self._together_up_to:
+            return unroll_together(cell, recurrences, gradients, truncate)
+        return [unroll(cell, each, gradients, truncate) for each in recurrences]
+
+    def _head(
+        self, weights: Weights, x: tf.Tensor, head_ids: tf.Tensor, gradients: WeightGradients
+    ) -> tf.Tensor:
+        return _modulate(weights, "head", self._select_head(weights, x, head_ids, gradients))
+
+    def _select_head(
+        self, weights: Weights, x: tf.Tensor, head_ids: tf.Tensor, gradients: WeightGradients
+    ) -> tf.Tensor:
         kernel, bias = weights["head/kernel"], weights["head/bias"]
         if self.num_heads == 1:
-            return tf.matmul(x, kernel) + bias
+            return gradients.linear(x, kernel, bias)
+        # Selections are products with 0 and 1, so squares of gradients pass through them as gradients do.
         selection = tf.one_hot(head_ids, self.num_heads, dtype=x.dtype)
         if head_ids.shape.rank == 0:  # A product, not a slice, whose gradient XLA would compile for each head anew.
             kernel = tf.linalg.matvec(self._by_head(kernel, transpose=True), selection)  # [F, C]
             bias = tf.linalg.matvec(self._by_head(bias, transpose=True), selection)  # [C]
-            return tf.matmul(x, kernel) + bias
-        logits = self._by_head(tf.matmul(x, kernel) + bias)  # [T, B, K, C]
+            return gradients.linear(x, kernel, bias)
+        logits = self._by_head(gradients.linear(x, kernel, bias))  # [T, B, K, C]
         return tf.einsum("tbkc,bk->tbc", logits, selection)
 
     def _by_head(self, x: tf.Tensor, transpose: bool = False) -> tf.Tensor:
@@ -147,8 +250,24 @@ def _dense_specs(name: str, num_inputs: int, units: int) -> list[WeightSpec]:
     ]
 
 
-def _dense(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
-    return tf.matmul(x, weights[f"{name}/kernel"]) + weights[f"{name}/bias"]
+def _modulation_specs(name: str, units: int) -> list[ModulationSpec]:
+    return [ModulationSpec(f"{name}/gain", (units,), "gain"), ModulationSpec(f"{name}/shift", (units,), "shift")]
+
+
+def _modulate(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
+    modulation = Modulation.of(weights, name)
+    return x if modulation is None else modulation.apply(x)
+
+
+def _reverse(x: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """[T, B, ...] with the first `lengths` steps of each sequence in reverse order."""
+    return tf.reverse_sequence(x, lengths, seq_axis=0, batch_axis=1)
+
+
+def _detach_before_last(x: tf.Tensor, steps: int) -> tf.Tensor:
+    """The same [T, ...], whose first T - `steps` steps pass no gradient on."""
+    first = tf.maximum(tf.shape(x)[0] - steps, 0)
+    return tf.concat([tf.stop_gradient(x[:first]), x[first:]], axis=0)
 
 
 def _batch_major(x: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.cells import LSTMCell
 from clrnn_tf.config import ConfigurationError, NetworkConfig
 from clrnn_tf.network import RecurrentNetwork, orthogonal_penalty
 from clrnn_tf.weights import SharedWeights, head_mask, pack, total_size, unpack
@@ -13,6 +12,12 @@ V1 = [-0.387652085, -1.201742344, -0.390549631, -1.208655981, -0.426825188, -1.1
       -0.319518043, -1.042410215, -0.271893378, -1.048081884]  # fmt: skip
 V2 = [0.468258449, 0.181852458, 0.478888865, 0.283991185, 0.497679009, 0.402265855, 0.477690658, 0.557897582,
       0.415563538, 0.550676613, 0.367972822, 0.543742032]  # fmt: skip
+V3_ELMAN = [-0.283636543, -0.827539071, -0.269377906, -0.827870242, -0.250780932, -0.817489016, -0.207416962,
+            -0.791642550, -0.183858801, -0.776341110, -0.175895205, -0.772106528]  # fmt: skip
+V3_LSTM = [0.488094209, 0.297448888, 0.483234302, 0.368068958, 0.492771858, 0.441098170, 0.500792431, 0.537518969,
+           0.521104457, 0.571274818, 0.527780755, 0.600061228]  # fmt: skip
+V3_SOFTPLUS = [-0.065069659, -0.032671691, -0.071173459, 0.001607284, -0.082807940, 0.033053576, -0.108613893,
+               0.082296851, -0.136638626, 0.076141574, -0.152369546, 0.079441703]  # fmt: skip
 V4_BACKWARD = [0.149450727, -0.114743435, 0.119055098, 0.002599875, 0.075285155, 0.178743343, 0.054625601,
                0.263683594, 0.048639171, 0.283881873]  # fmt: skip
 V4_BOTH = [0.255414122, -0.110031467, 0.211650122, -0.005898595, 0.165728316, 0.153457565, 0.107860402, 0.236222541,
@@ -85,6 +90,79 @@ def test_golden_states():
     )
 
 
+@pytest.mark.parametrize(
+    ("cell", "norms"),
+    [
+        ("elman",
+         {"recurrent0/forward/kernel": 0.565598519, "recurrent0/forward/bias": 0.357043276,
+          "recurrent0/forward/recurrent_kernel": 0.270671743, "recurrent0/forward/output_kernel": 3.691551010,
+          "recurrent0/forward/output_bias": 3.149639939, "head/kernel": 11.467695097, "head/bias": 14.210401848}),
+        ("lstm",
+         {"recurrent0/forward/kernel": 1.053592758, "recurrent0/forward/bias": 0.664680852,
+          "recurrent0/forward/recurrent_kernel": 0.084475784, "head/kernel": 1.523588947, "head/bias": 7.396017987}),
+    ],
+)  # fmt: skip
+def test_golden_gradients_of_truncated_backpropagation(cell, norms):
+    network, weights = golden_network(cell)
+    x = tf.constant(golden.inputs())
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        value = tf.reduce_sum(tf.square(network(weights, x, tf.fill([2], 3), tf.constant(0), truncate=1).logits))
+    gradients = tape.gradient(value, weights)
+    assert gradients.keys() == norms.keys()
+    for name, norm in norms.items():
+        np.testing.assert_allclose(np.linalg.norm(gradients[name]), norm, rtol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize(("cell", "expected"), [("elman", V3_ELMAN), ("lstm", V3_LSTM)])
+def test_golden_masks(cell, expected):
+    network, weights = golden_network(cell)
+    weights["recurrent0/forward/gain"] = tf.constant([1, 0, 1, 0], tf.float64)
+    np.testing.assert_allclose(golden.time_major(run(network, weights).logits), expected, atol=1e-8)
+
+
+def test_golden_softplus_gains_of_the_lstm_and_its_output_layer():
+    network, weights = golden_network("lstm")
+    make = golden.Filled(20)
+    for name, size in (("recurrent0/forward", 4), ("head", 2)):
+        weights[f"{name}/gain"] = tf.math.softplus(tf.constant(make(size)))
+        weights[f"{name}/shift"] = tf.constant(make(size))
+    np.testing.assert_allclose(golden.time_major(run(network, weights).logits), V3_SOFTPLUS, atol=1e-8)
+
+
+def test_modulation_specs_name_every_hidden_layer_and_the_head_apart():
+    network = network_of("lstm", (4, 5), 3, 2, tasks=3, direction="bidirectional", dense_before=(6,), dense_after=(7,))
+    gains = [(spec.name, spec.shape) for spec in network.modulation_specs if spec.kind == "gain"]
+    assert gains == [
+        ("dense_before0/gain", (6,)), ("recurrent0/forward/gain", (4,)), ("recurrent0/backward/gain", (4,)),
+        ("recurrent1/forward/gain", (5,)), ("recurrent1/backward/gain", (5,)), ("dense_after0/gain", (7,)),
+    ]  # fmt: skip
+    assert [spec.name.replace("shift", "gain") for spec in network.modulation_specs[1::2]] == [n for n, _ in gains]
+    assert network.head_modulation_specs == (("head/gain", (2,), "gain"), ("head/shift", (2,), "shift"))
+    assert total_size(network.modulation_specs) == 2 * (6 + 4 + 4 + 5 + 5 + 7)
+
+
+@pytest.mark.parametrize("cell", ["elman", "lstm"])
+def test_gain_1_and_shift_0_change_nothing(cell):
+    network = network_of(cell, (4,), 3, 2, tasks=3, direction="bidirectional", dense_before=(5,), dense_after=(6,))
+    weights = SharedWeights(network.weight_specs)(tf.constant(0))
+    specs = [*network.modulation_specs, *network.head_modulation_specs]
+    neutral = {spec.name: tf.fill(spec.shape, 1.0 if spec.kind == "gain" else 0.0) for spec in specs}
+    x, lengths = tf.random.stateless_normal([3, 4, 3], [1, 1]), tf.constant([4, 2, 3])
+    plain = network(weights, x, lengths, tf.constant(1)).logits
+    np.testing.assert_allclose(network({**weights, **neutral}, x, lengths, tf.constant(1)).logits, plain, atol=1e-6)
+
+
+def test_masked_units_of_dense_layers_are_silent():
+    network = network_of("lstm", (4,), 3, 2, dense_after=(6,))
+    weights = SharedWeights(network.weight_specs)(tf.constant(0))
+    x, lengths = tf.random.stateless_normal([3, 4, 3], [1, 1]), tf.fill([3], 4)
+    silent = tf.constant([1.0, 0.0, 1.0, 1.0, 0.0, 1.0])
+    masked = network({**weights, "dense_after0/gain": silent}, x, lengths, tf.constant(0)).logits
+    weights["head/kernel"] *= silent[:, None]  # tanh(0) = 0
+    np.testing.assert_allclose(masked, network(weights, x, lengths, tf.constant(0)).logits, atol=1e-6)
+
+
 def golden_bilstm():
     make = golden.Filled()
     weights = {
@@ -142,87 +220,6 @@ def test_stacked_layers_equal_stacked_keras_layers():
             weights[f"recurrent{index}/forward/{name}"] = tf.constant(value)
     outputs = network(weights, tf.constant(x), tf.fill([4], 5), tf.constant(0))
     np.testing.assert_allclose(outputs.hidden[1], reference, atol=2e-7)
-
-
-@pytest.mark.parametrize("cell", ["elman", "lstm"])
-@pytest.mark.parametrize("activation", ["tanh", "relu", "linear"])
-def test_hand_written_gradient_equals_automatic_differentiation(cell, activation):
-    network = network_of(cell, (4,), 3, 2, direction="bidirectional", activation=activation)
-    weights = {
-        name: tf.cast(value, tf.float64) for name, value in SharedWeights(network.weight_specs)(tf.constant(0)).items()
-    }
-    x = tf.constant(np.random.default_rng(2).normal(size=(3, 6, 3)))
-    lengths = tf.constant([6, 1, 4])
-    factors = tf.constant(np.random.default_rng(3).normal(size=(3, 6, 2)))
-
-    def loss_of(logits, states):
-        return tf.reduce_sum(logits * factors) + sum(tf.reduce_sum(tf.sin(state)) for state in states)
-
-    with tf.GradientTape() as tape:
-        tape.watch([x, weights])
-        outputs = network(weights, x, lengths, tf.constant(0))
-        loss = loss_of(outputs.logits, outputs.states)
-    by_hand = tape.gradient(loss, [x, weights])
-    with tf.GradientTape() as tape:
-        tape.watch([x, weights])
-        logits, states = plain_bidirectional(network, weights, x, lengths)
-        loss = loss_of(logits, states)
-    automatic = tape.gradient(loss, [x, weights])
-    np.testing.assert_allclose(by_hand[0], automatic[0], atol=1e-12)
-    for name in weights:
-        np.testing.assert_allclose(by_hand[1][name], automatic[1][name], atol=1e-11, err_msg=name)
-
-
-def plain_bidirectional(network, weights, x, lengths):
-    """The same network as a Python loop over single steps, differentiated by TensorFlow."""
-    cell = network._cells[0]
-    outputs, states = [], []
-    for direction in ("forward", "backward"):
-        scope = f"recurrent0/{direction}"
-        sequence = tf.reverse_sequence(x, lengths, 1, 0) if direction == "backward" else x
-        hidden = state = tf.zeros([x.shape[0], cell.num_units], x.dtype)
-        history, state_history = [], []
-        for step in range(x.shape[1]):
-            sums = sequence[:, step] @ weights[f"{scope}/kernel"] + weights[f"{scope}/bias"]
-            if isinstance(cell, LSTMCell):
-                i, f, g, o = tf.split(sums + hidden @ weights[f"{scope}/recurrent_kernel"], 4, axis=1)
-                state = tf.sigmoid(f) * state + tf.sigmoid(i) * tf.tanh(g)
-                hidden = tf.sigmoid(o) * cell.activation.apply(state)
-            else:
-                hidden = cell.activation.apply(sums + hidden @ weights[f"{scope}/recurrent_kernel"])
-                state = hidden
-            history.append(hidden)
-            state_history.append(state)
-        output, state = tf.stack(history, 1), tf.stack(state_history, 1)
-        if not isinstance(cell, LSTMCell):
-            output = cell.activation.apply(
-                output @ weights[f"{scope}/output_kernel"] + weights[f"{scope}/output_bias"]
-            )
-        if direction == "backward":
-            output, state = (tf.reverse_sequence(each, lengths, 1, 0) for each in (output, state))
-        outputs.append(output)
-        states.append(state)
-    mask = tf.sequence_mask(lengths, x.shape[1], x.dtype)[..., None]
-    features = tf.concat(outputs, -1) * mask
-    return features @ weights["head/kernel"] + weights["head/bias"], states
-
-
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("cell", ["elman", "lstm"])
-def test_compiled_gradient_equals_the_eager_one(cell, jit):
-    network = network_of(cell, (4,), 3, 2)
-    weights = SharedWeights(network.weight_specs)(tf.constant(0))
-    x, lengths = tf.random.stateless_normal([3, 6, 3], [0, 0]), tf.constant([6, 1, 4])
-
-    def gradient():
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            loss = tf.reduce_sum(tf.sin(network(weights, x, lengths, tf.constant(0)).logits))
-        return tape.gradient(loss, weights)
-
-    eager, compiled = gradient(), tf.function(gradient, jit_compile=jit)()
-    for name in weights:
-        np.testing.assert_allclose(compiled[name], eager[name], atol=1e-5, err_msg=name)
 
 
 def test_padding_changes_nothing():
