@@ -98,7 +98,7 @@ class RecurrentNetwork:
         for index, units in enumerate(self.config.dense_after):
             specs += _dense_specs(f"dense_after{index}", width, units)
             width = units
-        return specs + _dense_specs("head", width, self.num_heads * self.num_outputs)
+        return specs + _head_specs(self.num_heads, width, self.num_outputs)
 
     def _all_modulation_specs(self) -> list[ModulationSpec]:
         specs = []
@@ -124,11 +124,12 @@ class RecurrentNetwork:
         """Run the network.
 
         Args:
-          weights: Tensors by the names of `weight_specs`, and of `modulation_specs` where units are modulated.
+          weights: Tensors by the names of `weight_specs`, and of `modulation_specs` where units are modulated. Of the
+            heads, [K, F, C] and [K, C], they may hold all or, as [1, F, C] and [1, C], only the one in use.
           inputs: [B, T, F].
           lengths: [B] int32; the backward direction starts at step length - 1, and outputs beyond are 0.
           head_ids: Scalar head for the whole batch (cheaper: only that head is computed), or [B] one for each
-            example. Ignored with a single head.
+            example. Ignored where the weights hold a single head.
           truncate: k, for truncated backpropagation: states and outputs that recurrent layers compute in steps
             t < T - k pass no gradient on. T counts padding, and t is the order in which a direction reads.
           per_sequence_squares: The gradient of a kernel or bias is sum_b (dL_b/dW)^2 over the sequences b of the
@@ -211,22 +212,17 @@ class RecurrentNetwork:
     def _select_head(
         self, weights: Weights, x: tf.Tensor, head_ids: tf.Tensor, gradients: WeightGradients
     ) -> tf.Tensor:
-        kernel, bias = weights["head/kernel"], weights["head/bias"]
-        if self.num_heads == 1:
-            return gradients.linear(x, kernel, bias)
+        kernel, bias = weights["head/kernel"], weights["head/bias"]  # [K, F, C], [K, C]
+        if kernel.shape[0] == 1:
+            return gradients.linear(x, kernel[0], bias[0])
         # Selections are products with 0 and 1, so squares of gradients pass through them as gradients do.
         selection = tf.one_hot(head_ids, self.num_heads, dtype=x.dtype)
         if head_ids.shape.rank == 0:  # A product, not a slice, whose gradient XLA would compile for each head anew.
-            kernel = tf.linalg.matvec(self._by_head(kernel, transpose=True), selection)  # [F, C]
-            bias = tf.linalg.matvec(self._by_head(bias, transpose=True), selection)  # [C]
-            return gradients.linear(x, kernel, bias)
-        logits = self._by_head(gradients.linear(x, kernel, bias))  # [T, B, K, C]
+            return gradients.linear(x, tf.tensordot(selection, kernel, 1), tf.tensordot(selection, bias, 1))
+        side_by_side = tf.reshape(tf.transpose(kernel, [1, 0, 2]), [kernel.shape[1], -1])  # [F, K * C]
+        logits = gradients.linear(x, side_by_side, tf.reshape(bias, [-1]))
+        logits = tf.reshape(logits, [*tf.unstack(tf.shape(x)[:2]), self.num_heads, self.num_outputs])
         return tf.einsum("tbkc,bk->tbc", logits, selection)
-
-    def _by_head(self, x: tf.Tensor, transpose: bool = False) -> tf.Tensor:
-        """[..., K * C] as [..., K, C], or [..., C, K]."""
-        x = tf.reshape(x, tf.concat([tf.shape(x)[:-1], [self.num_heads, self.num_outputs]], axis=0))
-        return tf.linalg.matrix_transpose(x) if transpose else x
 
 
 def orthogonal_penalty(weights: Weights, specs: tuple[WeightSpec, ...]) -> tf.Tensor:
@@ -247,6 +243,15 @@ def _dense_specs(name: str, num_inputs: int, units: int) -> list[WeightSpec]:
     return [
         WeightSpec(f"{name}/kernel", (num_inputs, units), "kernel", num_inputs, bound),
         WeightSpec(f"{name}/bias", (units,), "bias", num_inputs, bound),
+    ]
+
+
+def _head_specs(num_heads: int, num_inputs: int, num_outputs: int) -> list[WeightSpec]:
+    bound = 1.0 / math.sqrt(num_inputs)
+    kernel, bias = (num_heads, num_inputs, num_outputs), (num_heads, num_outputs)
+    return [
+        WeightSpec("head/kernel", kernel, "kernel", num_inputs, bound, per_head=True),
+        WeightSpec("head/bias", bias, "bias", num_inputs, bound, per_head=True),
     ]
 
 

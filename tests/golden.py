@@ -44,7 +44,7 @@ def lstm_weights(make, scope, num_inputs, units):
 
 def head_weights(make, num_inputs, outputs):
     kernel, bias = make(outputs, num_inputs), make(outputs)
-    return {"head/kernel": kernel.T, "head/bias": bias}
+    return {"head/kernel": kernel.T[np.newaxis], "head/bias": bias[np.newaxis]}
 
 
 def tensors(weights):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from clrnn_tf.config import ConfigurationError, NetworkConfig
 from clrnn_tf.network import RecurrentNetwork, orthogonal_penalty
-from clrnn_tf.weights import SharedWeights, head_mask, pack, total_size, unpack
+from clrnn_tf.weights import SharedWeights, own_indices, pack, total_size, unpack, unpack_own
 from tests import golden
 
 V1 = [-0.387652085, -1.201742344, -0.390549631, -1.208655981, -0.426825188, -1.177394432, -0.355180141, -1.093304185,
@@ -184,7 +184,7 @@ def test_golden_bidirectional_with_lengths():
 
 def test_backward_direction_is_what_the_published_bilstm_computes_at_real_steps():
     weights, x = golden_bilstm()
-    weights["head/kernel"] = weights["head/kernel"][2:]  # the published forward half is 0 at real steps
+    weights["head/kernel"] = weights["head/kernel"][:, 2:]  # the published forward half is 0 at real steps
     backward = {name: value for name, value in weights.items() if "forward" not in name}
     network = network_of("lstm", (2,), 3, 2, direction="backward")
     outputs = run(network, golden.tensors(backward), (3, 2), x)
@@ -232,7 +232,7 @@ def test_padding_changes_nothing():
     np.testing.assert_allclose(long[:, :4], short, atol=1e-6)
 
 
-def test_heads_are_columns_of_the_last_layer():
+def test_every_example_gets_its_own_head():
     network = network_of("elman", (4,), 3, 2, tasks=3)
     weights = SharedWeights(network.weight_specs, seed=5)(tf.constant(0))
     x, lengths = tf.random.stateless_normal([3, 4, 3], [1, 1]), tf.fill([3], 4)
@@ -240,19 +240,19 @@ def test_heads_are_columns_of_the_last_layer():
     for row, head in enumerate([2, 0, 1]):
         whole = network(weights, x, lengths, tf.constant(head)).logits
         np.testing.assert_allclose(by_row[row], whole[row], atol=1e-6)
-        only = {**weights, "head/kernel": weights["head/kernel"][:, 2 * head : 2 * head + 2],
-                "head/bias": weights["head/bias"][2 * head : 2 * head + 2]}  # fmt: skip
+        only = {**weights, **{name: weights[name][head : head + 1] for name in ("head/kernel", "head/bias")}}
         single = network_of("elman", (4,), 3, 2)(only, x, lengths, tf.constant(0)).logits
         np.testing.assert_allclose(whole, single, atol=1e-6)
 
 
-def test_head_mask_leaves_out_the_heads_of_other_tasks():
-    network = network_of("elman", (4,), 3, 2, tasks=3)
-    mask = head_mask(network.weight_specs, 3)
-    kept = unpack(tf.constant(mask[1]), network.weight_specs)
-    np.testing.assert_array_equal(kept["head/bias"], [0, 0, 1, 1, 0, 0])
-    np.testing.assert_array_equal(kept["head/kernel"], np.tile([0, 0, 1, 1, 0, 0], (4, 1)))
-    assert mask[1].sum() == total_size(network.weight_specs) - 4 * 4 - 4
+def test_own_weights_are_the_body_and_one_head():
+    specs = network_of("elman", (4,), 3, 2, tasks=3).weight_specs
+    flat = tf.range(float(total_size(specs)))
+    whole = unpack(flat, specs)
+    own = unpack_own(tf.gather(flat, own_indices(specs, 1)), specs)
+    for name in ("head/kernel", "head/bias"):
+        np.testing.assert_array_equal(own[name], whole[name][1:2])
+    np.testing.assert_array_equal(own["recurrent0/forward/kernel"], whole["recurrent0/forward/kernel"])
 
 
 @pytest.mark.parametrize(

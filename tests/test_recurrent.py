@@ -65,7 +65,7 @@ def plain_network(network, weights, x, lengths, truncate=None):
         outputs.append(output)
         states.append(state)
     features = tf.concat(outputs, -1) * tf.sequence_mask(lengths, x.shape[1], x.dtype)[..., None]
-    logits = features @ weights["head/kernel"] + weights["head/bias"]
+    logits = features @ weights["head/kernel"][0] + weights["head/bias"][0]
     return logits * weights.get("head/gain", 1) + weights.get("head/shift", 0), states
 
 
