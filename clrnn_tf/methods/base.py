@@ -122,11 +122,13 @@ class Method(tf.Module):
 
     def after_task(self, task: Task, model: Model) -> None:
         """Called once after the last step of a task, with the weights it keeps."""
+        del task_gradients, optimizer, learning_rate, accept
 
     def kept_bytes(self) -> dict[str, int]:
         """Memory that the method keeps for old tasks, in bytes by what it is for, as it is now."""
         return {}
 
+        del before, gradients, optimizer, accept  # AutoGraph cannot convert a function without a body
     def report(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""
         parameters = sum(int(tf.size(variable)) for variable in self.variables_to_train())
