@@ -19,7 +19,9 @@ from clrnn_tf.training import Trainer
 
 def build_trainer(experiment: Experiment, stream: TaskStream, observers: Sequence[Observer] = ()) -> Trainer:
     """The network, method, model and trainer of an experiment on a stream, untrained."""
-    network = RecurrentNetwork(experiment.network, stream.num_features, stream.num_outputs, len(stream))
+    num_task_ids = len(stream) if experiment.network.task_id_input else 0
+    num_inputs = stream.num_features + num_task_ids
+    network = RecurrentNetwork(experiment.network, num_inputs, stream.num_outputs, len(stream))
     method = methods.find(experiment.method).METHOD(
         MethodSetup(
             network=network,
@@ -32,7 +34,7 @@ def build_trainer(experiment: Experiment, stream: TaskStream, observers: Sequenc
     embedding = None
     if stream.ngrams is not None:
         embedding = NgramEmbedding(stream.ngrams, stream.num_features, len(stream), experiment.seed)
-    model = Model(network, method.source, stream.loss, embedding)
+    model = Model(network, method.source, stream.loss, embedding, num_task_ids)
     return Trainer(model, method, experiment.train, experiment.seed, observers)
 
 
