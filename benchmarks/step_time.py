@@ -16,8 +16,8 @@ import tensorflow as tf
 from benchmarks.floor import hypernetwork_operations, matmul_rate, network_operations
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.tasks import TaskStream
-from clrnn_tf.training import Trainer, batches_of_any_length
+from clrnn_tf.tasks import TaskStream, batches_of_any_length
+from clrnn_tf.training import Trainer
 from data_pipelines.storage import find_data_dir
 from trainers import copy_task, pos_tagging
 from trainers.presets import Benchmark

@@ -244,7 +244,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 def _results_of(matrix: ResultMatrix) -> dict[str, object]:
     results = {
         "schema_version": SCHEMA_VERSION,
-        "finished": len(matrix.rows) == matrix.num_tasks,
+        "finished": matrix.finished,
+        "joint": matrix.joint,
         "num_tasks": matrix.num_tasks,
         "task_names": list(matrix.task_names),
         **matrix.summary(),
@@ -281,9 +282,10 @@ def _matrix_of(results: Mapping[str, object], confusions: Mapping[str, np.ndarra
 
 def _table(matrix: ResultMatrix) -> str:
     buffer = io.StringIO()
+        joint=results.get("joint", False),
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["after", *matrix.task_names])
-    for name, row in zip(matrix.task_names, matrix.scores(), strict=False):
+    for name, row in zip(matrix.row_names, matrix.scores(), strict=False):
         writer.writerow([name, *(f"{score:.4f}" for score in row)])
     return buffer.getvalue()
 

@@ -56,7 +56,8 @@ class Method(tf.Module):
     needs_task_gradients = False
     """Whether `before_update` wants the gradient of the task's loss alone, which costs a second backward pass."""
     learns_jointly = False
-    """Whether all tasks are learned at once, from batches that mix them."""
+    """Whether all tasks are learned at once, from batches that mix them. Steps then have the task id of each example
+    in the batch; the scalar that hooks get is 0."""
     loss_names: tuple[str, ...] = ()
     """Names of all losses that `weights_and_penalties` and `auxiliary_losses` return; the same for every task."""
 
