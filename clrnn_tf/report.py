@@ -171,6 +171,13 @@ def _facts(results: dict) -> str:
     rows += [("weights of the main network", f"{results['num_main_network_weights']:,.0f}")]
     if "compression_ratio" in results:
         rows += [("parameters per generated weight", f"{results['compression_ratio']:.3f}")]
+    rows += [
+        (f"kept for old tasks: {name}", f"{size / 1e6:,.3f} MB")
+        for name, size in (results.get("kept_bytes") or [{}])[-1].items()
+    ]
+    if "separate_networks_bytes" in results:
+        separate = results["separate_networks_bytes"] / 1e6
+        rows += [("a network of its own for each task would take", f"{separate:,.3f} MB")]
     rows += [(name, version) for name, version in results["versions"].items()]
     return f"<table>{_rows(rows)}</table>"
 

@@ -23,7 +23,7 @@ from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource
+from clrnn_tf.weights import SharedWeights, Weights, WeightSource, total_size
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,9 @@ class Method(tf.Module):
         del before, gradients, optimizer, accept  # AutoGraph cannot convert a function without a body
     def report(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""
-        parameters = sum(int(tf.size(variable)) for variable in self.variables_to_train())
+        weights = total_size(self.setup.network.weight_specs)
         return {
-            "num_parameters": parameters,
-            "num_main_network_weights": sum(spec.size for spec in self.setup.network.weight_specs),
+            "num_parameters": sum(int(tf.size(variable)) for variable in self.variables_to_train()),
+            "num_main_network_weights": weights,
+            "separate_networks_bytes": 4 * weights * self.setup.num_tasks,
         }
