@@ -14,7 +14,7 @@ from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model, NgramEmbedding
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.tasks import TaskStream
-from clrnn_tf.training import Trainer
+from clrnn_tf.training import Trainer, uses_xla
 
 
 def build_trainer(experiment: Experiment, stream: TaskStream, observers: Sequence[Observer] = ()) -> Trainer:
@@ -29,6 +29,7 @@ def build_trainer(experiment: Experiment, stream: TaskStream, observers: Sequenc
             stream=stream,
             seed=experiment.seed,
             options=experiment.method_options,
+            jit=uses_xla(experiment.train),
         )
     )
     embedding = None

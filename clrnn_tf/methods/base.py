@@ -37,6 +37,8 @@ class MethodSetup:
     seed: int
     options: object
     """The method's own `Config`."""
+    jit: bool = False
+    """Whether XLA compiles the main network, for methods that run it by themselves."""
 
     @property
     def num_tasks(self) -> int:
@@ -79,6 +81,11 @@ class Method(tf.Module):
         """What else a checkpoint after a task must hold so that learning can go on (importances, masks, ...)."""
         return []
 
+    def step_key(self, task_id: tf.Tensor, step: tf.Tensor, purpose: int) -> tf.Tensor:
+        """[2] seed of a stateless draw: a function of (seed, task, step) and of what the draw is for."""
+        key = tf.random.experimental.stateless_fold_in(tf.stack([self.setup.seed, task_id]), step)
+        return tf.random.experimental.stateless_fold_in(key, purpose)
+
     def before_task(self, task: Task) -> None:
         """Called once before the first step of a task."""
 
@@ -115,21 +122,21 @@ class Method(tf.Module):
         Only where `needs_task_gradients`. Gradients are in the order of the optimizer's variables; nothing may be
         changed where `accept` (scalar bool) is false.
         """
+        del task_gradients, optimizer, learning_rate, accept
 
     def after_update(
         self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Adam, accept: tf.Tensor
     ) -> None:
         """Called after the optimizer's step with the values before it and the clipped gradients that it took."""
+        del before, gradients, optimizer, accept  # AutoGraph cannot convert a function without a body
 
     def after_task(self, task: Task, model: Model) -> None:
         """Called once after the last step of a task, with the weights it keeps."""
-        del task_gradients, optimizer, learning_rate, accept
 
     def kept_bytes(self) -> dict[str, int]:
         """Memory that the method keeps for old tasks, in bytes by what it is for, as it is now."""
         return {}
 
-        del before, gradients, optimizer, accept  # AutoGraph cannot convert a function without a body
     def report(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""
         weights = total_size(self.setup.network.weight_specs)
