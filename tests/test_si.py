@@ -4,14 +4,15 @@ import tensorflow as tf
 
 from clrnn_tf.config import ConfigurationError, HypernetworkConfig, NetworkConfig, TrainConfig
 from clrnn_tf.events import Observer
+from clrnn_tf.experiment import build_trainer
 from clrnn_tf.methods import si
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
-from clrnn_tf.training import Trainer
+from clrnn_tf.training import Trainer, _Validation
 from clrnn_tf.weights import SharedWeights, WeightSpec
-from tests import golden
+from tests import golden, tiny
 from tests.test_network import network_of
 
 SHAPES = {
@@ -134,6 +135,17 @@ def test_a_step_that_is_refused_is_not_counted():
     bad = [tf.fill(shape, np.nan) for shape in SHAPES.values()]
     method.before_update(bad, optimizer, tf.constant(0.1), tf.constant(False))
     assert all(not np.any(each.numpy()) for each in method.contributions)
+
+
+def test_with_the_best_weights_come_their_contributions():
+    stream = tiny.stream(1)
+    trainer = build_trainer(tiny.experiment("si", train={"keep_best": True}), stream)
+    validation = _Validation(trainer, stream)
+    validation.run(1)
+    for contribution in trainer.method.contributions:
+        contribution.assign_add(tf.ones_like(contribution))
+    validation.restore_best()
+    assert all(not np.any(each.numpy()) for each in trainer.method.contributions)
 
 
 def test_a_negative_strength_is_refused():
