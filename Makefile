@@ -27,4 +27,5 @@ test-slow: lint
 	$(RUN) -m pytest -m slow
 
 bench: $(STAMP)
-	$(RUN) -m benchmarks.step_time
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(RUN) -m benchmarks

@@ -1,8 +1,15 @@
-"""Arithmetic that a training step cannot avoid, and this machine's rate of doing it."""
+"""Products that a training step cannot avoid, and this machine's rate of doing them.
+
+A step is listed as matrix products [rows, inner] x [inner, columns], each done a number of times one after another.
+Two floors follow. *At the large rate* divides all operations by the rate of one large product, which no small product
+reaches. *At the shapes' own rates* adds up the times that the same products take alone.
+"""
 
 from __future__ import annotations
 
+import math
 import time
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,37 +17,105 @@ import tensorflow as tf
 from clrnn_tf.config import TrainConfig
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.weights import WeightSpec
 
-_BACKWARD = 3  # forward, gradient of the inputs, gradient of the weights: one product each
-
-
-def matmul_rate(size: int = 1024, repeats: int = 30) -> float:
-    """Floating-point operations per second of a large float32 product, median of `repeats`."""
-    left, right = tf.random.normal([size, size]), tf.random.normal([size, size])
-    product = tf.function(lambda: tf.reduce_sum(tf.matmul(left, right)))
-    product()
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        product().numpy()
-        seconds.append(time.perf_counter() - began)
-    return 2.0 * size**3 / float(np.median(seconds))
+LARGE = 1024  # side of the product that gives the machine's rate
+_TIMED_FOR = 1e-3  # seconds for which a product is repeated
 
 
-def network_operations(network: RecurrentNetwork, config: TrainConfig, time_steps: int) -> float:
-    """Operations of forward and backward products of the main network on one batch."""
-    rows = config.batch_size * time_steps
-    total = 0.0
-    for index, spec in enumerate(spec for spec in network.weight_specs if spec.kind != "bias"):
-        columns = network.num_outputs if spec.name == "head/kernel" else spec.shape[1]
-        products = _BACKWARD - (index == 0)  # nobody needs the gradient of the data
-        total += 2.0 * rows * spec.shape[0] * columns * products
+class Product(NamedTuple):
+    """A float32 matrix product [rows, inner] x [inner, columns], and how often a step needs it."""
+
+    rows: int
+    inner: int
+    columns: int
+    times: float
+
+    @property
+    def operations(self) -> float:
+        """Multiplications and additions of all its times."""
+        return 2.0 * self.rows * self.inner * self.columns * self.times
+
+
+def operations(products: list[Product]) -> float:
+    """Multiplications and additions of all products."""
+    return sum(product.operations for product in products)
+
+
+def forward_products(network: RecurrentNetwork, batch_size: int, time_steps: float) -> list[Product]:
+    """Products of the main network on one batch; only the current task's head counts."""
+    return [_forward(network, spec, batch_size, time_steps) for spec in network.weight_specs if spec.kind != "bias"]
+
+
+def training_products(network: RecurrentNetwork, config: TrainConfig, time_steps: float) -> list[Product]:
+    """Products of the main network forwards and backwards, and of the orthogonal penalty where it is set."""
+    products = forward_products(network, config.batch_size, time_steps)
+    for spec in network.weight_specs:
+        if spec.kind == "bias":
+            continue
+        forward = _forward(network, spec, config.batch_size, time_steps)
+        products.append(Product(forward.inner, round(config.batch_size * time_steps), forward.columns, 1))
+        if not _reads_data(network, spec):
+            products.append(Product(forward.rows, forward.columns, forward.inner, forward.times))
         if spec.kind == "recurrent" and config.orthogonal_strength:
-            total += 2.0 * spec.shape[0] ** 2 * spec.shape[1] * _BACKWARD
-    return total
+            units, blocks = spec.shape[0], spec.shape[1] // spec.shape[0]
+            products.append(Product(units, units, units, 3 * blocks))
+    return products
 
 
-def hypernetwork_operations(hypernetwork: Hypernetwork, num_tasks: int) -> float:
-    """Operations of generating the weights of `num_tasks` tasks and of the gradients."""
-    products = sum(float(np.prod(kernel.shape)) for kernel in hypernetwork.kernels[1:])
-    return 2.0 * hypernetwork.num_chunks * num_tasks * products * _BACKWARD
+def hypernetwork_products(hypernetwork: Hypernetwork, num_tasks: int) -> list[Product]:
+    """Products of generating the weights of `num_tasks` tasks at once, and of the gradients."""
+    chunks = math.ceil(hypernetwork.num_own_weights / hypernetwork.chunk_size)  # other tasks' heads are not needed
+    shared = hypernetwork.shared_chunk_embeddings
+    forward = []
+    if hypernetwork.config.task_embedding_size:
+        forward.append((num_tasks, hypernetwork.config.task_embedding_size, hypernetwork.kernels[0].shape[1]))
+    if hypernetwork.config.chunk_size:
+        rows = chunks if shared is not None else chunks * num_tasks
+        forward.append((rows, hypernetwork.config.chunk_embedding_size, hypernetwork.kernels[0].shape[1]))
+    forward += [(chunks * num_tasks, *kernel.shape) for kernel in hypernetwork.kernels[1:]]
+    return [
+        Product(*shape, 1)
+        for rows, inner, columns in forward
+        for shape in ((rows, inner, columns), (inner, rows, columns), (rows, columns, inner))
+    ]
+
+
+def large_product() -> Product:
+    """The product whose rate stands for the machine's."""
+    return Product(LARGE, LARGE, LARGE, 1)
+
+
+def seconds_once(product: Product) -> float:
+    """Time of doing a product once: the better one of NumPy and TensorFlow."""
+    left = np.full((product.rows, product.inner), 0.5, np.float32)
+    right = np.full((product.inner, product.columns), 0.5, np.float32)
+    result = np.empty((product.rows, product.columns), np.float32)
+    left_tensor, right_tensor = tf.constant(left), tf.constant(right)
+    return min(
+        _mean_seconds(lambda: np.matmul(left, right, out=result)),
+        _mean_seconds(lambda: tf.matmul(left_tensor, right_tensor)),
+    )
+
+
+def _mean_seconds(product: object) -> float:
+    product()
+    count, began, now = 0, time.perf_counter(), 0.0
+    while count == 0 or now - began < _TIMED_FOR:
+        product()
+        count, now = count + 1, time.perf_counter()
+    return (now - began) / count
+
+
+def _forward(network: RecurrentNetwork, spec: WeightSpec, batch_size: int, time_steps: float) -> Product:
+    inner, columns = spec.shape[-2:]  # of one head, where there are several
+    if spec.kind == "recurrent":
+        return Product(batch_size, inner, columns, time_steps)
+    return Product(round(batch_size * time_steps), inner, columns, 1)
+
+
+def _reads_data(network: RecurrentNetwork, spec: WeightSpec) -> bool:
+    """Whether the layer's inputs are the data, whose gradient nobody needs."""
+    if network.config.dense_before:
+        return spec.name == "dense_before0/kernel"
+    return spec.name.startswith("recurrent0/") and spec.name.endswith("/kernel")

@@ -64,6 +64,8 @@ class NetworkConfig:
     hypernetwork generates a different single head for each task, so the network is independent of their number."""
     recurrent_initializer: Literal["uniform", "orthogonal"] = "uniform"
     """`orthogonal` draws each hidden-to-hidden matrix (each LSTM gate's block) orthogonal (shared weights only)."""
+    task_id_input: bool = False
+    """Whether the network is told the task: a one-hot task id after the features of every step."""
 
     def __post_init__(self) -> None:
         require(len(self.hidden_sizes) > 0, "network.hidden_sizes needs at least one recurrent layer. Received: ().")

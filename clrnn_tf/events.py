@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.tasks import Task, TaskStream
@@ -40,12 +40,15 @@ class TaskResult:
     """What is known right after a task was learned."""
 
     task: Task
+    """Or all of them as one, where they are learned jointly."""
     evaluations: list[Evaluation]
     """Test scores of all K tasks."""
     train_seconds: float
     eval_seconds: float
     steps: int
     """Steps taken (fewer than configured after early stopping)."""
+    kept_bytes: dict[str, int] = field(default_factory=dict)
+    """Memory that the method keeps for old tasks, by what it is for."""
 
 
 class Observer:

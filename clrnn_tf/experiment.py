@@ -15,7 +15,7 @@ from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model, NgramEmbedding
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.tasks import TaskStream
-from clrnn_tf.training import Trainer
+from clrnn_tf.training import Trainer, uses_xla
 
 
 def build_trainer(
@@ -25,7 +25,9 @@ def build_trainer(
     workers: SingleWorker | None = None,
 ) -> Trainer:
     """The network, method, model and trainer of an experiment on a stream, untrained."""
-    network = RecurrentNetwork(experiment.network, stream.num_features, stream.num_outputs, len(stream))
+    num_task_ids = len(stream) if experiment.network.task_id_input else 0
+    num_inputs = stream.num_features + num_task_ids
+    network = RecurrentNetwork(experiment.network, num_inputs, stream.num_outputs, len(stream))
     method = methods.find(experiment.method).METHOD(
         MethodSetup(
             network=network,
@@ -33,12 +35,13 @@ def build_trainer(
             stream=stream,
             seed=experiment.seed,
             options=experiment.method_options,
+            jit=uses_xla(experiment.train),
         )
     )
     embedding = None
     if stream.ngrams is not None:
         embedding = NgramEmbedding(stream.ngrams, stream.num_features, len(stream), experiment.seed)
-    model = Model(network, method.source, stream.loss, embedding)
+    model = Model(network, method.source, stream.loss, embedding, num_task_ids)
     return Trainer(model, method, experiment.train, experiment.seed, observers, workers)
 
 

@@ -38,7 +38,7 @@ def matrix_figure(matrix: ResultMatrix) -> Figure | None:
         return None
     from matplotlib.figure import Figure
 
-    scores = np.full((matrix.num_tasks, matrix.num_tasks), np.nan)
+    scores = np.full((len(matrix.row_names), matrix.num_tasks), np.nan)
     scores[: len(matrix.rows)] = matrix.scores()
     size = max(3.5, 0.42 * matrix.num_tasks)
     figure = Figure(figsize=(size + 1.2, size), layout="constrained")
@@ -46,10 +46,10 @@ def matrix_figure(matrix: ResultMatrix) -> Figure | None:
     image = axes.imshow(scores, vmin=0, vmax=100, cmap="viridis")
     figure.colorbar(image, ax=axes, label="test accuracy, %", shrink=0.8)
     axes.set(
-        xlabel="tested on", ylabel="after learning", xticks=range(matrix.num_tasks), yticks=range(matrix.num_tasks)
+        xlabel="tested on", ylabel="after learning", xticks=range(matrix.num_tasks), yticks=range(len(scores))
     )
     axes.set_xticklabels(matrix.task_names, rotation=90 if matrix.num_tasks > 6 else 0)
-    axes.set_yticklabels(matrix.task_names)
+    axes.set_yticklabels(matrix.row_names)
     for (row, column), score in np.ndenumerate(scores):
         if not np.isnan(score):
             color = "black" if score > 60 else "white"

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from clrnn_tf.events import Observer, TaskResult
+from clrnn_tf.joint import joint_task
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.tasks import TaskStream
+from clrnn_tf.tasks import Task, TaskStream
 from clrnn_tf.training import Trainer
 
 SaveTask = Callable[[int], None]
@@ -20,27 +21,30 @@ def learn(
     matrix: ResultMatrix | None = None,
     save_task: SaveTask | None = None,
 ) -> ResultMatrix:
-    """Learn the tasks of a stream one after another and test all of them after each.
+    """Learn the tasks of a stream one after another, or jointly if the method does, and test all of them after each.
 
     Args:
       stream: The tasks.
       trainer: Fits and evaluates; its variables are changed. Its observers are told about every event.
       matrix: Results of tasks already learned (the trainer's variables are then those after the last of them);
         training goes on with the next. None starts anew.
-      save_task: Called with the id of each learned task before its results are announced, to write a checkpoint.
+      save_task: Called with the id of each learned task (0 after joint learning) before its results are announced, to
+        write a checkpoint.
 
     Returns:
       Test scores of all tasks before training and after each task.
     """
     observers = trainer.observers
-    matrix = matrix or ResultMatrix(tuple(task.name for task in stream))
+    joint = trainer.method.learns_jointly
+    matrix = matrix or ResultMatrix(tuple(task.name for task in stream), joint=joint)
+    tasks = [joint_task(stream)] if joint else list(stream)
     try:
         if not matrix.initial:
             matrix.initial = [trainer.evaluate(task, task.test) for task in stream]
         for observer in observers:
             observer.run_began(stream, len(matrix.rows), matrix)
-        for task in stream.tasks[len(matrix.rows) :]:
-            result = _learn_task(stream, trainer, task.task_id, observers)
+        for task in tasks[len(matrix.rows) :]:
+            result = _learn_task(stream, trainer, task, observers)
             matrix.add(result.evaluations)
             if save_task is not None:
                 save_task(task.task_id)
@@ -55,12 +59,12 @@ def learn(
     return matrix
 
 
-def _learn_task(stream: TaskStream, trainer: Trainer, task_id: int, observers: Sequence[Observer]) -> TaskResult:
-    task = stream[task_id]
+def _learn_task(stream: TaskStream, trainer: Trainer, task: Task, observers: Sequence[Observer]) -> TaskResult:
     for observer in observers:
         observer.task_began(task)
     began = time.perf_counter()
-    steps = trainer.fit(task)
+    steps = trainer.fit_jointly(stream) if trainer.method.learns_jointly else trainer.fit(task)
     trained = time.perf_counter()
     evaluations = [trainer.evaluate(each, each.test) for each in stream]
-    return TaskResult(task, evaluations, trained - began, time.perf_counter() - trained, steps)
+    tested = time.perf_counter()
+    return TaskResult(task, evaluations, trained - began, tested - trained, steps, trainer.method.kept_bytes())

@@ -31,6 +31,27 @@ def sequence_losses(loss: Loss, logits: tf.Tensor, targets: tf.Tensor, loss_weig
     return tf.reduce_sum(step_losses(loss, logits, targets) * loss_weights, axis=1)
 
 
+def distillation_losses(
+    loss: Loss, logits: tf.Tensor, teacher_logits: tf.Tensor, temperature: float = 2.0
+) -> tf.Tensor:
+    """Distance of a student's outputs y from a teacher's y* at each time step, [B, T] in nats; T the temperature.
+
+        softmax   -T^2 * sum over classes of softmax(y* / T) log softmax(y / T)          (Hinton et al. 2015)
+        sigmoid   T^2 * sum over outputs of the cross-entropy of sigmoid(y / T) with sigmoid(y* / T)
+        linear    sum over outputs of (y - y*)^2, without temperature
+
+    No gradient reaches the teacher.
+    """
+    teacher_logits = tf.stop_gradient(teacher_logits)
+    if loss == "linear":
+        return tf.reduce_sum(tf.square(logits - teacher_logits), axis=-1)
+    logits, teacher_logits = logits / temperature, teacher_logits / temperature
+    if loss == "softmax":
+        return temperature**2 * tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(teacher_logits), logits)
+    crossed = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.sigmoid(teacher_logits), logits=logits)
+    return temperature**2 * tf.reduce_sum(crossed, axis=-1)
+
+
 def step_accuracy(loss: Loss, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Fraction of each time step that is right, [B, T]: 0 or 1 (softmax), share of right bits (sigmoid), 0 (linear)."""
     if loss == "softmax":

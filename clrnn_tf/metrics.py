@@ -53,17 +53,37 @@ class ResultMatrix:
       backward transfer   mean_{j<K-1} R[K-1, j] - R[j, j]                             (Lopez-Paz & Ranzato 2017)
       forward transfer    mean_{j>0} R[j-1, j] - b[j]                                  (Lopez-Paz & Ranzato 2017)
     All in percent (points). Before the last task is learned, the last learned row stands for "final".
+
+    Where all tasks are learned jointly there is a single row, after all of them: "final" is defined, "during" and what
+    is derived from it are not (nan).
     """
 
     task_names: tuple[str, ...]
     initial: list[Evaluation] = field(default_factory=list)
     """Scores of every task before training."""
     rows: list[list[Evaluation]] = field(default_factory=list)
+    joint: bool = False
+    """Whether all tasks are learned at once."""
 
     @property
     def num_tasks(self) -> int:
         """K, whether learned already or not."""
         return len(self.task_names)
+
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """What is learned before each row of the finished matrix."""
+        return ("all_tasks",) if self.joint else self.task_names
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything is learned."""
+        return len(self.rows) == len(self.row_names)
+
+    @property
+    def num_learned(self) -> int:
+        """Tasks learned so far."""
+        return self.num_tasks * len(self.rows) if self.joint else len(self.rows)
 
     def add(self, evaluations: list[Evaluation]) -> None:
         """Append the row measured after the next task."""
@@ -74,18 +94,18 @@ class ResultMatrix:
         self.rows.append(evaluations)
 
     def scores(self, metric: str = "accuracy") -> np.ndarray:
-        """[learned tasks, K] of one metric: `accuracy`, `loss` or `weighted_f1`."""
+        """[rows, K] of one metric: `accuracy`, `loss` or `weighted_f1`."""
         return np.array(
             [[getattr(evaluation, metric) for evaluation in row] for row in self.rows], np.float64
         ).reshape(len(self.rows), self.num_tasks)
 
     def during(self, metric: str = "accuracy") -> np.ndarray:
-        """Score of each learned task right after learning it."""
-        return np.diagonal(self.scores(metric)).copy()
+        """Score of each learned task right after learning it; nan where tasks are learned jointly."""
+        return np.full(self.num_learned, np.nan) if self.joint else np.diagonal(self.scores(metric)).copy()
 
     def final(self, metric: str = "accuracy") -> np.ndarray:
         """Score of each learned task after the last one learned."""
-        return self.scores(metric)[-1, : len(self.rows)]
+        return self.scores(metric)[-1, : self.num_learned]
 
     def forgetting(self) -> float:
         """Mean drop from a task's best earlier accuracy to its last one; nan with fewer than two tasks."""

@@ -32,8 +32,9 @@ class NgramEmbedding(tf.Module):
         self.table = tf.Variable(initial, name="ngram_table")
 
     def __call__(self, buckets: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
-        """[B, T, G] int32 buckets (0 = none) of one task -> [B, T, D]."""
-        return self._sum(tf.gather(self.table, buckets + task_id * self._num_buckets), buckets)
+        """[B, T, G] int32 buckets (0 = none) -> [B, T, D]; the task is a scalar, or [B] one for each example."""
+        first_rows = tf.reshape(task_id, [-1, 1, 1]) * self._num_buckets
+        return self._sum(tf.gather(self.table, buckets + first_rows), buckets)
 
     @classmethod
     def look_up(cls, table: tf.Tensor, buckets: tf.Tensor) -> tf.Tensor:
@@ -55,25 +56,39 @@ class Model(tf.Module):
       source: Where its weights come from.
       loss: Kind of output.
       embedding: Embeds n-gram inputs; None where inputs are real vectors.
+      num_task_ids: K, where the network is told the task: its inputs are F features and a one-hot task id of size K.
+        0 where it is not.
     """
 
     def __init__(
-        self, network: RecurrentNetwork, source: WeightSource, loss: Loss, embedding: NgramEmbedding | None = None
-    ) -> None:
+        self, network: RecurrentNetwork, source: WeightSource, loss: Loss, embedding: NgramEmbedding | None = None,
+        num_task_ids: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.network = network
         self.source = source
         self.loss: Loss = loss
         self.embedding = embedding
+        self.num_task_ids = num_task_ids
 
     def embed(self, inputs: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
-        """Inputs of a batch as [B, T, F] float32."""
-        return inputs if self.embedding is None else self.embedding(inputs, task_id)
+        """What the network reads of a batch, [B, T, F] float32; the task is a scalar, or [B] one for each example."""
+        embedded = inputs if self.embedding is None else self.embedding(inputs, task_id)
+        return append_task_id(embedded, task_id, self.num_task_ids)
 
     def run(self, weights: Weights, embedded: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> Outputs:
-        """The network with given weights on [B, T, F] inputs of one task (scalar id)."""
+        """The network with given weights on embedded inputs; the task is a scalar, or [B] one for each example."""
         return self.network(weights, embedded, lengths, task_id)
 
     def __call__(self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> Outputs:
         """Outputs for inputs of one task (scalar id), with the source's present weights."""
         return self.run(self.source(task_id), self.embed(inputs, task_id), lengths, task_id)
+
+
+def append_task_id(embedded: tf.Tensor, task_id: tf.Tensor, num_tasks: int) -> tf.Tensor:
+    """[B, T, F] with the one-hot task id [num_tasks] after the features of every step; as it is for 0 tasks."""
+    if num_tasks == 0:
+        return embedded
+    one_hot = tf.reshape(tf.one_hot(task_id, num_tasks), [-1, 1, num_tasks])
+    shape = tf.concat([tf.shape(embedded)[:2], [num_tasks]], axis=0)
+    return tf.concat([embedded, tf.broadcast_to(one_hot, shape)], axis=-1)

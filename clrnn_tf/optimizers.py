@@ -70,22 +70,44 @@ class Adam(tf.Module):
 
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, accept: tf.Tensor) -> None:
         """Take one step, or leave everything as it is where `accept` (scalar bool) is false."""
-        count = tf.cast(self.count + 1, tf.float32)
-        corrections = 1.0 - tf.pow(self._beta1, count), 1.0 - tf.pow(_BETA2, count)
+        corrections = self._bias_corrections()
         for variable, m, v, gradient in zip(
             self.variables_to_train, self.first_moments, self.second_moments, gradients, strict=True
         ):
-            touched = tf.cast(tf.logical_or(v > 0, gradient != 0), variable.dtype) if self._decays else 1.0
-            if self._l2:
-                gradient = gradient + self._l2 * variable * touched
-            new_m = self._beta1 * m + (1.0 - self._beta1) * gradient
-            new_v = _BETA2 * v + (1.0 - _BETA2) * tf.square(gradient)
-            step = (new_m / corrections[0]) / (tf.sqrt(new_v / corrections[1]) + _EPSILON)
-            if self._weight_decay:
-                step += self._weight_decay * variable * touched
+            new_m, new_v, step = self._step(variable, m, v, gradient, corrections)
             for target, value in ((m, new_m), (v, new_v), (variable, variable - learning_rate * step)):
                 target.assign(tf.where(accept, value, target))
         self.count.assign_add(tf.cast(accept, tf.int32))
+
+    def look_ahead(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> list[tf.Tensor]:
+        """How `apply` would change the variables, decay included; nothing is changed.
+
+        Args:
+          gradients: Of the first variables, or of all.
+          learning_rate: Scalar.
+        """
+        corrections = self._bias_corrections()
+        states = zip(self.variables_to_train, self.first_moments, self.second_moments, gradients, strict=False)
+        return [-learning_rate * self._step(*state, corrections)[2] for state in states]
+
+    def _bias_corrections(self) -> tuple[tf.Tensor, tf.Tensor]:
+        count = tf.cast(self.count + 1, tf.float32)
+        return 1.0 - tf.pow(self._beta1, count), 1.0 - tf.pow(_BETA2, count)
+
+    def _step(
+        self, variable: tf.Variable, m: tf.Variable, v: tf.Variable, gradient: tf.Tensor,
+        corrections: tuple[tf.Tensor, tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:  # fmt: skip
+        """New moments, and the step before it is scaled by the learning rate."""
+        touched = tf.cast(tf.logical_or(v > 0, gradient != 0), variable.dtype) if self._decays else 1.0
+        if self._l2:
+            gradient = gradient + self._l2 * variable * touched
+        new_m = self._beta1 * m + (1.0 - self._beta1) * gradient
+        new_v = _BETA2 * v + (1.0 - _BETA2) * tf.square(gradient)
+        step = (new_m / corrections[0]) / (tf.sqrt(new_v / corrections[1]) + _EPSILON)
+        if self._weight_decay:
+            step += self._weight_decay * variable * touched
+        return new_m, new_v, step
 
     @property
     def _decays(self) -> bool:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -38,7 +39,7 @@ class ProgressReporter(Observer):
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
         """Start the clock."""
-        self._num_tasks = len(stream)
+        self._num_tasks = len(matrix.row_names)
         self._began = self._last_line = self._clock()
         if first_task:
             self._console.print(f"continuing with task {first_task + 1}/{len(stream)}")
@@ -65,12 +66,14 @@ class ProgressReporter(Observer):
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
         """One line for the finished task."""
         self._validation, self._last_step = math.nan, 0
-        own = result.evaluations[result.task.task_id]
-        score = f"loss {own.loss:.3f}" if math.isnan(own.accuracy) else f"accuracy {own.accuracy:.2f} %"
+        own = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
+        loss, accuracy = (np.mean([getattr(each, name) for each in own]) for name in ("loss", "accuracy"))
+        score = f"loss {loss:.3f}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
         mean = f"{matrix.final().mean():.2f} %"
+        kept = sum(result.kept_bytes.values())
         self._console.print(
-            f"task {len(matrix.rows)}/{matrix.num_tasks} {result.task.name}: {score} in {result.train_seconds:.0f} s; "
-            f"mean of tasks so far {mean}",
+            f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {score} in {result.train_seconds:.0f} s; "
+            f"mean of tasks so far {mean}{f'; keeps {kept / 1e6:.2f} MB' if kept else ''}",
             soft_wrap=True, highlight=False, markup=False,
         )  # fmt: skip
 
@@ -112,16 +115,22 @@ def results_table(matrix: ResultMatrix) -> Table:
     for name in ("task", "during", "final", "change"):
         table.add_column(name, justify="left" if name == "task" else "right")
     for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False):
-        table.add_row(name, f"{during:.2f}", f"{final:.2f}", f"{final - during:+.2f}")
+        table.add_row(name, number_text(during), number_text(final), number_text(final - during, "+"))
     table.add_section()
     summary = matrix.summary()
     during, final = summary["mean_during_accuracy"], summary["mean_final_accuracy"]
-    table.add_row("mean", f"{during:.2f}", f"{final:.2f}", f"{final - during:+.2f}")
+    table.add_row("mean", number_text(during), number_text(final), number_text(final - during, "+"))
     table.caption = (
-        f"forgetting {summary['forgetting']:.2f}, backward transfer {summary['backward_transfer']:.2f}, "
-        f"worst final {summary['worst_final_accuracy']:.2f}"
+        f"forgetting {number_text(summary['forgetting'])}, "
+        f"backward transfer {number_text(summary['backward_transfer'])}, "
+        f"worst final {number_text(summary['worst_final_accuracy'])}"
     )
     return table
+
+
+def number_text(value: float, sign: str = "") -> str:
+    """Two decimals, or a dash where the number is not defined."""
+    return "–" if math.isnan(value) else f"{value:{sign}.2f}"
 
 
 def _duration(seconds: float) -> str:

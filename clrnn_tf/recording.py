@@ -146,13 +146,16 @@ class FileRecorder(Observer):
         self._run, self._experiment, self._facts = run, experiment, facts
         self._data_source = ""
         self._timing: list[dict[str, object]] = []
+        self._kept_bytes: list[dict[str, int]] = []
         self._file: io.TextIOBase | None = None
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
         """Open the log; when a run is continued, entries of tasks that were not finished are dropped first."""
         self._data_source = stream.data_source
         if self._run.results.is_file():
-            self._timing = json.loads(self._run.results.read_text(encoding="utf-8"))["timing"]["tasks"][:first_task]
+            stored = json.loads(self._run.results.read_text(encoding="utf-8"))
+            self._timing = stored["timing"]["tasks"][:first_task]
+            self._kept_bytes = stored.get("kept_bytes", [])[:first_task]
         kept = []
         if self._run.metrics.is_file():
             lines = self._run.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -179,6 +182,7 @@ class FileRecorder(Observer):
             {"task": result.task.name, "train_seconds": round(result.train_seconds, 3),
              "eval_seconds": round(result.eval_seconds, 3), "steps": result.steps}
         )  # fmt: skip
+        self._kept_bytes.append(result.kept_bytes)
         self._save(matrix)
 
     def run_ended(self, matrix: ResultMatrix) -> None:
@@ -215,6 +219,7 @@ class FileRecorder(Observer):
             "method": self._experiment.method,
             "seed": self._experiment.seed,
             "data_source": self._data_source,
+            "kept_bytes": self._kept_bytes,
             "versions": library_versions(),
             "timing": {
                 "tasks": self._timing,
@@ -244,7 +249,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 def _results_of(matrix: ResultMatrix) -> dict[str, object]:
     results = {
         "schema_version": SCHEMA_VERSION,
-        "finished": len(matrix.rows) == matrix.num_tasks,
+        "finished": matrix.finished,
+        "joint": matrix.joint,
         "num_tasks": matrix.num_tasks,
         "task_names": list(matrix.task_names),
         **matrix.summary(),
@@ -276,6 +282,7 @@ def _matrix_of(results: Mapping[str, object], confusions: Mapping[str, np.ndarra
             row(number, losses, accuracies)
             for number, (losses, accuracies) in enumerate(zip(results["loss"], results["accuracy"], strict=True))
         ],
+        joint=results.get("joint", False),
     )
 
 
@@ -283,7 +290,7 @@ def _table(matrix: ResultMatrix) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["after", *matrix.task_names])
-    for name, row in zip(matrix.task_names, matrix.scores(), strict=False):
+    for name, row in zip(matrix.row_names, matrix.scores(), strict=False):
         writer.writerow([name, *(f"{score:.4f}" for score in row)])
     return buffer.getvalue()
 

@@ -72,7 +72,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         f"<p>Data: {_text(results['data_source'])}.{'' if results['finished'] else ' <b>Unfinished run.</b>'}</p>",
         _headline(results),
         _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
-        _section("Training", _curves(entries, results["task_names"])),
+        _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix)),
         _section("Beside other results", _comparison_table([own, *comparisons])),
         _section("Time and size", _facts(results)),
@@ -108,17 +108,22 @@ def _headline(results: dict) -> str:
     return f'<div class="numbers">{shown}</div>'
 
 
-def _curves(entries: Sequence[dict], names: Sequence[str]) -> str:
+def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
+    names = matrix.row_names
     lengths = [0] * len(names)
+
+    def row(entry: dict) -> int:
+        return 0 if matrix.joint else entry["task_id"]
+
     for entry in entries:
-        lengths[entry["task_id"]] = max(lengths[entry["task_id"]], entry["step"])
+        lengths[row(entry)] = max(lengths[row(entry)], entry["step"])
     starts = [sum(lengths[:task]) for task in range(len(names))]
     begun = sum(length > 0 for length in lengths)
     training = [entry for entry in entries if entry["kind"] == "train"]
     validation = [entry for entry in entries if entry["kind"] == "validation"]
 
     def steps(some: Iterable[dict]) -> list[float]:
-        return [starts[entry["task_id"]] + entry["step"] for entry in some]
+        return [starts[row(entry)] + entry["step"] for entry in some]
 
     losses = [
         Curve(name, steps(training), [_or_nan(entry["losses"][name]) for entry in training])
@@ -136,11 +141,11 @@ def _curves(entries: Sequence[dict], names: Sequence[str]) -> str:
 
 def _task_table(matrix: ResultMatrix) -> str:
     rows = [
-        (name, _number(during), _number(final), f"{final - during:+.2f}")
+        (name, _number(during), _number(final), _number(final - during, "+"))
         for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False)
     ]
     during, final = matrix.during().mean(), matrix.final().mean()
-    body = _rows(rows) + _rows([("mean", _number(during), _number(final), f"{final - during:+.2f}")], "mean")
+    body = _rows(rows) + _rows([("mean", _number(during), _number(final), _number(final - during, "+"))], "mean")
     return (
         "<table><caption>Test accuracy in percent: right after a task was learned (during), and at the end (final)."
         f"</caption><tr><th>task</th><th>during</th><th>final</th><th>change</th></tr>{body}</table>"
@@ -166,6 +171,13 @@ def _facts(results: dict) -> str:
     rows += [("weights of the main network", f"{results['num_main_network_weights']:,.0f}")]
     if "compression_ratio" in results:
         rows += [("parameters per generated weight", f"{results['compression_ratio']:.3f}")]
+    rows += [
+        (f"kept for old tasks: {name}", f"{size / 1e6:,.3f} MB")
+        for name, size in (results.get("kept_bytes") or [{}])[-1].items()
+    ]
+    if "separate_networks_bytes" in results:
+        separate = results["separate_networks_bytes"] / 1e6
+        rows += [("a network of its own for each task would take", f"{separate:,.3f} MB")]
     rows += [(name, version) for name, version in results["versions"].items()]
     return f"<table>{_rows(rows)}</table>"
 
@@ -185,8 +197,8 @@ def _figure(figure: object) -> str:
     return figures.svg(figure)
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.2f}"
+def _number(value: float | None, sign: str = "") -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:{sign}.2f}"
 
 
 def _or_nan(value: float | None) -> float:

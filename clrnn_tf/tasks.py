@@ -40,6 +40,8 @@ class Source(Protocol):
     """A split of one task."""
 
     num_examples: int
+    max_time: int | None
+    """Time steps of the longest batch, where it is known."""
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         """An endless dataset of training batches, from step `start_step` on."""
@@ -156,6 +158,7 @@ class DatasetSource:
       num_examples: Examples per epoch.
       shuffle_buffer: Examples held in memory for shuffling; at least `num_examples` shuffles fully.
       length_buckets: See `ArraySource`.
+      max_time: Time steps of the longest example, for methods that keep examples.
     """
 
     def __init__(
@@ -164,10 +167,12 @@ class DatasetSource:
         num_examples: int,
         shuffle_buffer: int = 10_000,
         length_buckets: Sequence[int] = (),
+        max_time: int | None = None,
     ) -> None:
         require(num_examples > 0, f"num_examples must be above 0. Received: {num_examples}.")
         require(shuffle_buffer > 0, f"shuffle_buffer must be above 0. Received: {shuffle_buffer}.")
         self.num_examples = num_examples
+        self.max_time = max_time
         self._make_examples = make_examples
         self._shuffle_buffer = shuffle_buffer
         self._buckets = tuple(sorted(length_buckets))
@@ -212,6 +217,18 @@ class DatasetSource:
 
         scalar_id = examples.map(lambda example: example._replace(task_id=tf.constant(task_id)))
         return scalar_id.padded_batch(batch_size, drop_remainder=True).map(to_bucket)
+
+
+def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:
+    """The same batches with a time axis of unknown static length, so that all tasks share one traced function."""
+
+    def shape(field: tf.Tensor) -> list[int | None]:
+        return [None if axis == time_axis else size for axis, size in enumerate(field.shape)]
+
+    def relax(batch: Batch) -> Batch:
+        return Batch(*(tf.compat.v1.placeholder_with_default(field, shape(field)) for field in batch))
+
+    return dataset.map(relax)
 
 
 def _time_padding(rank: int, padding: tf.Tensor) -> list[list[tf.Tensor | int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ import tensorflow as tf
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.distribution import SingleWorker
 from clrnn_tf.events import Observer, TrainingLog, ValidationLog
+from clrnn_tf.joint import joint_task
 from clrnn_tf.losses import sequence_losses, step_accuracy
 from clrnn_tf.methods.base import Method
 from clrnn_tf.metrics import Evaluation
 from clrnn_tf.model import Model
 from clrnn_tf.network import orthogonal_penalty
 from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
-from clrnn_tf.tasks import Batch, Source, Task
+from clrnn_tf.tasks import Batch, Source, Task, TaskStream, batches_of_any_length
 from clrnn_tf.weights import Weights
 
 
@@ -57,12 +59,14 @@ class Trainer:
             f"train.batch_size must be a multiple of the {self.workers.count} workers. Received: {config.batch_size}.",
         )
         self.model, self.method, self.config, self.seed = model, method, config, seed
+        self.num_steps = config.steps * (method.setup.num_tasks if method.learns_jointly else 1)
+        self._schedule = dataclasses.replace(config, steps=self.num_steps)
         self.observers = list(observers)
         embedding = [] if model.embedding is None else list(model.embedding.trainable_variables)
         self.variables = [*method.variables_to_train(), *embedding]
         self.optimizer = Adam(self.variables, config)
         self._eval_batches: dict[Source, tf.data.Dataset] = {}
-        jit = config.jit == "on" or (config.jit == "auto" and not tf.config.list_physical_devices("GPU"))
+        jit = uses_xla(config)
         self._task_loss = tf.function(self._task_loss_of_batch, jit_compile=jit)
         self._scores = tf.function(self._scores_of_batch, jit_compile=jit)
         self._orthogonal = tf.function(self._orthogonal_of_weights, jit_compile=jit)
@@ -74,16 +78,26 @@ class Trainer:
         Raises:
           TrainingDivergedError: A loss or gradient was not finite; the step was not taken.
         """
+        return self._fit(task, [task])
+
+    def fit_jointly(self, stream: TaskStream) -> int:
+        """Train on all tasks at once, as many steps as for one after another; see `fit`.
+
+        What is best is decided by the mean of the tasks' validation scores.
+        """
+        return self._fit(joint_task(stream), stream)
+
+    def _fit(self, task: Task, validated: Sequence[Task]) -> int:
         self.optimizer.reset()
         self.method.before_task(task)
         batches = iter(batches_of_any_length(task.train.batches(self.config.batch_size, self.seed, task.task_id)))
-        validation = _Validation(self, task)
+        validation = _Validation(self, validated)
         step = 0
-        while step < self.config.steps and not validation.should_stop:
-            count = min(self._steps_to_next_pause(step, task), self.config.steps - step)
+        while step < self.num_steps and not validation.should_stop:
+            count = min(self._steps_to_next_pause(step, validation.has_data), self.num_steps - step)
             self._call(task, batches, step, count)
             step += count
-            if task.validation is not None and (step % self.config.validate_every == 0 or step == self.config.steps):
+            if validation.has_data and (step % self.config.validate_every == 0 or step == self.num_steps):
                 validation.run(step)
         validation.restore_best()
         self.method.after_task(task, self.model)
@@ -102,9 +116,9 @@ class Trainer:
             confusion=np.rint(confusion).astype(np.int64) if self.model.loss == "softmax" else None,
         )
 
-    def _steps_to_next_pause(self, step: int, task: Task) -> int:
+    def _steps_to_next_pause(self, step: int, validates: bool) -> int:
         pauses = [self.config.log_every - step % self.config.log_every]
-        if task.validation is not None:
+        if validates:
             pauses.append(self.config.validate_every - step % self.config.validate_every)
         return min(pauses)
 
@@ -122,7 +136,7 @@ class Trainer:
         log = TrainingLog(
             task=task,
             step=step + count,
-            num_steps=self.config.steps,
+            num_steps=self.num_steps,
             losses={name: float(value) for name, value in losses.items()},
             accuracy=math.nan if self.model.loss == "linear" else float(accuracy),
             gradient_norm=float(norm),
@@ -159,11 +173,12 @@ class Trainer:
         self, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         apart = self.method.needs_task_gradients
+        ids = batch.task_id if self.method.learns_jointly else task_id  # a scalar is cheaper
         with tf.GradientTape(persistent=apart, watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
             weights, others = self.method.weights_and_penalties(task_id, step)
-            embedded = self.model.embed(batch.inputs, task_id)
-            task_loss, accuracy = self._task_loss(weights, embedded, batch, task_id)
+            embedded = self.model.embed(batch.inputs, ids)
+            task_loss, accuracy = self._task_loss(weights, embedded, batch, ids)
             others = {**others, **self.method.auxiliary_losses(self.model, weights, batch, task_id, step)}
             if self.config.orthogonal_strength:
                 others["orthogonal"] = self._orthogonal(weights)
@@ -179,7 +194,7 @@ class Trainer:
         *means, accuracy = self.workers.mean([*losses.values(), accuracy])
         losses = dict(zip(losses, means, strict=True))
         norm, finite = self._update(
-            gradients, task_gradients, learning_rate_at(self.config, step), tf.math.is_finite(losses["total"])
+            gradients, task_gradients, learning_rate_at(self._schedule, step), tf.math.is_finite(losses["total"])
         )
         return losses, accuracy, norm, finite
 
@@ -250,13 +265,18 @@ class Trainer:
 
 
 class _Validation:
-    """Validations of one task: the best weights so far, and whether to stop early."""
+    """Validations while tasks are trained: the best weights so far, and whether to stop early."""
 
-    def __init__(self, trainer: Trainer, task: Task) -> None:
-        self._trainer, self._task = trainer, task
+    def __init__(self, trainer: Trainer, tasks: Sequence[Task]) -> None:
+        self._trainer = trainer
+        self._tasks = [task for task in tasks if task.validation is not None]
         self._best_score = -math.inf
         self._best_values: list[np.ndarray] | None = None
         self._without_gain = 0
+
+    @property
+    def has_data(self) -> bool:
+        return bool(self._tasks)
 
     @property
     def should_stop(self) -> bool:
@@ -264,31 +284,29 @@ class _Validation:
         return patience is not None and self._without_gain >= patience
 
     def run(self, step: int) -> None:
-        evaluation = self._trainer.evaluate(self._task, self._task.validation)
-        score = -evaluation.loss if math.isnan(evaluation.accuracy) else evaluation.accuracy
+        evaluations = [self._trainer.evaluate(task, task.validation) for task in self._tasks]
+        score = np.mean([-each.loss if math.isnan(each.accuracy) else each.accuracy for each in evaluations])
         if score > self._best_score:
             self._best_score, self._without_gain = score, 0
             if self._trainer.config.keep_best:
-                self._best_values = [variable.numpy() for variable in self._trainer.variables]
+                self._best_values = [variable.numpy() for variable in self._variables]
         else:
             self._without_gain += 1
         for observer in self._trainer.observers:
-            observer.validated(ValidationLog(self._task, step, evaluation))
+            for task, evaluation in zip(self._tasks, evaluations, strict=True):
+                observer.validated(ValidationLog(task, step, evaluation))
 
     def restore_best(self) -> None:
         if self._best_values is not None:
-            for variable, value in zip(self._trainer.variables, self._best_values, strict=True):
+            for variable, value in zip(self._variables, self._best_values, strict=True):
                 variable.assign(value)
 
-
-def batches_of_any_length(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same batches with a time axis of unknown static length, so that all tasks share one traced function."""
-
-    def relax(batch: Batch) -> Batch:
-        return Batch(*(tf.compat.v1.placeholder_with_default(field, _without_time(field.shape)) for field in batch))
-
-    return dataset.map(relax)
+    @property
+    def _variables(self) -> list[tf.Variable]:
+        """What belongs to the best step: also what the method gathered on the way there."""
+        return [*self._trainer.variables, *self._trainer.method.state_variables()]
 
 
-def _without_time(shape: tf.TensorShape) -> list[int | None]:
-    return [None if axis == 1 else size for axis, size in enumerate(shape)]
+def uses_xla(config: TrainConfig) -> bool:
+    """Whether XLA compiles the main network."""
+    return config.jit == "on" or (config.jit == "auto" and not tf.config.list_physical_devices("GPU"))

@@ -16,6 +16,7 @@ import tensorflow as tf
 import clrnn_tf.backend  # noqa: F401 - refuses other backends
 
 Weights = dict[str, tf.Tensor]
+_SEEDS_PER_TASK = 10_000  # above the number of tensors of any network
 
 
 class WeightSpec(NamedTuple):
@@ -138,6 +139,62 @@ class SharedWeights(WeightSource):
         """The shared variables, whatever the task."""
         del task_id
         return {spec.name: tf.convert_to_tensor(v.value) for spec, v in zip(self.specs, self.tensors, strict=True)}
+
+
+class SeparateWeights(WeightSource):
+    """A set of weights for every task. One task at a time is in training, on variables of its own.
+
+    Args:
+      specs: Tensors of the main network.
+      num_tasks: K.
+      seed: Seed of the initial values; each task has others.
+      orthogonal: See `SharedWeights`.
+    """
+
+    def __init__(
+        self, specs: Sequence[WeightSpec], num_tasks: int, seed: int = 0, orthogonal: bool = False, **kwargs: object
+    ) -> None:
+        super().__init__(specs, **kwargs)
+        self.num_weights = total_size(self.specs)
+        initial = np.stack([
+            np.concatenate([
+                initial_value(spec, seed, index + _SEEDS_PER_TASK * task_id, orthogonal).ravel()
+                for index, spec in enumerate(self.specs)
+            ])
+            for task_id in range(num_tasks)
+        ])
+        self.stored = self.add_weight(
+            name="stored", shape=initial.shape, initializer=_constant(initial), trainable=False
+        )
+        self.in_training = self.add_weight(
+            name="in_training", shape=(), dtype="int32", initializer=_constant(np.int32(-1)), trainable=False
+        )
+        self._initial = initial
+        self.tensors = [
+            self.add_weight(name=spec.name.replace("/", "_"), shape=spec.shape, initializer="zeros")
+            for spec in self.specs
+        ]
+
+    def begin(self, task_id: int) -> None:
+        """Put a task into training, from its initial weights."""
+        for tensor, value in zip(self.tensors, unpack(self._initial[task_id], self.specs).values(), strict=True):
+            tensor.assign(value)
+        self.in_training.assign(task_id)
+
+    def end(self) -> None:
+        """Store the weights of the task in training; none is in training then."""
+        self.stored.value[int(self.in_training.value)].assign(pack(self.working(), self.specs))
+        self.in_training.assign(-1)
+
+    def working(self) -> Weights:
+        """The weights in training."""
+        return {spec.name: tf.convert_to_tensor(v.value) for spec, v in zip(self.specs, self.tensors, strict=True)}
+
+    def call(self, task_id: tf.Tensor) -> Weights:
+        """The task's weights: in training, as they were after it, or as they will start."""
+        stored = tf.gather(self.stored.value, task_id)
+        working = pack(self.working(), self.specs)
+        return unpack(tf.where(task_id == self.in_training.value, working, stored), self.specs)
 
 
 def _constant(value: np.ndarray):  # noqa: ANN202 - a Keras initializer

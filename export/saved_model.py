@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from clrnn_tf.events import Observer
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.model import Model, NgramEmbedding
+from clrnn_tf.model import Model, NgramEmbedding, append_task_id
 from clrnn_tf.tasks import TaskStream
 
 
@@ -37,6 +37,7 @@ class FrozenTask(tf.Module):
         super().__init__()
         self._network, self._loss = model.network, model.loss
         self._head = tf.constant(task_id)
+        self._num_task_ids = model.num_task_ids
         self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
         self._table = None
         if stream.ngrams is not None:
@@ -55,6 +56,7 @@ class FrozenTask(tf.Module):
     def _serve(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
         if self._table is not None:
             inputs = NgramEmbedding.look_up(self._table, inputs)
+        inputs = append_task_id(inputs, self._head, self._num_task_ids)
         weights = {name: tf.convert_to_tensor(value) for name, value in self._weights.items()}
         logits = self._network(weights, inputs, lengths, self._head).logits
         outputs = {"logits": logits}

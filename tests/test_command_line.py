@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from clrnn_tf import methods
 from trainers import copy_task, pos_tagging
 from trainers.run import main
 
@@ -99,7 +100,7 @@ def test_overwrite_and_resume_touch_runs_only(tmp_path, capsys, directory):
     [
         (("--hypernetwork.chunk-size", "0"), "hypernetwork.chunk_size must be above 0"),
         (("--preset", "hnet_permutd"), "unknown preset 'hnet_permutd'. Did you mean hnet_permuted"),
-        (("--method", "hnett"), "method must be one of fine_tuning, hnet. Received: hnett"),
+        (("--method", "hnett"), f"method must be one of {', '.join(methods.names())}. Received: hnett"),
         (("--method", "fine_tuning", "--preset", "hnet_short"), "preset hnet_short is for method hnet"),
         (("--config", "nowhere.yaml"), "no such settings file: nowhere.yaml"),
         (("--resume",), "--resume needs --out"),

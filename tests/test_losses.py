@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.losses import sequence_losses, step_accuracy
+from clrnn_tf.losses import distillation_losses, sequence_losses, step_accuracy
 
 LOGITS = np.sin(0.3 * np.arange(24)).reshape(3, 2, 4).transpose(1, 0, 2)  # [B, T, C]
 LABELS = np.array([[0, 1], [2, 3], [1, 0]]).T
@@ -33,3 +33,29 @@ def test_accuracy_counts_classes_and_bits():
     bits = tf.constant([[[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]]])
     np.testing.assert_allclose(step_accuracy("sigmoid", logits - 0.5, bits), [[1, 2 / 3]])
     np.testing.assert_array_equal(step_accuracy("linear", logits, bits), [[0, 0]])
+
+
+@pytest.mark.parametrize(("temperature", "expected"), [(2.0, 5.579162952), (1.0, 1.419838708)])
+def test_golden_distillation(temperature, expected):
+    """V9: the mean over all steps."""
+    losses = distillation_losses("softmax", tf.constant(LOGITS), tf.constant(np.cos(LOGITS)), temperature)
+    assert losses.shape == LOGITS.shape[:2]
+    np.testing.assert_allclose(tf.reduce_mean(losses), expected, rtol=1e-8)
+
+
+def test_distillation_of_bits_and_numbers():
+    student, teacher = LOGITS, np.cos(LOGITS)
+    p, q = 1 / (1 + np.exp(-student / 2)), 1 / (1 + np.exp(-teacher / 2))
+    expected = -4 * (q * np.log(p) + (1 - q) * np.log(1 - p)).sum(-1)
+    np.testing.assert_allclose(distillation_losses("sigmoid", tf.constant(student), tf.constant(teacher)), expected)
+    expected = np.square(student - teacher).sum(-1)
+    np.testing.assert_allclose(distillation_losses("linear", tf.constant(student), tf.constant(teacher)), expected)
+
+
+def test_the_teacher_gets_no_gradient():
+    for loss in ("softmax", "sigmoid", "linear"):
+        student, teacher = tf.Variable(LOGITS), tf.Variable(np.cos(LOGITS))
+        with tf.GradientTape() as tape:
+            value = tf.reduce_sum(distillation_losses(loss, student + 0.0, teacher + 0.0))
+        gradients = tape.gradient(value, [student, teacher])
+        assert np.any(gradients[0].numpy()) and gradients[1] is None

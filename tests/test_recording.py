@@ -44,7 +44,7 @@ def record(run, matrix, stream=None, first_task=0, observer=None):
             recorder.trained(TrainingLog(task, step, 40, {"total": 2.0, "task": 1.5}, 60.0 + step, 0.5, 0.01))
         recorder.validated(ValidationLog(task, 40, evaluation(70.0)))
         so_far.add(row)
-        recorder.task_learned(TaskResult(task, row, 1.0, 0.5, 40), so_far)
+        recorder.task_learned(TaskResult(task, row, 1.0, 0.5, 40, {"teacher": 100 * task.task_id}), so_far)
     recorder.run_ended(so_far)
     return recorder
 
@@ -73,6 +73,7 @@ def test_results_hold_what_they_promise(tmp_path):
     assert results["final_accuracy"] == [70.0, 90.0]
     assert results["data_source"] == "generated for tests"
     assert results["versions"]["tensorflow"]
+    assert results["kept_bytes"] == [{"teacher": 0}, {"teacher": 100}]
     assert results["timing"]["tasks"][1] == {"task": "t1", "train_seconds": 1.0, "eval_seconds": 0.5, "steps": 40}
     assert run.table.read_text() == "after,t0,t1\nt0,80.0000,40.0000\nt1,70.0000,90.0000\n"
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
-from clrnn_tf.methods import fine_tuning, hnet
+from clrnn_tf.methods import coresets, fine_tuning, from_scratch, hnet, multitask, si
 from data_pipelines import copy_task
 from trainers.presets import Benchmark, Expected, Preset
 from trainers.run import main
 
 _PUBLISHED = "published README of Ehret et al. 2021"
 _ELMAN = NetworkConfig(cell="elman", hidden_sizes=(256,))
+_PERMUTED = copy_task.Config(num_tasks=5, input_length=5, permute_time=True)
 _SHORT = NetworkConfig(cell="elman", hidden_sizes=(64,))
 
 PRESETS = {
@@ -19,7 +21,7 @@ PRESETS = {
         summary="HNET, Permuted Copy, p = i = 5",
         method="hnet",
         method_options=hnet.Config(strength=10.0),
-        data=copy_task.Config(num_tasks=5, input_length=5, permute_time=True),
+        data=_PERMUTED,
         network=_ELMAN,
         hypernetwork=HypernetworkConfig(
             chunk_size=2500, hidden_sizes=(50, 50), task_embedding_size=32, chunk_embedding_size=32,
@@ -35,7 +37,7 @@ PRESETS = {
         summary="fine-tuning, Permuted Copy, p = i = 5",
         method="fine_tuning",
         method_options=fine_tuning.Config(),
-        data=copy_task.Config(num_tasks=5, input_length=5, permute_time=True),
+        data=_PERMUTED,
         network=_ELMAN,
         train=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-3, clip_norm=1.0),
         published_settings="MH perm_t K=5 bs=128 it=20000 clip=1",
@@ -45,7 +47,7 @@ PRESETS = {
         summary="HNET regularised on one random old task per step, single generated head",
         method="hnet",
         method_options=hnet.Config(strength=1.0, tasks_per_step=1),
-        data=copy_task.Config(num_tasks=5, input_length=5, permute_time=True),
+        data=_PERMUTED,
         network=NetworkConfig(cell="elman", hidden_sizes=(256,), heads="single"),
         hypernetwork=HypernetworkConfig(
             chunk_size=2500, hidden_sizes=(50, 50), task_embedding_size=32, chunk_embedding_size=16,
@@ -55,6 +57,50 @@ PRESETS = {
             steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=10.0
         ),
         published_settings="perm_t chunk=2500 beta=1 K=5 bs=128 it=20000 lr=0.0005 clip=1 cemb=16 reg_bs=1 orth=10",
+        expected=Expected(None, 100.0, _PUBLISHED),
+    ),
+    "si_permuted": Preset(
+        summary="synaptic intelligence, Permuted Copy, p = i = 5",
+        method="si",
+        method_options=si.Config(strength=0.01),
+        data=_PERMUTED,
+        network=_ELMAN,
+        train=TrainConfig(
+            steps=20_000, batch_size=128, learning_rate=1e-3, clip_norm=1.0, orthogonal_strength=1.0
+        ),
+        published_settings="MH perm_t K=5 bs=128 it=20000 clip=1 orth=1.0 lamSI=0.01 si_task_only",
+        expected=Expected(98.7, 94.5, _PUBLISHED),
+    ),
+    "multitask_permuted": Preset(
+        summary="all tasks at once, Permuted Copy, p = i = 5 (100,000 steps in all)",
+        method="multitask",
+        method_options=multitask.Config(),
+        data=_PERMUTED,
+        network=_ELMAN,
+        train=TrainConfig(
+            steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=1.0
+        ),
+        published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.0005 clip=1 orth=1.0",
+        expected=Expected(None, 100.0, _PUBLISHED),
+    ),
+    "from_scratch_permuted": Preset(
+        summary="a network of its own for each task, Permuted Copy, p = i = 5",
+        method="from_scratch",
+        method_options=from_scratch.Config(),
+        data=_PERMUTED,
+        network=dataclasses.replace(_ELMAN, heads="single"),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-4, orthogonal_strength=1.0),
+        published_settings="perm_t K=5 bs=128 it=20000 lr=0.0005 clip=-1 orth=1.0",
+        expected=Expected(100.0, None, _PUBLISHED),
+    ),
+    "coresets_permuted": Preset(
+        summary="distillation on 100 sequences of each old task, Permuted Copy, p = i = 5",
+        method="coresets",
+        method_options=coresets.Config(strength=10.0, size=100),
+        data=_PERMUTED,
+        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        train=TrainConfig(steps=10_000, batch_size=128, learning_rate=1e-4, orthogonal_strength=10.0),
+        published_settings="MH perm_t K=5 bs=128 it=10000 lr=0.0001 clip=-1 orth_init orth=10 distill=10 coreset=100",
         expected=Expected(None, 100.0, _PUBLISHED),
     ),
     "hnet_short": Preset(

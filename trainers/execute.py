@@ -35,7 +35,7 @@ def execute(benchmark: Benchmark, experiment: Experiment, options: RunOptions, p
     comparisons = [comparison_from_run(path) for path in options.compare_with]  # bad ones are reported at once
     run = RunDirectory.open(options.out, experiment) if options.resume else None
     matrix = run.load() if run else None
-    if matrix is not None and len(matrix.rows) == matrix.num_tasks:
+    if matrix is not None and matrix.finished:
         print(f"the run in {options.out} is finished; nothing to do.")
         return 0
     data_dir = find_data_dir(options.data_dir) if benchmark.uses_data else None

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
-from clrnn_tf.methods import fine_tuning, hnet
+from clrnn_tf.methods import coresets, fine_tuning, from_scratch, hnet, multitask, si
 from data_pipelines import pos_tagging
 from trainers.presets import Benchmark, Expected, Preset
 from trainers.run import main
@@ -39,6 +39,62 @@ _FINE_TUNING = Preset(
     published_settings="MH K=20 bs=64 it=2500 lr=0.0005 clip=100 rnn=32 orth=1",
     expected=Expected(91.64, 49.11, _PUBLISHED),
 )
+_SI = Preset(
+    summary="synaptic intelligence on every language found, in the paper's order",
+    method="si",
+    method_options=si.Config(strength=0.1),
+    data=pos_tagging.Config(),
+    network=_BILSTM,
+    train=TrainConfig(
+        steps=5_000, batch_size=64, learning_rate=1e-3, clip_norm=100.0, orthogonal_strength=1.0
+    ),
+    published_settings="MH K=20 bs=64 it=5000 lr=0.001 clip=100 rnn=32 orth=1 lamSI=0.1 si_task_only",
+    expected=Expected(85.96, 85.08, _PUBLISHED),
+)
+_MULTITASK = Preset(
+    summary="all languages at once",
+    method="multitask",
+    method_options=multitask.Config(),
+    data=pos_tagging.Config(),
+    network=_BILSTM,
+    train=TrainConfig(steps=5_000, batch_size=64, learning_rate=5e-3, clip_norm=100.0),
+    published_settings="MH K=20 bs=64 it=5000 lr=0.005 clip=100 rnn=32",
+    expected=Expected(None, 92.52, _PUBLISHED),
+)
+_FROM_SCRATCH = Preset(
+    summary="a network of its own for each language",
+    method="from_scratch",
+    method_options=from_scratch.Config(),
+    data=pos_tagging.Config(),
+    network=dataclasses.replace(_BILSTM, heads="single"),
+    train=TrainConfig(
+        steps=5_000, batch_size=64, learning_rate=5e-3, clip_norm=100.0, orthogonal_strength=1.0
+    ),
+    published_settings="K=20 bs=64 it=5000 lr=0.005 clip=100 rnn=32 orth=1",
+    expected=Expected(95.04, None, _PUBLISHED),
+)
+_CORESETS = Preset(
+    summary="distillation on 100 sentences of each old language",
+    method="coresets",
+    method_options=coresets.Config(strength=10.0, size=100, normalize="step"),
+    data=pos_tagging.Config(),
+    network=_BILSTM,
+    train=TrainConfig(steps=5_000, batch_size=64, learning_rate=5e-3),
+    published_settings="MH K=20 bs=64 it=5000 lr=0.005 clip=-1 rnn=32 distill=10 coreset=100",
+    expected=Expected(92.0, 90.0, _PUBLISHED),
+)
+
+
+def _starter(preset: Preset, what: str) -> Preset:
+    """The same method on the embedded treebank, in minutes."""
+    return dataclasses.replace(
+        preset,
+        summary=f"{what} on the embedded starter treebank (no data needed)",
+        train=TrainConfig(steps=400, batch_size=32, learning_rate=5e-3, validate_every=100),
+        published_settings="",
+        expected=None,
+    )
+
 
 PRESETS = {
     "hnet": _HNET,
@@ -48,20 +104,23 @@ PRESETS = {
         network=dataclasses.replace(_BILSTM, direction="backward"),
     ),
     "fine_tuning": _FINE_TUNING,
-    "starter_hnet": dataclasses.replace(
-        _HNET,
-        summary="HNET on the embedded starter treebank (no data needed)",
-        train=TrainConfig(steps=400, batch_size=32, learning_rate=5e-3, validate_every=100),
-        published_settings="",
-        expected=None,
+    "si": _SI,
+    "multitask": _MULTITASK,
+    "from_scratch": _FROM_SCRATCH,
+    "coresets": _CORESETS,
+    "coresets_500": dataclasses.replace(
+        _CORESETS,
+        summary="distillation on 500 sentences of each old language",
+        method_options=coresets.Config(strength=10.0, size=500, normalize="step"),
+        train=TrainConfig(steps=2_500, batch_size=64, learning_rate=5e-3, clip_norm=100.0),
+        published_settings="MH K=20 bs=64 it=2500 lr=0.005 clip=100 rnn=32 distill=10 coreset=500",
     ),
-    "starter_fine_tuning": dataclasses.replace(
-        _FINE_TUNING,
-        summary="fine-tuning on the embedded starter treebank (no data needed)",
-        train=TrainConfig(steps=400, batch_size=32, learning_rate=5e-3, validate_every=100),
-        published_settings="",
-        expected=None,
-    ),
+    "starter_hnet": _starter(_HNET, "HNET"),
+    "starter_fine_tuning": _starter(_FINE_TUNING, "fine-tuning"),
+    "starter_si": _starter(_SI, "synaptic intelligence"),
+    "starter_multitask": _starter(_MULTITASK, "all languages at once"),
+    "starter_from_scratch": _starter(_FROM_SCRATCH, "a network of its own for each language,"),
+    "starter_coresets": _starter(_CORESETS, "distillation on 100 sentences of each old language,"),
 }
 
 _EXAMPLES = """Examples:

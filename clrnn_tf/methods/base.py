@@ -23,7 +23,7 @@ from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource
+from clrnn_tf.weights import SharedWeights, Weights, WeightSource, total_size
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class MethodSetup:
     seed: int
     options: object
     """The method's own `Config`."""
+    jit: bool = False
+    """Whether XLA compiles the main network, for methods that run it by themselves."""
 
     @property
     def num_tasks(self) -> int:
@@ -56,7 +58,8 @@ class Method(tf.Module):
     needs_task_gradients = False
     """Whether `before_update` wants the gradient of the task's loss alone, which costs a second backward pass."""
     learns_jointly = False
-    """Whether all tasks are learned at once, from batches that mix them."""
+    """Whether all tasks are learned at once, from batches that mix them. Steps then have the task id of each example
+    in the batch; the scalar that hooks get is 0."""
     loss_names: tuple[str, ...] = ()
     """Names of all losses that `weights_and_penalties` and `auxiliary_losses` return; the same for every task."""
 
@@ -77,6 +80,11 @@ class Method(tf.Module):
     def state_variables(self) -> list[tf.Variable]:
         """What else a checkpoint after a task must hold so that learning can go on (importances, masks, ...)."""
         return []
+
+    def step_key(self, task_id: tf.Tensor, step: tf.Tensor, purpose: int) -> tf.Tensor:
+        """[2] seed of a stateless draw: a function of (seed, task, step) and of what the draw is for."""
+        key = tf.random.experimental.stateless_fold_in(tf.stack([self.setup.seed, task_id]), step)
+        return tf.random.experimental.stateless_fold_in(key, purpose)
 
     def before_task(self, task: Task) -> None:
         """Called once before the first step of a task."""
@@ -114,11 +122,13 @@ class Method(tf.Module):
         Only where `needs_task_gradients`. Gradients are in the order of the optimizer's variables; nothing may be
         changed where `accept` (scalar bool) is false.
         """
+        del task_gradients, optimizer, learning_rate, accept
 
     def after_update(
         self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Adam, accept: tf.Tensor
     ) -> None:
         """Called after the optimizer's step with the values before it and the clipped gradients that it took."""
+        del before, gradients, optimizer, accept  # AutoGraph cannot convert a function without a body
 
     def after_task(self, task: Task, model: Model) -> None:
         """Called once after the last step of a task, with the weights it keeps."""
@@ -129,8 +139,9 @@ class Method(tf.Module):
 
     def report(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""
-        parameters = sum(int(tf.size(variable)) for variable in self.variables_to_train())
+        weights = total_size(self.setup.network.weight_specs)
         return {
-            "num_parameters": parameters,
-            "num_main_network_weights": sum(spec.size for spec in self.setup.network.weight_specs),
+            "num_parameters": sum(int(tf.size(variable)) for variable in self.variables_to_train()),
+            "num_main_network_weights": weights,
+            "separate_networks_bytes": 4 * weights * self.setup.num_tasks,
         }

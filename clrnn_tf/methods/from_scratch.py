@@ -1,0 +1,68 @@
+"""From scratch: a network of its own for every task, so that nothing is transferred and nothing forgotten.
+
+Every task starts from weights of its own draw and keeps those that it ends with, so final and during accuracy are
+equal. The published code throws the networks away and measures during accuracy alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.model import Model
+from clrnn_tf.tasks import Task
+from clrnn_tf.weights import SeparateWeights, Weights
+
+
+@dataclass(frozen=True)
+class Config:
+    """Training from scratch has no options."""
+
+
+class FromScratch(Method):
+    """See the module's docstring."""
+
+    source: SeparateWeights
+
+    def __init__(self, setup: MethodSetup) -> None:
+        super().__init__(setup)
+        self._num_kept = tf.Variable(0, trainable=False)
+
+    def make_source(self) -> SeparateWeights:
+        """A set of weights for every task."""
+        setup = self.setup
+        orthogonal = setup.network.config.recurrent_initializer == "orthogonal"
+        return SeparateWeights(setup.network.weight_specs, setup.num_tasks, setup.seed, orthogonal)
+
+    def state_variables(self) -> list[tf.Variable]:
+        """The weights of all tasks."""
+        return [self.source.stored.value, self._num_kept]
+
+    def before_task(self, task: Task) -> None:
+        """Begin with the task's own initial weights."""
+        self.source.begin(task.task_id)
+
+    def weights_and_penalties(
+        self, task_id: tf.Tensor, step: tf.Tensor
+    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+        """The weights in training, whatever the task id."""
+        return self.source.working(), {}
+
+    def after_task(self, task: Task, model: Model) -> None:
+        """Keep the task's weights."""
+        self.source.end()
+        self._num_kept.assign(task.task_id + 1)
+
+    def kept_bytes(self) -> dict[str, int]:
+        """One network for each task learned."""
+        return {"networks": 4 * self.source.num_weights * int(self._num_kept)}
+
+    def report(self) -> dict[str, float]:
+        """Counts the parameters of all networks."""
+        facts = super().report()
+        return {**facts, "num_parameters": facts["num_parameters"] * self.setup.num_tasks}
+
+
+METHOD = FromScratch

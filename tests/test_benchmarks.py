@@ -1,0 +1,261 @@
+"""What the benchmarks count, compare and write. No time is asserted."""
+
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks import our_steps, page, plots
+from benchmarks.contestants import KINDS, Workbench, torch_modules
+from benchmarks.floor import Product, forward_products, hypernetwork_products, operations, training_products
+from benchmarks.keras_steps import KerasStep
+from benchmarks.rounds import Contestant, interleave
+from benchmarks.shapes import Shape, random_stream
+from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
+from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
+from tests import tiny
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed; pip install -e '.[bench]' does it"
+)
+ROOT = Path(__file__).parent.parent
+NETWORKS = {
+    "elman": NetworkConfig(cell="elman", hidden_sizes=(5,)),
+    "lstm": NetworkConfig(cell="lstm", hidden_sizes=(5,)),
+    "bidirectional": NetworkConfig(cell="lstm", hidden_sizes=(5,), direction="bidirectional"),
+}
+
+
+def shape(network="lstm", loss="softmax", **train):
+    stream = tiny.stream(num_tasks=3, loss=loss)
+    experiment = dataclasses.replace(tiny.experiment(strength=0.7, train=train), network=NETWORKS[network])
+    return Shape("tiny", "tiny network", experiment, stream, "")
+
+
+def test_products_of_an_lstm_step_are_those_counted_by_hand():
+    # B = 7, T = 3, F = 2, H = 5, 4 gates, C = 4 outputs in each of 6 heads.
+    network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,)), 2, 4, 6)
+    forward = 2 * 21 * 20 + 3 * (7 * 5 * 20) + 21 * 5 * 4
+    assert operations(forward_products(network, 7, 3)) == 2 * forward
+    kernel_gradients, input_gradients = forward, forward - 2 * 21 * 20  # the data need no gradient
+    config = TrainConfig(batch_size=7)
+    assert operations(training_products(network, config, 3)) == 2 * (forward + kernel_gradients + input_gradients)
+    with_penalty = dataclasses.replace(config, orthogonal_strength=1.0)
+    extra = operations(training_products(network, with_penalty, 3)) - operations(training_products(network, config, 3))
+    assert extra == 2 * 3 * 4 * 5**3
+
+
+def test_both_directions_read_the_data():
+    network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,), direction="bidirectional"), 2, 4, 1)
+    forward = 2 * (21 * 2 * 20 + 21 * 5 * 20) + 21 * 10 * 4
+    expected = 3 * forward - 2 * 21 * 2 * 20
+    assert operations(training_products(network, TrainConfig(batch_size=7), 3)) == 2 * expected
+
+
+def test_products_of_an_elman_step_hold_its_output_layer():
+    network = RecurrentNetwork(NetworkConfig(cell="elman", hidden_sizes=(5,)), 2, 4, 1)
+    forward = 21 * 2 * 5 + 21 * 5 * 5 + 21 * 5 * 5 + 21 * 5 * 4
+    assert operations(forward_products(network, 7, 3)) == 2 * forward
+    assert operations(training_products(network, TrainConfig(batch_size=7), 3)) == 2 * (3 * forward - 21 * 2 * 5)
+
+
+def test_products_of_a_hypernetwork_are_those_counted_by_hand():
+    network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,)), 2, 4, 1)  # 184 weights
+    config = HypernetworkConfig(
+        chunk_size=50, hidden_sizes=(6, 7), task_embedding_size=3, chunk_embedding_size=8
+    )  # 4 chunks
+    hypernetwork = Hypernetwork(network.weight_specs, config, num_tasks=9)
+    first = 2 * 3 * 6 + 4 * 8 * 6  # two tasks; chunk embeddings once for both
+    others = 2 * 4 * (6 * 7 + 7 * 50)
+    assert operations(hypernetwork_products(hypernetwork, 2)) == 2 * 3 * (first + others)
+
+
+def test_recurrent_products_are_done_step_by_step():
+    network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,)), 2, 4, 1)
+    products = training_products(network, TrainConfig(batch_size=7), 3)
+    assert Product(7, 5, 20, 3) in products  # forwards
+    assert Product(7, 20, 5, 3) in products  # backwards
+    assert Product(5, 21, 20, 1) in products  # the kernel's gradient, in one
+
+
+def test_contestants_take_equally_many_turns_and_a_failing_one_drops_out():
+    def fail(steps):
+        raise ValueError("does not compile\nand more")
+
+    contestants = [
+        Contestant("forward", "a", lambda steps: None, 4), Contestant("forward", "b", lambda steps: None),
+        Contestant("forward", "c", fail),
+    ]  # fmt: skip
+    outcome = interleave(contestants, seconds=0.0, probe=lambda: {"large": 1.0})
+    assert [timing.variant for timing in outcome.timings] == ["a", "b"]
+    assert [timing.turns for timing in outcome.timings] == [3, 3]
+    assert outcome.timings[0].steps_per_turn % 4 == 0
+    assert len(outcome.probes) == 3
+    assert outcome.failures == {("forward", "c"): "ValueError: does not compile"}
+
+
+def batches_of_different_lengths():
+    stream = tiny.stream(num_tasks=1)
+    return [Batch(*(f.numpy() for f in batch)) for batch in stream[0].train.batches(16, 0, 0).take(2)]
+
+
+def test_a_constant_source_repeats_its_batches():
+    batches = batches_of_different_lengths()
+    repeated = list(our_steps.RepeatedBatches(batches, 5).in_order(16, 0))
+    assert len(repeated) == 5
+    for number, batch in enumerate(repeated):
+        np.testing.assert_array_equal(batch.inputs, batches[number % 2].inputs)
+
+
+def losses_of_ours(bench, task_id, num_steps):
+    dataset = our_steps.RepeatedBatches(bench.batches, 1).batches(0, 0, 0)
+    iterator = iter(our_steps.batches_of_any_length(dataset))
+    one = tf.constant(1)
+    return [
+        float(bench.trainer.train_steps(iterator, tf.constant(task_id), tf.constant(step), one)[0]["total"])
+        for step in range(num_steps)
+    ]
+
+
+def move(trainer):
+    """Away from the targets of the old tasks, where the regulariser has gradients."""
+    generator = np.random.default_rng(5)
+    for variable in trainer.variables:
+        variable.assign_add(generator.normal(0.0, 0.05, variable.shape).astype(np.float32))
+
+
+@needs_torch
+@pytest.mark.parametrize("style", ["LoopNetwork", "FusedNetwork"])
+@pytest.mark.parametrize(
+    ("network", "loss", "orthogonal"),
+    [("elman", "sigmoid", 0.3), ("lstm", "softmax", 0.2), ("bidirectional", "softmax", 0)],
+)
+def test_hnet_steps_in_pytorch_are_ours(style, network, loss, orthogonal):
+    networks, steps = torch_modules()
+    bench = Workbench(shape(network, loss, orthogonal_strength=orthogonal, clip_norm=0.5))
+    make = steps.HNETStep if style == "LoopNetwork" else steps.BatchedHNETStep
+    targets = make(getattr(networks, style)(bench.trainer.model.network), bench.trainer, 2).targets
+    move(bench.trainer)
+    step = make(getattr(networks, style)(bench.trainer.model.network), bench.trainer, 2)
+    step.targets = targets
+    theirs = [step(steps.TorchBatch.of(bench.batches[0])) for _ in range(4)]
+    np.testing.assert_allclose(theirs, losses_of_ours(bench, 2, 4), rtol=1e-4)
+    assert theirs[3] < theirs[0]
+
+
+def tuner_loss(bench):
+    batch = Batch(*map(tf.constant, bench.batches[0]))
+    source = our_steps.RepeatedBatches([batch], 1)
+    return bench.tuner.evaluate(bench.shape.stream[2], source).loss
+
+
+@needs_torch
+@pytest.mark.parametrize("network", NETWORKS)
+def test_fine_tuning_in_pytorch_starts_from_our_loss(network):
+    networks, steps = torch_modules()
+    bench = Workbench(shape(network))
+    batch = steps.TorchBatch.of(bench.batches[0])
+    loop = networks.LoopNetwork(bench.tuner.model.network)
+    for step in (
+        steps.LoopFineTuningStep(loop, bench.tuner, 2),
+        steps.ModulesFineTuningStep(loop, bench.tuner, 2, packed=True),
+    ):
+        np.testing.assert_allclose(step.evaluate(batch), tuner_loss(bench), rtol=1e-5)
+        first, second = step(batch), step(batch)
+        assert second < first
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_fine_tuning_with_keras_layers_starts_from_our_loss(network):
+    bench = Workbench(shape(network))
+    step = KerasStep(bench.tuner, 2, jit=False)
+    batch = Batch(*map(tf.constant, bench.batches[0]))
+    expected = tuner_loss(bench)
+    first, second = step(batch), step(batch)
+    np.testing.assert_allclose(first, expected, rtol=1e-5)
+    assert second < first
+
+
+def test_our_contestants_run():
+    experiment = shape().experiment
+    stream = random_stream(3, 4, 2, 3)
+    bench = Workbench(Shape("random", "", experiment, stream, ""))
+    for kind in ("hnet_first", "hnet_all", "fine_tuning", "forward"):
+        bench.contestant(kind, "ours").run(2)
+    bench.contestant("fine_tuning", "ours_from_memory").run(2)
+
+
+def test_a_step_that_is_not_finite_is_no_measurement():
+    def make_batch(fields):
+        weights = tf.ones_like(fields["inputs"][..., 0])
+        return Batch(fields["inputs"], fields["targets"], weights, weights, fields["lengths"], tf.constant(0))
+
+    arrays = {
+        "inputs": np.full((8, 3, 2), np.nan, np.float32),
+        "targets": np.zeros((8, 3), np.int32),
+        "lengths": np.full(8, 3, np.int32),
+    }
+    source = ArraySource(arrays, make_batch)
+    stream = TaskStream("nan", (Task(0, "t", source, source),), 2, 3, "softmax", "made up")
+    bench = Workbench(Shape("nan", "", shape().experiment, stream, ""))
+    with pytest.raises(ArithmeticError, match="not finite"):
+        bench.contestant("hnet_first", "ours").run(1)
+
+
+def made_up_results():
+    pairs = [(kind, v) for kind in KINDS for v in ("ours", "torch_loop")] + [("hnet_all", "ours_from_memory")]
+    times = {("hnet_all", "ours"): 20.0, ("hnet_all", "ours_from_memory"): 19.0, ("hnet_all", "torch_loop"): 70.0}
+    single = {"median_ms": 4.0, "p99_ms": 6.0, "count": 9}
+    shape = {
+        "title": "A network", "published_steps": "5 x 7", "num_tasks": 2, "mean_time_steps": 3.0, "gflops": 100.0,
+        "floors": {kind: {"gflop": 0.5, "large_ms": 8.0, "shapes_ms": 16.0} for kind in KINDS},
+        "rows": [{"kind": kind, "variant": v, "median_ms": times.get((kind, v), 5.0)} for kind, v in pairs],
+        "failures": [{"kind": "fine_tuning", "variant": "keras_jit", "error": "ValueError: no"}],
+        "single_steps": dict.fromkeys(("hnet_first", "hnet_all", "fine_tuning"), single),
+        "alone": [{"kind": "hnet_all", "variant": "ours", "compile_s": 3.21, "peak_mib": 123.4}],
+    }  # fmt: skip
+    facts = {"floor_ms": 5.0, "peak_mib": 50.0, "process_mib": 500.0, "compile_s": 1.0}
+    growth = [{"x": number, "ours": 10 + 0.25 * number, **facts} for number in (1, 10, 100)]
+    return {
+        "date": "2026-01-02", "machine": {"cpu": "A processor", "cores": 2}, "versions": {"tensorflow": "2.20"},
+        "shapes": {"copy": shape}, "growth": {"tasks": growth},
+    }  # fmt: skip
+
+
+def test_the_page_states_ratios(tmp_path):
+    results = json.loads(json.dumps(made_up_results()))
+    page.write(results, tmp_path / "README.md")
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    all_old = next(line for line in text.splitlines() if line.startswith("| HNET step, all old tasks | 20.0"))
+    assert [cell.strip() for cell in all_old.strip("|").split("|")] == [
+        "HNET step, all old tasks", "20.0", "0.50", "8.00", "16.0", "2.50", "1.25", "70.0 (3.50x)", "–",
+    ]  # fmt: skip
+    assert "| HNET step, all old tasks | 4.00 | 6.00 | 1.50 | 9 | 5.0 % |" in text
+    assert "| HNET step, all old tasks | clrnn_tf | 3.2 | 123 |" in text
+    assert "Keras layer, jit failed: `ValueError: no`" in text
+    assert "0.250 ms per old task" in text
+    assert "2 cores of A processor" in text
+
+
+def test_plots_are_drawn_for_what_was_measured(tmp_path):
+    paths = plots.draw(made_up_results()["growth"], tmp_path / "plots")
+    assert [path.name for path in paths] == ["tasks.png"]
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_quick_measurement_writes_results_and_page(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "chunk", "--out", str(tmp_path)]
+    subprocess.run(command, check=True, cwd=ROOT)
+    rows = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["growth"]["chunk"]
+    assert [row["x"] for row in rows] == [2500, 8000]
+    assert "weights per chunk" in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert (tmp_path / "plots" / "chunk.png").exists()

@@ -1,0 +1,184 @@
+"""What every method promises. A new method adds its variants to CASES."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from clrnn_tf import methods
+from clrnn_tf.events import Observer
+from clrnn_tf.experiment import TaskCheckpoints, build_trainer
+from clrnn_tf.learning import learn
+from export.saved_model import export_task, largest_difference
+from tests import tiny
+
+CASES = {
+    "fine_tuning": ("fine_tuning", {}),
+    "from_scratch": ("from_scratch", {}),
+    "multitask": ("multitask", {}),
+    "hnet": ("hnet", {"strength": 1.0}),
+    "hnet, online": ("hnet", {"strength": 1.0, "targets": "online", "tasks_per_step": 1}),
+    "si": ("si", {"strength": 1.0}),
+    "si, total loss": ("si", {"strength": 1.0, "importance": "total_loss"}),
+    "coresets": ("coresets", {"size": 5}),
+    "coresets, step": ("coresets", {"size": 200, "normalize": "step"}),
+}
+WITHOUT_STRENGTH_IT_IS_FINE_TUNING = [name for name, (method, _) in CASES.items() if method in ("si", "coresets")]
+IN_TURN = [name for name in CASES if name != "multitask"]
+every_method = pytest.mark.parametrize("name", CASES)
+
+
+class Logs(Observer):
+    def __init__(self):
+        self.logs = []
+
+    def trained(self, log):
+        self.logs.append(log)
+
+
+def trainer_of(name, stream, train=None, **more):
+    method, options = CASES[name]
+    train = {"steps": 30, "log_every": 10, **(train or {})}
+    return build_trainer(tiny.experiment(method, train=train, **{**options, **more}), stream, [Logs()])
+
+
+def values(trainer):
+    return [variable.numpy() for variable in (*trainer.variables, *trainer.method.state_variables())]
+
+
+def assert_equal(ones, others):
+    for one, other in zip(ones, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@functools.cache
+def stream_of(num_tasks=3):
+    return tiny.stream(num_tasks, validation=False)
+
+
+class Run:
+    """A method that learned three tasks, with what it was after each."""
+
+    def __init__(self, name, directory):
+        self.trainer = trainer_of(name, stream_of())
+        checkpoints = TaskCheckpoints(directory, self.trainer)
+        self.directory, self.values, self.kept_bytes = directory, [], []
+
+        def save(task_id):
+            checkpoints.save(task_id)
+            self.values.append(values(self.trainer))
+            self.kept_bytes.append(self.trainer.method.kept_bytes())
+
+        self.matrix = learn(stream_of(), self.trainer, save_task=save)
+        self.logs = self.trainer.observers[0].logs
+
+
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory):
+    return functools.cache(lambda name: Run(name, tmp_path_factory.mktemp("run")))
+
+
+def test_every_method_is_in_the_table():
+    assert {method for method, _ in CASES.values()} == set(methods.names())
+
+
+@every_method
+def test_the_loss_falls_and_all_losses_are_logged(name, run_of):
+    run = run_of(name)
+    first, last = (run.logs[i].losses for i in (0, 2))
+    assert last["task"] < 0.9 * first["task"]
+    assert set(first) == {"total", "task", *run.trainer.method.loss_names}
+    np.testing.assert_allclose(2 * first["total"], sum(first.values()), rtol=1e-5)
+
+
+@every_method
+def test_one_compiled_step_serves_all_tasks(name, run_of):
+    trainer = run_of(name).trainer
+    for function in (trainer.train_steps, trainer._task_loss, trainer._update, trainer._evaluate, trainer._scores):
+        assert function.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("name", IN_TURN)
+def test_a_restored_run_goes_on_like_one_that_went_through(name, run_of):
+    straight = run_of(name)
+    trainer = trainer_of(name, stream_of())
+    TaskCheckpoints(straight.directory, trainer).restore(0)
+    assert_equal(values(trainer), straight.values[0])
+    for task in stream_of().tasks[1:]:
+        trainer.fit(task)
+        assert_equal(values(trainer), straight.values[task.task_id])
+
+
+@pytest.mark.parametrize("name", WITHOUT_STRENGTH_IT_IS_FINE_TUNING)
+def test_strength_zero_is_fine_tuning_and_a_positive_one_is_not(name, run_of):
+    trainer = trainer_of(name, stream_of(), strength=0.0)
+    for task in stream_of().tasks[:2]:
+        trainer.fit(task)
+    fine_tuned = run_of("fine_tuning").values[1]
+    assert_equal([variable.numpy() for variable in trainer.variables], fine_tuned)
+    regularized = run_of(name)
+    assert_equal(regularized.values[0][: len(fine_tuned)], run_of("fine_tuning").values[0])
+    changes = [np.abs(a - b).max() for a, b in zip(fine_tuned, regularized.values[1], strict=False)]
+    assert max(changes) > 1e-3
+    penalty = regularized.trainer.method.loss_names[0]
+    assert all(log.losses[penalty] == 0 for log in regularized.logs if log.task.task_id == 0)
+    assert regularized.logs[-1].losses[penalty] > 0
+
+
+@every_method
+def test_an_exported_model_equals_its_source(name, run_of, tmp_path):
+    model = run_of(name).trainer.model
+    path = export_task(model, stream_of(), 1, tmp_path)
+    assert largest_difference(model, stream_of(), 1, path) < 1e-5
+
+
+@every_method
+def test_a_single_task_can_be_learned(name):
+    stream = stream_of(1)
+    trainer = trainer_of(name, stream, train={"steps": 3})
+    matrix = learn(stream, trainer)
+    assert np.isfinite(matrix.scores("loss")).all()
+
+
+@every_method
+def test_batches_may_be_smaller_than_the_number_of_old_tasks(name):
+    stream = stream_of()
+    trainer = trainer_of(name, stream, train={"steps": 3, "batch_size": 1})
+    for task in [None] if trainer.method.learns_jointly else stream:
+        trainer.fit(task) if task else trainer.fit_jointly(stream)
+    assert all(np.isfinite(value).all() for value in values(trainer))
+
+
+@every_method
+def test_kept_memory_is_counted(name, run_of):
+    run = run_of(name)
+    assert all(isinstance(size, int) and size > 0 for kept in run.kept_bytes for size in kept.values())
+    if name in ("from_scratch", *WITHOUT_STRENGTH_IT_IS_FINE_TUNING):
+        assert sum(run.kept_bytes[-1].values()) > 0
+
+
+def test_networks_from_scratch_forget_nothing_and_start_alike_only_by_chance(run_of):
+    run = run_of("from_scratch")
+    scores = run.matrix.scores("loss")
+    for row in range(3):
+        np.testing.assert_array_equal(scores[row, : row + 1], np.diagonal(scores)[: row + 1])
+    fine_tuning = run_of("fine_tuning")
+    assert_equal(run.values[0][:3], fine_tuning.values[0][:3])  # the first task is the same
+    networks = run.trainer.method.source.stored.numpy()
+    assert np.abs(networks[1] - networks[2]).max() > 1e-2
+    weights = run.trainer.model.source(tf.constant(2))
+    np.testing.assert_array_equal(np.concatenate([weights[s.name].numpy().ravel() for s in
+                                                  run.trainer.model.source.specs]), networks[2])  # fmt: skip
+
+
+def test_joint_learning_has_final_scores_only(run_of):
+    run = run_of("multitask")
+    assert len(run.matrix.rows) == 1 and run.matrix.finished
+    assert run.matrix.final().shape == (3,)
+    assert np.isnan(run.matrix.during()).all()
+    summary = run.matrix.summary()
+    assert np.isnan(summary["mean_during_accuracy"]) and np.isnan(summary["forgetting"])
+    assert summary["mean_final_accuracy"] > 60
+    assert [log.step for log in run.logs] == list(range(10, 100, 10))
+    assert {(log.task.name, log.num_steps) for log in run.logs} == {("all_tasks", 90)}
