@@ -41,9 +41,13 @@ ALLOWED = {
         "config", "distribution", "events", "methods", "methods.base", "model", "network", "tasks", "training",
     },
     "methods.__init__": {"config"},
+    "fisher": {"losses", "model", "tasks", "weights"},
     "methods": {
-        "config", "hypernetwork", "losses", "methods.base", "model", "network", "optimizers", "tasks", "weights",
+        "config", "fisher", "hypernetwork", "losses", "methods.base", "model", "network", "optimizers", "tasks",
+        "weights",
     },
+    "methods.masking_si": {"methods.masking", "methods.si"},
+    "methods.masking_ewc": {"methods.masking", "methods.online_ewc"},
 }  # fmt: skip
 
 

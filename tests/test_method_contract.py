@@ -21,10 +21,17 @@ CASES = {
     "hnet, online": ("hnet", {"strength": 1.0, "targets": "online", "tasks_per_step": 1}),
     "si": ("si", {"strength": 1.0}),
     "si, total loss": ("si", {"strength": 1.0, "importance": "total_loss"}),
+    "online_ewc": ("online_ewc", {"strength": 100.0}),
+    "online_ewc, sampled": ("online_ewc", {"strength": 100.0, "labels": "sampled", "num_sequences": 50, "gamma": 0.5}),
+    "masking": ("masking", {"fraction": 0.2}),
+    "masking_si": ("masking_si", {"strength": 1.0, "fraction": 0.2}),
+    "masking_ewc": ("masking_ewc", {"strength": 100.0, "fraction": 0.2}),
     "coresets": ("coresets", {"size": 5}),
     "coresets, step": ("coresets", {"size": 200, "normalize": "step"}),
 }
-WITHOUT_STRENGTH_IT_IS_FINE_TUNING = [name for name, (method, _) in CASES.items() if method in ("si", "coresets")]
+WITHOUT_STRENGTH_IT_IS_FINE_TUNING = [
+    name for name, (method, _) in CASES.items() if method in ("si", "online_ewc", "coresets")
+]
 IN_TURN = [name for name in CASES if name != "multitask"]
 every_method = pytest.mark.parametrize("name", CASES)
 

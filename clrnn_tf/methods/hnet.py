@@ -129,6 +129,12 @@ class HNET(Method):
         draws = tf.where(tf.range(self.setup.num_tasks) < task_id, draws, 2.0)
         return tf.argsort(draws)[: tf.minimum(self.options.tasks_per_step, task_id)]
 
+    def kept_bytes(self) -> dict[str, int]:
+        """The targets of all tasks, or the copy of the hypernetwork that makes them again."""
+        if self.options.targets == "online":
+            return {"old_hypernetwork": 4 * self._old_source.count_params()}
+        return {"targets": 4 * int(tf.size(self._targets))}
+
     def report(self) -> dict[str, float]:
         """Adds the compression ratio: parameters of the hypernetwork per generated weight."""
         return {**super().report(), "compression_ratio": self.source.compression_ratio}

@@ -1,0 +1,91 @@
+"""The diagonal of the Fisher information, exact: mean of squared gradients of single sequences, never of batches.
+
+    F_i = 1/n sum_{s=1..n} (d L_s / d w_i)^2,     L_s the negative log-likelihood of sequence s, summed over time
+
+*Empirical* with targets from the data (as published); with targets drawn from the network's own predictions it is the
+Fisher information proper, in an unbiased estimate. All sequences of a batch get their squares in one backward pass
+(`clrnn_tf.linear`), for little more than the cost of a training step.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import tensorflow as tf
+
+from clrnn_tf.losses import sequence_losses
+from clrnn_tf.model import Model
+from clrnn_tf.tasks import Batch, Task, batches_of_any_length
+from clrnn_tf.weights import Weights
+
+Labels = Literal["data", "sampled"]
+_MOST_SQUARES = 4_000_000  # gradients of single sequences held at once for one kernel: 16 MB
+
+
+class FisherDiagonal:
+    """Measures the Fisher information of a model's weights on tasks.
+
+    Args:
+      model: The model; its source must hold the weights in variables (a hypernetwork's are not measured).
+      labels: Where targets come from.
+      truncate: Steps of truncated backpropagation; None takes all.
+      seed: Seed of the choice of sequences and of sampled targets.
+      jit: Whether XLA compiles it.
+    """
+
+    def __init__(self, model: Model, labels: Labels, truncate: int | None, seed: int, jit: bool) -> None:
+        self._model, self._labels, self._truncate, self._seed = model, labels, truncate, seed
+        largest = max(spec.size for spec in model.network.weight_specs)
+        self.batch_size = max(1, min(64, _MOST_SQUARES // largest))
+        self._squares = tf.function(self._squares_of_batch, jit_compile=jit)
+
+    def of(self, task: Task, num_sequences: int | None = None) -> Weights:
+        """F by the names of the weights, over so many random training sequences of a task, or all of them."""
+        number = min(num_sequences or task.train.num_examples, task.train.num_examples)
+        steps = -(-number // self.batch_size)
+        batches = batches_of_any_length(task.train.batches(self.batch_size, self._seed, task.task_id)).take(steps)
+        sums = self._sum(batches, tf.constant(task.task_id), tf.constant(number))
+        return {name: value / number for name, value in sums.items()}
+
+    @tf.function(reduce_retracing=True)
+    def _sum(self, batches: tf.data.Dataset, task_id: tf.Tensor, number: tf.Tensor) -> Weights:
+        weights = self._model.source(task_id)
+        sums = {spec.name: tf.zeros(spec.shape) for spec in self._model.network.weight_specs}
+        first = tf.constant(0)
+        for batch in batches:
+            counts = tf.cast(first + tf.range(self.batch_size) < number, tf.float32)
+            squares = self._squares(weights, self._model.embed(batch.inputs, task_id), batch, counts, task_id, first)
+            sums = {name: value + squares[name] for name, value in sums.items()}
+            first += self.batch_size
+        return sums
+
+    def _squares_of_batch(
+        self,
+        weights: Weights,
+        embedded: tf.Tensor,
+        batch: Batch,
+        counts: tf.Tensor,
+        task_id: tf.Tensor,
+        first: tf.Tensor,
+    ) -> Weights:
+        """Squared gradients of the sequences that count (1, else 0), summed."""
+        network, loss = self._model.network, self._model.loss
+        names = [spec.name for spec in network.weight_specs]
+        with tf.GradientTape() as tape:
+            tape.watch([weights[name] for name in names])
+            logits = network(
+                weights, embedded, batch.lengths, task_id, truncate=self._truncate, per_sequence_squares=True
+            ).logits
+            targets = batch.targets
+            if self._labels == "sampled":
+                targets = self._draw(tf.stop_gradient(logits), tf.stack([self._seed, task_id, first]))
+            total = tf.reduce_sum(sequence_losses(loss, logits, targets, batch.loss_weights) * counts)
+        return dict(zip(names, tape.gradient(total, [weights[name] for name in names]), strict=True))
+
+    def _draw(self, logits: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """Targets drawn from the predictions, a pure function of the key [3]."""
+        pair = tf.random.experimental.stateless_fold_in(key[:2], key[2])
+        uniform = tf.random.stateless_uniform(tf.shape(logits), pair, minval=1e-7, maxval=1.0)
+        if self._model.loss == "softmax":
+            return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1, output_type=tf.int32)
+        return tf.cast(uniform < tf.sigmoid(logits), tf.float32)

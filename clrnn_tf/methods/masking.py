@@ -1,0 +1,79 @@
+"""Masking (context-dependent gating): every task switches off a random part of the hidden units, its own.
+
+For each task and each hidden layer (each direction of a recurrent one), floor(fraction * units) units drawn at random
+are 0: gains of 0 before a dense layer's or an Elman cell's activation and inside an LSTM's h = o tanh(g c), see
+`RecurrentNetwork.modulation_specs`. Inputs and heads are never masked. Source: Masse, Grant & Freedman (PNAS 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from clrnn_tf.config import require
+from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.weights import SharedWeights, Weights, WeightSpec
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of masking."""
+
+    fraction: float = 0.8
+    """Part of each hidden layer's units that a task switches off."""
+
+    def __post_init__(self) -> None:
+        require_fraction("masking", self.fraction)
+
+
+def require_fraction(method: str, fraction: float) -> None:
+    """Require a masked fraction that leaves units."""
+    require(0 <= fraction < 1, f"{method}.fraction must be in [0, 1). Received: {fraction}.")
+
+
+class MaskedWeights(SharedWeights):
+    """Shared weights with gains of 0 and 1 that depend on the task.
+
+    Args:
+      specs: Tensors of the main network.
+      masks: [K, H] of 0 and 1 by the names of gains.
+      seed: See `SharedWeights`.
+      orthogonal: See `SharedWeights`.
+    """
+
+    def __init__(
+        self, specs: Sequence[WeightSpec], masks: dict[str, np.ndarray], seed: int = 0, orthogonal: bool = False
+    ) -> None:
+        super().__init__(specs, seed, orthogonal)
+        self._masks = {name: tf.constant(mask, tf.float32) for name, mask in masks.items()}
+
+    def call(self, task_id: tf.Tensor) -> Weights:
+        """The shared variables and the gains of the task."""
+        return {**super().call(task_id), **{name: tf.gather(mask, task_id) for name, mask in self._masks.items()}}
+
+
+def masked_weights(setup: MethodSetup, fraction: float) -> MaskedWeights:
+    """Shared weights with random masks, a function of (seed, task, layer)."""
+    masks = {}
+    gains = [spec for spec in setup.network.modulation_specs if spec.kind == "gain"]
+    for layer, spec in enumerate(gains):
+        masks[spec.name] = np.ones((setup.num_tasks, spec.size), np.float32)
+        for task_id, mask in enumerate(masks[spec.name]):
+            order = np.random.default_rng([setup.seed, 4000, task_id, layer]).permutation(spec.size)
+            mask[order[: int(fraction * spec.size)]] = 0.0
+    orthogonal = setup.network.config.recurrent_initializer == "orthogonal"
+    return MaskedWeights(setup.network.weight_specs, masks, setup.seed, orthogonal)
+
+
+class Masking(Method):
+    """See the module's docstring."""
+
+    def make_source(self) -> MaskedWeights:
+        """Shared weights under masks."""
+        return masked_weights(self.setup, self.setup.options.fraction)
+
+
+METHOD = Masking

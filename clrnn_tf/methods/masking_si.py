@@ -1,0 +1,33 @@
+"""Masking and SI: units are switched off by task, and what is left is held in place by its importance.
+
+See `clrnn_tf.methods.masking` and `clrnn_tf.methods.si`. Source: Masse, Grant & Freedman (PNAS 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clrnn_tf.methods import masking, si
+
+
+@dataclass(frozen=True)
+class Config(si.Config):
+    """Options of SI, and of masking."""
+
+    fraction: float = 0.8
+    """Part of each hidden layer's units that a task switches off."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        masking.require_fraction("masking_si", self.fraction)
+
+
+class MaskingSI(si.SI):
+    """See the module's docstring."""
+
+    def make_source(self) -> masking.MaskedWeights:
+        """Shared weights under masks."""
+        return masking.masked_weights(self.setup, self.setup.options.fraction)
+
+
+METHOD = MaskingSI

@@ -1,0 +1,100 @@
+"""Online EWC: weights are held in place as far as the Fisher information of old tasks says that they matter.
+
+    loss = task loss + strength * 1/2 sum_i F_i (theta_i - theta*_i)^2
+    F <- F_t + gamma F,   theta* <- theta       once after each task t
+
+with the exact empirical Fisher diagonal F_t (`clrnn_tf.fisher`). Sources: Kirkpatrick et al. (PNAS 2017); Schwarz et
+al., "Progress & Compress" (ICML 2018). The published code of Ehret et al. multiplies the stored F by gamma at every
+step, which is the same only for gamma = 1. Protected are the weights of the main network, heads included; tables of
+n-grams are not: each is trained with its own task only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from clrnn_tf.config import require
+from clrnn_tf.fisher import FisherDiagonal, Labels
+from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.model import Model
+from clrnn_tf.tasks import Task
+from clrnn_tf.weights import Weights
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of online EWC."""
+
+    strength: float = 100.0
+    """Strength of the pull towards the weights after the last task (the paper's lambda)."""
+    gamma: float = 1.0
+    """How much of the Fisher information of earlier tasks is kept at each task."""
+    num_sequences: int | None = None
+    """Random training sequences per task that the Fisher information is measured on; `None` takes all."""
+    labels: Labels = "data"
+    """`data` gives the empirical Fisher information (published), `sampled` draws targets from the predictions."""
+    truncate: int | None = None
+    """Measure it with backpropagation through the last so many steps only; `None` takes all."""
+
+    def __post_init__(self) -> None:
+        require(self.strength >= 0, f"online_ewc.strength must not be negative. Received: {self.strength}.")
+        require(0 <= self.gamma <= 1, f"online_ewc.gamma must be in [0, 1]. Received: {self.gamma}.")
+        for name, least in (("num_sequences", 1), ("truncate", 0)):
+            value = getattr(self, name)
+            require(
+                value is None or value >= least, f"online_ewc.{name} must be at least {least}, or None. "
+                f"Received: {value}.",
+            )  # fmt: skip
+
+
+class OnlineEWC(Method):
+    """See the module's docstring."""
+
+    loss_names = ("ewc_penalty",)
+
+    def __init__(self, setup: MethodSetup) -> None:
+        super().__init__(setup)
+        self.options: Config = setup.options
+        require(
+            self.options.labels == "data" or setup.stream.loss != "linear",
+            "online_ewc.labels = sampled needs class probabilities, which a linear output does not have.",
+        )
+        self._protected = self.variables_to_train()
+        self.fisher = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # F
+        self.anchors = [tf.Variable(v, trainable=False) for v in self._protected]  # theta*
+        self._diagonal: FisherDiagonal | None = None
+
+    def state_variables(self) -> list[tf.Variable]:
+        """Fisher information and anchors."""
+        return [*self.fisher, *self.anchors]
+
+    def weights_and_penalties(
+        self, task_id: tf.Tensor, step: tf.Tensor
+    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+        """The shared weights, and half their weighted squared distance to the anchors."""
+        weights, _ = super().weights_and_penalties(task_id, step)
+        distances = [
+            tf.reduce_sum(fisher * tf.square(variable - anchor))
+            for variable, fisher, anchor in zip(self._protected, self.fisher, self.anchors, strict=True)
+        ]
+        return weights, {"ewc_penalty": 0.5 * self.options.strength * tf.add_n(distances)}
+
+    def after_task(self, task: Task, model: Model) -> None:
+        """Measure the Fisher information of the task and hold on to its weights."""
+        if self._diagonal is None:
+            options = self.options
+            self._diagonal = FisherDiagonal(model, options.labels, options.truncate, self.setup.seed, self.setup.jit)
+        measured = self._diagonal.of(task, self.options.num_sequences).values()
+        for variable, fisher, anchor, new in zip(self._protected, self.fisher, self.anchors, measured, strict=True):
+            fisher.assign(new + self.options.gamma * fisher)
+            anchor.assign(variable)
+
+    def kept_bytes(self) -> dict[str, int]:
+        """Two numbers for each weight, however many the tasks."""
+        size = 4 * sum(int(tf.size(variable)) for variable in self._protected)
+        return {"fisher": size, "anchors": size}
+
+
+METHOD = OnlineEWC
