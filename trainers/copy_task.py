@@ -6,7 +6,17 @@ import dataclasses
 import sys
 
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
-from clrnn_tf.methods import coresets, fine_tuning, from_scratch, hnet, multitask, si
+from clrnn_tf.methods import (
+    coresets,
+    fine_tuning,
+    from_scratch,
+    hnet,
+    masking,
+    masking_si,
+    multitask,
+    online_ewc,
+    si,
+)
 from data_pipelines import copy_task
 from trainers.presets import Benchmark, Expected, Preset
 from trainers.run import main
@@ -70,6 +80,38 @@ PRESETS = {
         ),
         published_settings="MH perm_t K=5 bs=128 it=20000 clip=1 orth=1.0 lamSI=0.01 si_task_only",
         expected=Expected(98.7, 94.5, _PUBLISHED),
+    ),
+    "online_ewc_permuted": Preset(
+        summary="online EWC, Permuted Copy, p = i = 5",
+        method="online_ewc",
+        method_options=online_ewc.Config(strength=100.0),
+        data=_PERMUTED,
+        network=_ELMAN,
+        train=TrainConfig(
+            steps=20_000, batch_size=128, learning_rate=1e-3, clip_norm=1.0, orthogonal_strength=0.01
+        ),
+        published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.001 clip=1.0 lamEWC=100.0 n_fisher=-1 orth=0.01",
+        expected=Expected(99.93, 98.66, _PUBLISHED),
+    ),
+    "masking_permuted": Preset(
+        summary="masking, Permuted Copy, p = i = 5",
+        method="masking",
+        method_options=masking.Config(fraction=0.8),
+        data=_PERMUTED,
+        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-3, clip_norm=100.0),
+        published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.005 clip=100 orth_init mask=0.8",
+        expected=Expected(99.93, 73.73, _PUBLISHED),
+    ),
+    "masking_si_permuted": Preset(
+        summary="masking and SI, Permuted Copy, p = i = 5",
+        method="masking_si",
+        method_options=masking_si.Config(strength=1.0, fraction=0.8),
+        data=_PERMUTED,
+        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-3, clip_norm=100.0),
+        published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.005 clip=100 orth_init mask=0.8 lamSI=1 si_task_only",
+        expected=Expected(100.0, 100.0, _PUBLISHED),
     ),
     "multitask_permuted": Preset(
         summary="all tasks at once, Permuted Copy, p = i = 5 (100,000 steps in all)",

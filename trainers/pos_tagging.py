@@ -6,7 +6,17 @@ import dataclasses
 import sys
 
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
-from clrnn_tf.methods import coresets, fine_tuning, from_scratch, hnet, multitask, si
+from clrnn_tf.methods import (
+    coresets,
+    fine_tuning,
+    from_scratch,
+    hnet,
+    masking,
+    masking_si,
+    multitask,
+    online_ewc,
+    si,
+)
 from data_pipelines import pos_tagging
 from trainers.presets import Benchmark, Expected, Preset
 from trainers.run import main
@@ -50,6 +60,38 @@ _SI = Preset(
     ),
     published_settings="MH K=20 bs=64 it=5000 lr=0.001 clip=100 rnn=32 orth=1 lamSI=0.1 si_task_only",
     expected=Expected(85.96, 85.08, _PUBLISHED),
+)
+_ONLINE_EWC = Preset(
+    summary="online EWC on every language found, in the paper's order",
+    method="online_ewc",
+    method_options=online_ewc.Config(strength=10.0, num_sequences=200),
+    data=pos_tagging.Config(),
+    network=_BILSTM,
+    train=TrainConfig(
+        steps=2_500, batch_size=64, learning_rate=5e-3, clip_norm=100.0, orthogonal_strength=1.0
+    ),
+    published_settings="MH K=20 bs=64 it=2500 lr=0.005 clip=100 rnn=32 orth=1 lamEWC=10.0 n_fisher=200",
+    expected=Expected(87.49, 86.89, _PUBLISHED),
+)
+_MASKING = Preset(
+    summary="masking on every language found, in the paper's order",
+    method="masking",
+    method_options=masking.Config(fraction=0.2),
+    data=pos_tagging.Config(),
+    network=_BILSTM,
+    train=TrainConfig(steps=2_500, batch_size=64, learning_rate=5e-4, orthogonal_strength=1.0),
+    published_settings="MH K=20 bs=64 it=2500 lr=0.0005 clip=-1 rnn=32 mask=0.2 orth=1",
+    expected=Expected(91.36, 49.54, _PUBLISHED),
+)
+_MASKING_SI = Preset(
+    summary="masking and SI on every language found, in the paper's order",
+    method="masking_si",
+    method_options=masking_si.Config(strength=1.0, fraction=0.2),
+    data=pos_tagging.Config(),
+    network=_BILSTM,
+    train=TrainConfig(steps=5_000, batch_size=64, learning_rate=1e-3, orthogonal_strength=1.0),
+    published_settings="MH K=20 bs=64 it=5000 lr=0.001 clip=-1 rnn=32 mask=0.2 orth=1 lamSI=1.0 si_task_only",
+    expected=Expected(82.74, 82.66, _PUBLISHED),
 )
 _MULTITASK = Preset(
     summary="all languages at once",
@@ -105,6 +147,9 @@ PRESETS = {
     ),
     "fine_tuning": _FINE_TUNING,
     "si": _SI,
+    "online_ewc": _ONLINE_EWC,
+    "masking": _MASKING,
+    "masking_si": _MASKING_SI,
     "multitask": _MULTITASK,
     "from_scratch": _FROM_SCRATCH,
     "coresets": _CORESETS,
@@ -118,6 +163,9 @@ PRESETS = {
     "starter_hnet": _starter(_HNET, "HNET"),
     "starter_fine_tuning": _starter(_FINE_TUNING, "fine-tuning"),
     "starter_si": _starter(_SI, "synaptic intelligence"),
+    "starter_online_ewc": _starter(_ONLINE_EWC, "online EWC"),
+    "starter_masking": _starter(_MASKING, "masking"),
+    "starter_masking_si": _starter(_MASKING_SI, "masking and SI"),
     "starter_multitask": _starter(_MULTITASK, "all languages at once"),
     "starter_from_scratch": _starter(_FROM_SCRATCH, "a network of its own for each language,"),
     "starter_coresets": _starter(_CORESETS, "distillation on 100 sentences of each old language,"),
