@@ -42,6 +42,8 @@ class Config:
     """`auto`: vectors where a file is found, else character n-grams; `none`: n-grams."""
     vectors_dir: Path | None = None
     """Directory with `xx.npz`, `xx.vec`, `xx.vec.gz` or `xx.pkl` per language; default: `wordvec` in the data."""
+    vector_norm: float | None = None
+    """Scale the vectors of each language to this median length; `None` leaves them as they are in the file."""
     unknown_words: Literal["mask", "drop_sentence"] = "mask"
     """Words without a vector: `mask` trains on them but does not score them; `drop_sentence` drops their sentences,
     as published."""
@@ -58,6 +60,10 @@ class Config:
         for name in ("num_tasks", "max_sentences"):
             value = getattr(self, name)
             require(value is None or value > 0, f"data.{name} must be above 0, or None. Received: {value}.")
+        require(
+            self.vector_norm is None or self.vector_norm > 0,
+            f"data.vector_norm must be above 0, or None. Received: {self.vector_norm}.",
+        )
         for name in ("max_tokens", "ngram_dim"):
             require(getattr(self, name) > 0, f"data.{name} must be above 0. Received: {getattr(self, name)}.")
         require(self.num_buckets > 1, f"data.num_buckets must be above 1. Received: {self.num_buckets}.")
@@ -86,6 +92,9 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     selected = select_languages(treebanks, languages, root)
     files = _vector_files(config, data_dir, languages)
     tables = {language: read_vectors(path) for language, path in files.items()}
+    if config.vector_norm is not None:
+        for table in tables.values():
+            table.scale_to(config.vector_norm)
     widths = {language: table.width for language, table in tables.items()}
     require(
         len(set(widths.values())) < 2,

@@ -48,6 +48,10 @@ class WordVectors:
         """D."""
         return self.table.shape[1]
 
+    def scale_to(self, norm: float) -> None:
+        """Multiply all vectors by one factor, so that the median of their lengths is `norm`."""
+        self.table *= np.float32(norm / np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1)))
+
     def row(self, form: str) -> int:
         """Row of a form by the published rule, or `UNKNOWN`.
 
