@@ -23,15 +23,12 @@ from trainers.run import main
 
 _PUBLISHED = "published README of Ehret et al. 2021, on larger treebanks and with Polyglot vectors"
 _BILSTM = NetworkConfig(cell="lstm", hidden_sizes=(32,), direction="bidirectional")
-# Strengths of penalties on weights presume a scale of the inputs. Vectors of length 2 suit the published ones; with the
-# sevenfold length of vectors that are standardised per dimension, HNET learns less and forgets more (README).
-_TREEBANKS = pos_tagging.Config(vector_norm=2.0)
 
-_HNET = Preset(
-    summary="HNET on every language found, in the paper's order",
+_PUBLISHED_HNET = Preset(
+    summary="HNET as published, on every language found, in the paper's order",
     method="hnet",
     method_options=hnet.Config(strength=0.5),
-    data=_TREEBANKS,
+    data=pos_tagging.Config(),
     network=_BILSTM,
     hypernetwork=HypernetworkConfig(
         chunk_size=190, hidden_sizes=(75, 125), task_embedding_size=32, chunk_embedding_size=8, activation="sigmoid"
@@ -40,11 +37,22 @@ _HNET = Preset(
     published_settings="MH chunk=190 beta=0.5 K=20 bs=64 it=2500 lr=0.005 rnn=32 hnet=75,125 temb=32 cemb=8 sigmoid",
     expected=Expected(89.83, 89.30, _PUBLISHED),
 )
+# The penalty compares weights, so its strength presumes a scale of the inputs, and a noisy last step stays in the
+# weights that the next task must keep. See the README for what each of these changes.
+_HNET = dataclasses.replace(
+    _PUBLISHED_HNET,
+    summary="HNET on every language found, in the paper's order: shorter vectors, learning rate annealed, more strength",
+    method_options=hnet.Config(strength=2.0),
+    data=pos_tagging.Config(vector_norm=2.0),
+    train=dataclasses.replace(_PUBLISHED_HNET.train, learning_rate_schedule="cosine", warmup_steps=100),
+    published_settings="",
+    expected=None,
+)
 _FINE_TUNING = Preset(
     summary="fine-tuning on every language found, in the paper's order",
     method="fine_tuning",
     method_options=fine_tuning.Config(),
-    data=_TREEBANKS,
+    data=pos_tagging.Config(),
     network=_BILSTM,
     train=TrainConfig(
         steps=2_500, batch_size=64, learning_rate=5e-4, clip_norm=100.0, orthogonal_strength=1.0
@@ -56,7 +64,7 @@ _SI = Preset(
     summary="synaptic intelligence on every language found, in the paper's order",
     method="si",
     method_options=si.Config(strength=0.1),
-    data=_TREEBANKS,
+    data=pos_tagging.Config(),
     network=_BILSTM,
     train=TrainConfig(
         steps=5_000, batch_size=64, learning_rate=1e-3, clip_norm=100.0, orthogonal_strength=1.0
@@ -68,7 +76,7 @@ _ONLINE_EWC = Preset(
     summary="online EWC on every language found, in the paper's order",
     method="online_ewc",
     method_options=online_ewc.Config(strength=10.0, num_sequences=200),
-    data=_TREEBANKS,
+    data=pos_tagging.Config(),
     network=_BILSTM,
     train=TrainConfig(
         steps=2_500, batch_size=64, learning_rate=5e-3, clip_norm=100.0, orthogonal_strength=1.0
@@ -80,7 +88,7 @@ _MASKING = Preset(
     summary="masking on every language found, in the paper's order",
     method="masking",
     method_options=masking.Config(fraction=0.2),
-    data=_TREEBANKS,
+    data=pos_tagging.Config(),
     network=_BILSTM,
     train=TrainConfig(steps=2_500, batch_size=64, learning_rate=5e-4, orthogonal_strength=1.0),
     published_settings="MH K=20 bs=64 it=2500 lr=0.0005 clip=-1 rnn=32 mask=0.2 orth=1",
@@ -90,7 +98,7 @@ _MASKING_SI = Preset(
     summary="masking and SI on every language found, in the paper's order",
     method="masking_si",
     method_options=masking_si.Config(strength=1.0, fraction=0.2),
-    data=_TREEBANKS,
+    data=pos_tagging.Config(),
     network=_BILSTM,
     train=TrainConfig(steps=5_000, batch_size=64, learning_rate=1e-3, orthogonal_strength=1.0),
     published_settings="MH K=20 bs=64 it=5000 lr=0.001 clip=-1 rnn=32 mask=0.2 orth=1 lamSI=1.0 si_task_only",
@@ -100,7 +108,7 @@ _MULTITASK = Preset(
     summary="all languages at once",
     method="multitask",
     method_options=multitask.Config(),
-    data=_TREEBANKS,
+    data=pos_tagging.Config(),
     network=_BILSTM,
     train=TrainConfig(steps=5_000, batch_size=64, learning_rate=5e-3, clip_norm=100.0),
     published_settings="MH K=20 bs=64 it=5000 lr=0.005 clip=100 rnn=32",
@@ -110,7 +118,7 @@ _FROM_SCRATCH = Preset(
     summary="a network of its own for each language",
     method="from_scratch",
     method_options=from_scratch.Config(),
-    data=_TREEBANKS,
+    data=pos_tagging.Config(),
     network=dataclasses.replace(_BILSTM, heads="single"),
     train=TrainConfig(
         steps=5_000, batch_size=64, learning_rate=5e-3, clip_norm=100.0, orthogonal_strength=1.0
@@ -122,7 +130,7 @@ _CORESETS = Preset(
     summary="distillation on 100 sentences of each old language",
     method="coresets",
     method_options=coresets.Config(strength=10.0, size=100, normalize="step"),
-    data=_TREEBANKS,
+    data=pos_tagging.Config(),
     network=_BILSTM,
     train=TrainConfig(steps=5_000, batch_size=64, learning_rate=5e-3),
     published_settings="MH K=20 bs=64 it=5000 lr=0.005 clip=-1 rnn=32 distill=10 coreset=100",
@@ -143,9 +151,10 @@ def _starter(preset: Preset, what: str) -> Preset:
 
 PRESETS = {
     "hnet": _HNET,
+    "hnet_published": _PUBLISHED_HNET,
     "hnet_backward": dataclasses.replace(
         _HNET,
-        summary="HNET with a right-to-left LSTM alone: what the published code really trains",
+        summary="the same with a right-to-left LSTM alone, which is what the published code really trains",
         network=dataclasses.replace(_BILSTM, direction="backward"),
     ),
     "fine_tuning": _FINE_TUNING,
