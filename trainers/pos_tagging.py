@@ -41,7 +41,7 @@ _PUBLISHED_HNET = Preset(
 # weights that the next task must keep. See the README for what each of these changes.
 _HNET = dataclasses.replace(
     _PUBLISHED_HNET,
-    summary="HNET on every language found, in the paper's order: shorter vectors, learning rate annealed, more strength",
+    summary="HNET on every language found, in the paper's order: shorter vectors, annealed, a stronger penalty",
     method_options=hnet.Config(strength=2.0),
     data=pos_tagging.Config(vector_norm=2.0),
     train=dataclasses.replace(_PUBLISHED_HNET.train, learning_rate_schedule="cosine", warmup_steps=100),
@@ -172,7 +172,7 @@ PRESETS = {
         train=TrainConfig(steps=2_500, batch_size=64, learning_rate=5e-3, clip_norm=100.0),
         published_settings="MH K=20 bs=64 it=2500 lr=0.005 clip=100 rnn=32 distill=10 coreset=500",
     ),
-    "starter_hnet": _starter(_HNET, "HNET"),
+    "starter_hnet": _starter(_PUBLISHED_HNET, "HNET"),
     "starter_fine_tuning": _starter(_FINE_TUNING, "fine-tuning"),
     "starter_si": _starter(_SI, "synaptic intelligence"),
     "starter_online_ewc": _starter(_ONLINE_EWC, "online EWC"),
