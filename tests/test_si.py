@@ -46,7 +46,7 @@ class PublishedNetwork:
             "recurrent0/forward/recurrent_kernel": tf.transpose(weights["w_hh"]),
             "recurrent0/forward/output_kernel": tf.transpose(weights["w_ho"]),
             "recurrent0/forward/output_bias": weights["b_ho"],
-            "head/kernel": tf.transpose(weights["w_out"]), "head/bias": weights["b_out"],
+            "head/kernel": tf.transpose(weights["w_out"])[tf.newaxis], "head/bias": weights["b_out"][tf.newaxis],
         }  # fmt: skip
         return self._network(named, inputs, lengths, tf.constant(0))
 
