@@ -172,7 +172,14 @@ PRESETS = {
         train=TrainConfig(steps=2_500, batch_size=64, learning_rate=5e-3, clip_norm=100.0),
         published_settings="MH K=20 bs=64 it=2500 lr=0.005 clip=100 rnn=32 distill=10 coreset=500",
     ),
-    "starter_hnet": _starter(_PUBLISHED_HNET, "HNET"),
+    "starter_hnet": dataclasses.replace(
+        _starter(_PUBLISHED_HNET, "HNET (with a linear hypernetwork, as 60 sentences a language call for)"),
+        method_options=hnet.Config(strength=1.0),
+        hypernetwork=HypernetworkConfig(
+            chunk_size=None, hidden_sizes=(), task_embedding_size=32, task_embedding_std=0.1
+        ),
+        train=TrainConfig(steps=400, batch_size=32, learning_rate=2e-3, validate_every=100),
+    ),
     "starter_fine_tuning": _starter(_FINE_TUNING, "fine-tuning"),
     "starter_si": _starter(_SI, "synaptic intelligence"),
     "starter_online_ewc": _starter(_ONLINE_EWC, "online EWC"),
