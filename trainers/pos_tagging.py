@@ -46,7 +46,7 @@ _HNET = dataclasses.replace(
     data=pos_tagging.Config(vector_norm=2.0),
     train=dataclasses.replace(_PUBLISHED_HNET.train, learning_rate_schedule="cosine", warmup_steps=100),
     published_settings="",
-    expected=None,
+    expected=Expected(79.41, 79.09, "our run, seed 0, on the data of the README"),
 )
 _FINE_TUNING = Preset(
     summary="fine-tuning on every language found, in the paper's order",
@@ -156,6 +156,7 @@ PRESETS = {
         _HNET,
         summary="the same with a right-to-left LSTM alone, which is what the published code really trains",
         network=dataclasses.replace(_BILSTM, direction="backward"),
+        expected=Expected(78.53, 78.24, "our run, seed 0, on the data of the README"),
     ),
     "fine_tuning": _FINE_TUNING,
     "si": _SI,
