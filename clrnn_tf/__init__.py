@@ -31,6 +31,7 @@ _HOME = {
     "RunDirectory": "recording",
     "SharedWeights": "weights",
     "Task": "tasks",
+    "TaskInference": "inference",
     "TaskStream": "tasks",
     "TrainConfig": "config",
     "Trainer": "training",

@@ -151,6 +151,9 @@ class TrainConfig:
     """Whether a task ends with the weights of its best validation accuracy instead of the last ones."""
     early_stopping: int | None = None
     """Validations without improvement after which a task ends early; `None` never does."""
+    length_blocks: int | None = None
+    """Blocks of sequences of similar length into which a batch is divided for the main network, so that short ones
+    are not computed up to the longest; `None` takes 4 where lengths differ and XLA compiles, else 1."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the main network while training; `bfloat16` is for GPUs. The hypernetwork, penalties, losses,
     the optimizer and evaluation stay in float32."""
@@ -175,6 +178,11 @@ class TrainConfig:
         require(
             self.clip_norm is None or self.clip_norm > 0,
             f"train.clip_norm must be above 0, or None. Received: {self.clip_norm}.",
+        )
+        require(
+            self.length_blocks is None or (self.length_blocks > 0 and self.batch_size % self.length_blocks == 0),
+            f"train.length_blocks must divide train.batch_size ({self.batch_size}), or be None. "
+            f"Received: {self.length_blocks}.",
         )
         require(
             self.early_stopping is None or self.early_stopping > 0,

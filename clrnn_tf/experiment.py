@@ -25,10 +25,12 @@ def build_trainer(
     workers: SingleWorker | None = None,
 ) -> Trainer:
     """The network, method, model and trainer of an experiment on a stream, untrained."""
+    method_type = methods.find(experiment.method).METHOD
+    method_type.check(experiment)
     num_task_ids = len(stream) if experiment.network.task_id_input else 0
     num_inputs = stream.num_features + num_task_ids
     network = RecurrentNetwork(experiment.network, num_inputs, stream.num_outputs, len(stream))
-    method = methods.find(experiment.method).METHOD(
+    method = method_type(
         MethodSetup(
             network=network,
             hypernetwork=experiment.hypernetwork,

@@ -132,23 +132,49 @@ class Hypernetwork(WeightSource):
 
     def generate_own(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
         """As `generate`, but [n, V]: of each task the body and its own head (`clrnn_tf.weights.unpack_own`)."""
-        plan = self._plan
-        if plan.num_heads == 1:
-            return self.generate(task_ids, dropout_key)
-        positions = tf.gather(plan.head_positions, task_ids)  # [n, V - body]
-        if plan.head_chunks is None:
-            generated = self.generate(task_ids, dropout_key)
-            return tf.concat([generated[:, : plan.body_size], tf.gather(generated, positions, batch_dims=1)], axis=1)
+        return self.own_weights(self.own_hidden(task_ids, dropout_key), task_ids)
+
+    def own_hidden(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
+        """Inputs of the last layer [n, chunks, H] for the chunks that the tasks use: of the body, then of the head."""
         by_chunk, by_task = self._first_products(task_ids)
-        chunks = tf.gather(plan.head_chunks, task_ids)  # [n, head chunks]
+        if self._plan.head_chunks is None:
+            return self._hidden_layers(by_chunk + by_task, dropout_key)
+        chunks = tf.gather(self._plan.head_chunks, task_ids)  # [n, head chunks]
         by_head_chunk = tf.gather(by_chunk, chunks, batch_dims=1) if self._per_task_chunks else (
             tf.gather(by_chunk[0], chunks)
         )
-        hidden = tf.concat([by_chunk[:, : plan.body_chunks] + by_task, by_head_chunk + by_task], axis=1)
-        hidden = self._hidden_layers(hidden, dropout_key)
-        body = self._last_layer(hidden[:, : plan.body_chunks])[:, : plan.body_size]
-        heads = self._last_layer(hidden[:, plan.body_chunks :])
-        return tf.concat([body, tf.gather(heads, positions, batch_dims=1)], axis=1)
+        body = by_chunk[:, : self._plan.body_chunks]
+        return self._hidden_layers(tf.concat([body + by_task, by_head_chunk + by_task], axis=1), dropout_key)
+
+    def own_weights(self, hidden: tf.Tensor, task_ids: tf.Tensor, first_chunk: int = 0) -> tf.Tensor:
+        """What `generate_own` gives, from the result of `own_hidden` and without the first chunks.
+
+        Args:
+          hidden: [n, chunks, H].
+          task_ids: [n] int32.
+          first_chunk: Chunks to leave out, at most `num_whole_chunks`.
+
+        Returns:
+          [n, V - first_chunk * chunk size].
+        """
+        generated = self._last_layer(hidden[:, first_chunk:])
+        skipped = first_chunk * self.chunk_size
+        body = generated[:, : self._plan.body_size - skipped]
+        if self._plan.num_heads == 1:
+            return body
+        positions = tf.gather(self._plan.head_positions, task_ids) - skipped  # [n, V - body]
+        return tf.concat([body, tf.gather(generated, positions, batch_dims=1)], axis=1)
+
+    @property
+    def num_whole_chunks(self) -> int:
+        """Chunks, from the first one on, that hold nothing but weights of the body."""
+        return self._plan.body_size // self.chunk_size
+
+    @property
+    def last_layer(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kernel [H, chunk size] and bias [chunk size] of the last layer; a bias of zeros if there is none."""
+        kernel = self.kernels[-1].value
+        return kernel, self.biases[-1].value if self.config.use_bias else tf.zeros([self.chunk_size])
 
     def get_config(self) -> dict[str, object]:
         """Plain values from which `from_config` builds the same layer, without its trained variables."""
@@ -186,7 +212,7 @@ class Hypernetwork(WeightSource):
         by_chunk = tf.zeros([1, self.num_chunks, kernel.shape[1]], kernel.dtype)
         if self._per_task_chunks:
             chunks = tf.gather(tf.stack([e.value for e in self.task_chunk_embeddings]), task_ids)  # [n, N, C]
-            by_chunk = tf.matmul(chunks, of_chunks)
+            by_chunk = _product(chunks, of_chunks)
         elif self.shared_chunk_embeddings is not None:
             by_chunk = tf.matmul(self.shared_chunk_embeddings.value, of_chunks)[tf.newaxis]
         return self._add_bias(by_chunk, 0), by_task
@@ -195,15 +221,15 @@ class Hypernetwork(WeightSource):
         """Inputs of the last layer [n, chunks, width] from the sums of the first, or the sums if it is the last."""
         for index, kernel in enumerate(self.kernels[1:-1], start=1):
             hidden = self._dropout(self._activation(sums), index, dropout_key)
-            sums = self._add_bias(tf.matmul(hidden, kernel.value), index)
+            sums = self._add_bias(_product(hidden, kernel), index)
         last = len(self.kernels) - 1
         return self._dropout(self._activation(sums), last, dropout_key) if last else sums
 
     def _last_layer(self, hidden: tf.Tensor) -> tf.Tensor:
         """[n, chunks * chunk size] from the result of `_hidden_layers`."""
         last = len(self.kernels) - 1
-        generated = self._add_bias(tf.matmul(hidden, self.kernels[last].value), last) if last else hidden
-        return tf.reshape(generated, [-1, generated.shape[1] * self.chunk_size])
+        generated = self._add_bias(_product(hidden, self.kernels[last]), last) if last else hidden
+        return tf.reshape(generated, [tf.shape(generated)[0], generated.shape[1] * self.chunk_size])
 
     def _add_bias(self, x: tf.Tensor, index: int) -> tf.Tensor:
         return x + self.biases[index].value if self.config.use_bias else x
@@ -250,24 +276,30 @@ class Hypernetwork(WeightSource):
         )
 
 
+def _product(rows: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """[n, N, A] times [A, B] as one flat product: the gradient of a batched one makes a kernel for each of the n."""
+    n, chunks, width = tf.shape(rows)[0], rows.shape[1], rows.shape[2]
+    return tf.reshape(tf.matmul(tf.reshape(rows, [-1, width]), kernel), [n, chunks, kernel.shape[1]])
+
+
 class _OwnPlan(NamedTuple):
     """Where the weights that a task needs lie among the chunks."""
 
     num_heads: int
     body_size: int
-    """Weights before the heads."""
+    """Weights before the heads; all of them where tasks share one."""
     body_chunks: int
     """Chunks that hold them."""
     head_chunks: np.ndarray | None
     """[K, n] chunks that hold each task's head; None where all chunks are needed anyway."""
     head_positions: np.ndarray
-    """[K, V - body] positions of each task's head, among its head chunks or else in the whole vector."""
+    """[K, V - body] positions of each task's head in what the needed chunks hold one after another."""
 
     @classmethod
     def of(cls, specs: Sequence[WeightSpec], chunk_size: int, num_chunks: int) -> _OwnPlan:
         """The plan for a network; heads must come last."""
         num_heads = max([spec.shape[0] for spec in specs if spec.per_head], default=1)
-        body_size = sum(spec.size for spec in specs if not spec.per_head)
+        body_size = sum(spec.size for spec in specs if num_heads == 1 or not spec.per_head)
         body_chunks = -(-body_size // chunk_size)
         own = np.stack([own_indices(specs, task_id)[body_size:] for task_id in range(num_heads)])
         needed = [np.unique(row // chunk_size) for row in own]
@@ -276,5 +308,5 @@ class _OwnPlan(NamedTuple):
             return cls(num_heads, body_size, body_chunks, None, own.astype(np.int32))
         chunks = np.stack([np.pad(row, (0, count - len(row)), mode="edge") for row in needed])
         ranks = np.stack([np.searchsorted(row, each // chunk_size) for row, each in zip(needed, own, strict=True)])
-        positions = ranks * chunk_size + own % chunk_size
+        positions = (body_chunks + ranks) * chunk_size + own % chunk_size
         return cls(num_heads, body_size, body_chunks, chunks.astype(np.int32), positions.astype(np.int32))

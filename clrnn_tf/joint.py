@@ -24,6 +24,7 @@ class JointSource:
         self.num_examples = sum(source.num_examples for source in sources)
         times = [source.max_time for source in sources]
         self.max_time = None if None in times else max(times)
+        self.lengths_vary = any(source.lengths_vary for source in sources)
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         """See `Source.batches`; the draw of tasks is a function of (seed, step). `task_id` means nothing here."""

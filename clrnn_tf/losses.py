@@ -52,6 +52,24 @@ def distillation_losses(
     return temperature**2 * tf.reduce_sum(crossed, axis=-1)
 
 
+def step_entropies(loss: Loss, logits: tf.Tensor) -> tf.Tensor:
+    """Entropy of the outputs of each time step, [B, T] in nats: of the classes, or summed over the output bits.
+
+        softmax   -sum over classes of p log p                              p = softmax(y)
+        sigmoid   -sum over outputs of p log p + (1 - p) log(1 - p)         p = sigmoid(y)
+
+    Args:
+      loss: `softmax` or `sigmoid`; linear outputs have no probabilities.
+      logits: [B, T, C].
+    """
+    if loss == "softmax":
+        return tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(logits), logits)
+    if loss == "sigmoid":
+        crossed = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.sigmoid(logits), logits=logits)
+        return tf.reduce_sum(crossed, axis=-1)
+    raise ValueError(f"loss must be softmax or sigmoid. Received: {loss}.")
+
+
 def step_accuracy(loss: Loss, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Fraction of each time step that is right, [B, T]: 0 or 1 (softmax), share of right bits (sigmoid), 0 (linear)."""
     if loss == "softmax":

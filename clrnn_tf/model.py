@@ -71,6 +71,12 @@ class Model(tf.Module):
         self.embedding = embedding
         self.num_task_ids = num_task_ids
 
+    @property
+    def depends_on_task(self) -> bool:
+        """Whether the answers to one input differ by task."""
+        own_parts = self.network.num_heads > 1 or self.embedding is not None or self.num_task_ids > 0
+        return own_parts or self.source.depends_on_task
+
     def embed(self, inputs: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """What the network reads of a batch, [B, T, F] float32; the task is a scalar, or [B] one for each example."""
         embedded = inputs if self.embedding is None else self.embedding(inputs, task_id)

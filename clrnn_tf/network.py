@@ -30,6 +30,8 @@ class Outputs(NamedTuple):
     """[B, T, H] outputs of each recurrent layer ([B, T, 2H] when bidirectional), 0 at padded steps."""
     states: tuple[tf.Tensor, ...]
     """[B, T, H] internal state that recurs, per recurrent layer and direction: Elman h, LSTM c."""
+    features: tf.Tensor
+    """[B, T, U] what the heads read: the last layer before them."""
 
 
 class ModulationSpec(NamedTuple):
@@ -150,7 +152,12 @@ class RecurrentNetwork:
         for index in range(len(self.config.dense_after)):
             x = self._dense(weights, f"dense_after{index}", x, gradients)
         logits = self._head(weights, x, tf.convert_to_tensor(head_ids), gradients)
-        return Outputs(_batch_major(logits), tuple(map(_batch_major, hidden)), tuple(map(_batch_major, states)))
+        return Outputs(
+            _batch_major(logits),
+            tuple(map(_batch_major, hidden)),
+            tuple(map(_batch_major, states)),
+            _batch_major(x),
+        )
 
     def _dense(self, weights: Weights, name: str, x: tf.Tensor, gradients: WeightGradients) -> tf.Tensor:
         sums = gradients.linear(x, weights[f"{name}/kernel"], weights[f"{name}/bias"])

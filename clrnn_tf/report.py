@@ -13,7 +13,7 @@ from clrnn_tf import figures
 from clrnn_tf.config import ConfigurationError, require
 from clrnn_tf.figures import Curve
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.recording import RunDirectory, write_text
+from clrnn_tf.run_directory import RunDirectory, write_text
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }

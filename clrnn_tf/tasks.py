@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import ConfigurationError, require
+from clrnn_tf.inputs import InputModel, NgramInputs
 
 Loss = Literal["softmax", "sigmoid", "linear"]
 
@@ -42,6 +43,8 @@ class Source(Protocol):
     num_examples: int
     max_time: int | None
     """Time steps of the longest batch, where it is known."""
+    lengths_vary: bool
+    """Whether sequences differ in length."""
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         """An endless dataset of training batches, from step `start_step` on."""
@@ -88,6 +91,7 @@ class ArraySource:
         require(self.num_examples > 0, "a split needs at least one example. Received: 0.")
         require(len(arrays) > 1, "arrays must hold more than 'lengths'. Received: ['lengths'].")
         self.max_time = next(array.shape[1] for name, array in arrays.items() if name != "lengths")
+        self.lengths_vary = bool(np.ptp(arrays["lengths"]))
         self._arrays = dict(arrays)
         self._tensors: dict[str, tf.Tensor] | None = None
         self._make_batch = make_batch
@@ -160,6 +164,8 @@ class DatasetSource:
       length_buckets: See `ArraySource`.
       max_time: Time steps of the longest example, for methods that keep examples.
     """
+
+    lengths_vary = True
 
     def __init__(
         self,
@@ -248,16 +254,6 @@ class Task:
 
 
 @dataclass(frozen=True)
-class NgramInputs:
-    """Inputs are buckets of hashed character n-grams, embedded by a trainable table per task."""
-
-    num_buckets: int
-    """Rows of each task's table; bucket 0 is padding."""
-    num_ngrams: int
-    """G: buckets per token."""
-
-
-@dataclass(frozen=True)
 class TaskStream(Sequence[Task]):
     """The tasks of a benchmark in the order in which they are learned."""
 
@@ -273,6 +269,8 @@ class TaskStream(Sequence[Task]):
     class_names: tuple[str, ...] = ()
     """Names of the C classes, where they have names."""
     ngrams: NgramInputs | None = None
+    input_model: InputModel | None = InputModel()
+    """How inputs can be generated; None where generated sequences would not be of use."""
 
     def __post_init__(self) -> None:
         require(len(self.tasks) > 0, "a task stream needs at least one task. Received: 0.")

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.blocks import num_blocks, split_by_length
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.distribution import SingleWorker
-from clrnn_tf.events import Observer, TrainingLog, ValidationLog
+from clrnn_tf.events import Observer, TrainingLog
 from clrnn_tf.joint import joint_task
 from clrnn_tf.losses import sequence_losses, step_accuracy
 from clrnn_tf.methods.base import Method
@@ -21,6 +22,7 @@ from clrnn_tf.model import Model
 from clrnn_tf.network import orthogonal_penalty
 from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
 from clrnn_tf.tasks import Batch, Source, Task, TaskStream, batches_of_any_length
+from clrnn_tf.validation import Validation
 from clrnn_tf.weights import Weights
 
 
@@ -67,6 +69,7 @@ class Trainer:
         self.optimizer = Adam(self.variables, config)
         self._eval_batches: dict[Source, tf.data.Dataset] = {}
         jit = uses_xla(config)
+        self._num_blocks = num_blocks(config, jit, method.setup.stream, self.workers.count)
         self._task_loss = tf.function(self._task_loss_of_batch, jit_compile=jit)
         self._scores = tf.function(self._scores_of_batch, jit_compile=jit)
         self._orthogonal = tf.function(self._orthogonal_of_weights, jit_compile=jit)
@@ -91,7 +94,7 @@ class Trainer:
         self.optimizer.reset()
         self.method.before_task(task)
         batches = iter(batches_of_any_length(task.train.batches(self.config.batch_size, self.seed, task.task_id)))
-        validation = _Validation(self, validated)
+        validation = self.validation(validated)
         step = 0
         while step < self.num_steps and not validation.should_stop:
             count = min(self._steps_to_next_pause(step, validation.has_data), self.num_steps - step)
@@ -102,6 +105,11 @@ class Trainer:
         validation.restore_best()
         self.method.after_task(task, self.model)
         return step
+
+    def validation(self, tasks: Sequence[Task]) -> Validation:
+        """Validations on `tasks`. To a best step belongs also what the method gathered on the way there."""
+        variables = [*self.variables, *self.method.state_variables()]
+        return Validation(tasks, self.evaluate, variables, self.config, self.observers)
 
     def evaluate(self, task: Task, source: Source) -> Evaluation:
         """Scores of a task on one of its splits."""
@@ -173,12 +181,10 @@ class Trainer:
         self, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         apart = self.method.needs_task_gradients
-        ids = batch.task_id if self.method.learns_jointly else task_id  # a scalar is cheaper
         with tf.GradientTape(persistent=apart, watch_accessed_variables=False) as tape:
             tape.watch(self.variables)
             weights, others = self.method.weights_and_penalties(task_id, step)
-            embedded = self.model.embed(batch.inputs, ids)
-            task_loss, accuracy = self._task_loss(weights, embedded, batch, ids)
+            task_loss, accuracy = self._task_scores(weights, batch, task_id)
             others = {**others, **self.method.auxiliary_losses(self.model, weights, batch, task_id, step)}
             if self.config.orthogonal_strength:
                 others["orthogonal"] = self._orthogonal(weights)
@@ -198,6 +204,15 @@ class Trainer:
         )
         return losses, accuracy, norm, finite
 
+    def _task_scores(self, weights: Weights, batch: Batch, task_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean loss over the batch and accuracy in percent, block by block."""
+        scores = []
+        for block in split_by_length(batch, self._num_blocks):
+            ids = block.task_id if self.method.learns_jointly else task_id  # a scalar is cheaper
+            scores.append(self._task_loss(weights, self.model.embed(block.inputs, ids), block, ids))
+        losses, right, scored = zip(*scores, strict=True)
+        return tf.add_n(losses) / len(losses), 100.0 * tf.add_n(right) / tf.maximum(tf.add_n(scored), 1.0)
+
     def _gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
         return [
             tf.zeros_like(variable) if gradient is None else tf.convert_to_tensor(gradient)
@@ -206,15 +221,15 @@ class Trainer:
 
     def _task_loss_of_batch(
         self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean loss over the batch and accuracy in percent."""
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Mean loss over the batch, summed accuracy (0..1 a step), scored steps."""
         dtype = tf.as_dtype(self.config.precision)
         weights = {name: tf.cast(weight, dtype) for name, weight in weights.items()}
         logits = self.model.run(weights, tf.cast(embedded, dtype), batch.lengths, task_id).logits
         logits = tf.cast(logits, tf.float32)
         loss = tf.reduce_mean(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
         right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
-        return loss, 100.0 * right / tf.maximum(tf.reduce_sum(batch.eval_weights), 1.0)
+        return loss, right, tf.reduce_sum(batch.eval_weights)
 
     def _orthogonal_of_weights(self, weights: Weights) -> tf.Tensor:
         return self.config.orthogonal_strength * orthogonal_penalty(weights, self.model.network.weight_specs)
@@ -264,49 +279,16 @@ class Trainer:
         return loss, right, tf.reduce_sum(batch.eval_weights), confusion
 
 
-class _Validation:
-    """Validations while tasks are trained: the best weights so far, and whether to stop early."""
-
-    def __init__(self, trainer: Trainer, tasks: Sequence[Task]) -> None:
-        self._trainer = trainer
-        self._tasks = [task for task in tasks if task.validation is not None]
-        self._best_score = -math.inf
-        self._best_values: list[np.ndarray] | None = None
-        self._without_gain = 0
-
-    @property
-    def has_data(self) -> bool:
-        return bool(self._tasks)
-
-    @property
-    def should_stop(self) -> bool:
-        patience = self._trainer.config.early_stopping
-        return patience is not None and self._without_gain >= patience
-
-    def run(self, step: int) -> None:
-        evaluations = [self._trainer.evaluate(task, task.validation) for task in self._tasks]
-        score = np.mean([-each.loss if math.isnan(each.accuracy) else each.accuracy for each in evaluations])
-        if score > self._best_score:
-            self._best_score, self._without_gain = score, 0
-            if self._trainer.config.keep_best:
-                self._best_values = [variable.numpy() for variable in self._variables]
-        else:
-            self._without_gain += 1
-        for observer in self._trainer.observers:
-            for task, evaluation in zip(self._tasks, evaluations, strict=True):
-                observer.validated(ValidationLog(task, step, evaluation))
-
-    def restore_best(self) -> None:
-        if self._best_values is not None:
-            for variable, value in zip(self._variables, self._best_values, strict=True):
-                variable.assign(value)
-
-    @property
-    def _variables(self) -> list[tf.Variable]:
-        """What belongs to the best step: also what the method gathered on the way there."""
-        return [*self._trainer.variables, *self._trainer.method.state_variables()]
-
-
 def uses_xla(config: TrainConfig) -> bool:
-    """Whether XLA compiles the main network."""
-    return config.jit == "on" or (config.jit == "auto" and not tf.config.list_physical_devices("GPU"))
+    """Whether XLA compiles the main network.
+
+    Raises:
+      ConfigurationError: bfloat16 on a CPU without XLA; TensorFlow's own bfloat16 products end the whole process where
+        the CPU lacks AVX-512.
+    """
+    on_cpu = not tf.config.list_physical_devices("GPU")
+    require(
+        not (on_cpu and config.precision == "bfloat16" and config.jit == "off"),
+        "train.precision bfloat16 needs train.jit auto or on where there is no GPU. Received: off.",
+    )
+    return config.jit == "on" or (config.jit == "auto" and on_cpu)

@@ -106,6 +106,9 @@ def _orthogonal(generator: np.random.Generator, size: int) -> np.ndarray:
 class WeightSource(keras.layers.Layer):
     """Maps a task id (scalar int32 tensor) to the weights of the main network for that task."""
 
+    depends_on_task = True
+    """Whether tasks have different weights, other than heads of their own."""
+
     def __init__(self, specs: Sequence[WeightSpec], **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.specs = tuple(WeightSpec(*spec) for spec in specs)
@@ -113,6 +116,16 @@ class WeightSource(keras.layers.Layer):
     def call(self, task_id: tf.Tensor) -> Weights:
         """The weights for `task_id`, a dictionary by the names of `specs`."""
         raise NotImplementedError(f"{type(self).__name__} must say how it makes the weights of a task.")
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the variables."""
+        return 4 * sum(int(np.prod(variable.shape)) for variable in self.variables)
+
+    def copy_from(self, other: WeightSource) -> None:
+        """Take over the variables of a source built alike, after which both give the same weights."""
+        for own, new in zip(self.variables, other.variables, strict=True):
+            own.assign(new.value)
 
 
 class SharedWeights(WeightSource):
@@ -123,6 +136,8 @@ class SharedWeights(WeightSource):
       seed: Seed of the initial values.
       orthogonal: Whether hidden-to-hidden matrices start orthogonal (each gate's block for an LSTM).
     """
+
+    depends_on_task = False
 
     def __init__(self, specs: Sequence[WeightSpec], seed: int = 0, orthogonal: bool = False, **kwargs: object) -> None:
         super().__init__(specs, **kwargs)
@@ -192,7 +207,7 @@ class SeparateWeights(WeightSource):
 
     def call(self, task_id: tf.Tensor) -> Weights:
         """The task's weights: in training, as they were after it, or as they will start."""
-        stored = tf.gather(self.stored.value, task_id)
+        stored = tf.gather(tf.convert_to_tensor(self.stored.value), task_id)
         working = pack(self.working(), self.specs)
         return unpack(tf.where(task_id == self.in_training.value, working, stored), self.specs)
 

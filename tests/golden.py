@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
+
 
 def fill(index, shape):
     return 0.5 * np.sin(1 + 0.37 * np.arange(np.prod(shape)) + 1.3 * index).reshape(shape)
@@ -12,6 +14,22 @@ def inputs(time=3, batch=2, features=3):
     """[B, T, F], from the time-major rule x_flat[k] = cos(0.2 k)."""
     flat = np.cos(0.2 * np.arange(time * batch * features))
     return flat.reshape(time, batch, features).transpose(1, 0, 2)
+
+
+def stream(num_tasks):
+    """Tasks of two sequences, both splits the same; two classes."""
+
+    def make_batch(fields):
+        ones = tf.ones(tf.shape(fields["targets"]))
+        return Batch(fields["inputs"], fields["targets"], ones, ones, fields["lengths"], tf.constant(0))
+
+    arrays = {
+        "inputs": inputs().astype(np.float32), "targets": np.array([[0, 1], [1, 1], [1, 0]], np.int32).T,
+        "lengths": np.array([3, 3], np.int32),
+    }  # fmt: skip
+    source = ArraySource(arrays, make_batch)
+    tasks = tuple(Task(task_id, f"t{task_id}", source, source) for task_id in range(num_tasks))
+    return TaskStream("golden", tasks, 3, 2, "softmax", "golden vectors")
 
 
 class Filled:
@@ -54,3 +72,26 @@ def tensors(weights):
 def time_major(outputs):
     """[B, T, C] as the golden vectors list it: flat [T, B, C]."""
     return np.asarray(outputs).transpose(1, 0, 2).ravel()
+
+
+def published_order(hypernetwork):
+    """Variables in the published order: task embeddings, W and b by layer, chunk embeddings."""
+    layers = []
+    for index, kernel in enumerate(hypernetwork.kernels):
+        layers.append(kernel)
+        if hypernetwork.biases:
+            layers.append(hypernetwork.biases[index])
+    shared = hypernetwork.shared_chunk_embeddings
+    chunks = hypernetwork.task_chunk_embeddings or ([] if shared is None else [shared])
+    return [*hypernetwork.task_embeddings, *layers, *chunks]
+
+
+def is_kernel(variable):
+    return variable.name.startswith("kernel")
+
+
+def fill_hypernetwork(hypernetwork):
+    """Gives all its variables the values of the golden vectors."""
+    for index, variable in enumerate(published_order(hypernetwork)):
+        shape = tuple(variable.shape)
+        variable.assign(fill(index, shape[::-1]).T if is_kernel(variable) else fill(index, shape))

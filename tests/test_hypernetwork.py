@@ -5,11 +5,9 @@ import tensorflow as tf
 
 from clrnn_tf.config import ConfigurationError, HypernetworkConfig, NetworkConfig
 from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.methods import hnet
-from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.weights import WeightSpec, unpack, unpack_own
-from tests import golden, tiny
+from tests import golden
 
 SMALL = [WeightSpec("a", (2, 3), "kernel", 2, 0.5), WeightSpec("b", (2,), "bias", 2, 0.5)]
 
@@ -18,31 +16,9 @@ def make(config, num_tasks=2, specs=SMALL, seed=0):
     return Hypernetwork(specs, HypernetworkConfig(**config), num_tasks, seed)
 
 
-def published_order(hypernetwork):
-    """Variables in the published order: task embeddings, W and b by layer, chunk embeddings."""
-    layers = []
-    for index, kernel in enumerate(hypernetwork.kernels):
-        layers.append(kernel)
-        if hypernetwork.biases:
-            layers.append(hypernetwork.biases[index])
-    shared = hypernetwork.shared_chunk_embeddings
-    chunks = hypernetwork.task_chunk_embeddings or ([] if shared is None else [shared])
-    return [*hypernetwork.task_embeddings, *layers, *chunks]
-
-
-def is_kernel(variable):
-    return variable.name.startswith("kernel")
-
-
-def fill_variables(hypernetwork):
-    for index, variable in enumerate(published_order(hypernetwork)):
-        shape = tuple(variable.shape)
-        variable.assign(golden.fill(index, shape[::-1]).T if is_kernel(variable) else golden.fill(index, shape))
-
-
 def test_golden_full_mlp():
     hypernetwork = make({"chunk_size": None, "hidden_sizes": (4,), "task_embedding_size": 3})
-    fill_variables(hypernetwork)
+    golden.fill_hypernetwork(hypernetwork)
     generated = hypernetwork.generate(tf.constant([0, 1]))
     assert hypernetwork.count_params() == 62
     expected = [
@@ -57,7 +33,7 @@ CHUNKED = {"chunk_size": 5, "chunk_embedding_size": 2, "task_embedding_size": 3,
 
 def test_golden_chunked_mlp():
     hypernetwork = make(CHUNKED)
-    fill_variables(hypernetwork)
+    golden.fill_hypernetwork(hypernetwork)
     assert hypernetwork.count_params() == 59
     expected = [
         [0.606186534, 0.689571998, 0.360410436, 0.155508903, 0.280156277, 0.506848622, 0.552254898, 0.434846819],
@@ -68,14 +44,14 @@ def test_golden_chunked_mlp():
 
 def test_golden_chunk_embeddings_per_task():
     hypernetwork = make({**CHUNKED, "chunk_embeddings": "per_task"})
-    fill_variables(hypernetwork)
+    golden.fill_hypernetwork(hypernetwork)
     expected = [0.468999988, 0.499935854, 0.463207748, 0.363786645, 0.215128727, 0.468999988, 0.499935854, 0.463207748]
     np.testing.assert_allclose(hypernetwork.generate(tf.constant([1]))[0], expected, atol=2e-7)
 
 
 def test_golden_sigmoid_without_bias():
     hypernetwork = make({**CHUNKED, "hidden_sizes": (4, 3), "activation": "sigmoid", "use_bias": False})
-    fill_variables(hypernetwork)
+    golden.fill_hypernetwork(hypernetwork)
     expected = [0.282313015, 0.796156679, 0.425727458, -0.417547445, -0.797062018, 0.282561872, 0.79585354, 0.425209012]
     np.testing.assert_allclose(hypernetwork.generate(tf.constant([1]))[0], expected, atol=2e-7)
 
@@ -227,108 +203,3 @@ def test_hyperfan_warns_when_task_embeddings_are_too_large():
 def test_bad_settings(config, message):
     with pytest.raises(ConfigurationError, match=message):
         HypernetworkConfig(**config)
-
-
-# --- the output regulariser -------------------------------------------------------------------------------------
-
-# The published Elman 1 -> 2 -> 4 (one bias more than ours) as 28 values: as one tensor, and as a body of 16 values with
-# two heads of two outputs, W_out [4, 2] before b_out [4].
-WHOLE = [WeightSpec("flat", (28,), "kernel", 1, 1)]
-TWO_HEADS = [
-    WeightSpec("body", (16,), "kernel", 1, 1),
-    WeightSpec("head/kernel", (2, 2, 2), "kernel", 2, 1, per_head=True),
-    WeightSpec("head/bias", (2, 2), "bias", 2, 1, per_head=True),
-]
-
-
-class GoldenHNET(hnet.HNET):
-    """Regularises the 28 values of the golden vector instead of a network of ours."""
-
-    def __init__(self, specs, **options):
-        config = HypernetworkConfig(
-            chunk_size=7, chunk_embedding_size=2, task_embedding_size=3, hidden_sizes=(4,)
-        )
-        network = RecurrentNetwork(NetworkConfig(cell="elman", hidden_sizes=(2,), heads="single"), 1, 4, 3)
-        self._golden = specs, config
-        super().__init__(MethodSetup(network, config, tiny.stream(3), 0, hnet.Config(**options)))
-
-    def make_source(self):
-        return Hypernetwork(*self._golden, 3, 0)
-
-
-def golden_penalty(method):
-    fill_variables(method.source)
-    method.before_task(method.setup.stream[2])
-    for index, variable in enumerate(published_order(method.source)):
-        shape = tuple(variable.shape)
-        change = golden.fill(50 + index, shape[::-1]).T if is_kernel(variable) else golden.fill(50 + index, shape)
-        variable.assign_add(0.01 * change)
-    variables = [variable.value for variable in published_order(method.source)]
-    with tf.GradientTape() as tape:
-        penalty = method.output_regularizer(tf.constant([0, 1]))
-    return float(penalty), tape.gradient(penalty, variables)
-
-
-@pytest.mark.parametrize("targets", ["fixed", "online"])
-def test_golden_output_regularizer_and_its_gradients(targets):
-    everything = golden_penalty(GoldenHNET(WHOLE, targets=targets))[0]
-    np.testing.assert_allclose(everything, 0.000600905, rtol=2e-4)
-    penalty, gradients = golden_penalty(GoldenHNET(TWO_HEADS, targets=targets))
-    np.testing.assert_allclose(penalty, 0.000499392, rtol=2e-4)
-    norms = [np.linalg.norm(tf.convert_to_tensor(gradient)) for gradient in gradients]
-    expected = [0.009032504, 0.012611219, 0.0, 0.028629271, 0.035681443, 0.044084051, 0.079800472, 0.007082247]
-    np.testing.assert_allclose(norms, expected, rtol=3e-4)
-
-
-def test_blocks_of_tasks_add_up(monkeypatch):
-    results = []
-    for block_size in (1, 60, 10**6):
-        monkeypatch.setattr(hnet, "_BLOCK_SIZE", block_size)
-        method = method_of(strength=2.0)
-        method.before_task(method.setup.stream[5])
-        method.source.kernels[0].assign_add(0.1 * tf.ones(method.source.kernels[0].shape))
-        variables = [variable.value for variable in method.source.trainable_variables]
-        with tf.GradientTape() as tape:
-            penalty = method.weights_and_penalties(tf.constant(5), tf.constant(0))[1]["output_regularizer"]
-        results.append([penalty, *tape.gradient(penalty, variables, unconnected_gradients="zero")])
-    assert float(results[0][0]) > 0.01
-    for one, other in [(results[0], results[2]), (results[1], results[2])]:
-        for a, b in zip(one, other, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-
-
-def method_of(**options):
-    network = RecurrentNetwork(NetworkConfig(cell="elman", hidden_sizes=(3,)), 2, 2, 6)
-    config = HypernetworkConfig(chunk_size=9, hidden_sizes=(4,))
-    return hnet.HNET(MethodSetup(network, config, tiny.stream(6), 0, hnet.Config(**options)))
-
-
-def test_a_random_subset_covers_all_old_tasks_and_depends_on_the_step_alone():
-    method = method_of(tasks_per_step=2)
-    subsets = [
-        tuple(method.regularized_tasks(tf.constant(5), tf.constant([0, step])).numpy()) for step in range(60)
-    ]
-    assert subsets[7] == tuple(method.regularized_tasks(tf.constant(5), tf.constant([0, 7])).numpy())
-    assert all(len(set(subset)) == 2 and max(subset) < 5 for subset in subsets)
-    assert {task for subset in subsets for task in subset} == {0, 1, 2, 3, 4}
-    assert len(method.regularized_tasks(tf.constant(1), tf.constant([0, 0]))) == 1
-    assert len(method.regularized_tasks(tf.constant(0), tf.constant([0, 0]))) == 0
-
-
-def test_penalty_of_the_first_task_is_zero_and_scales_with_the_strength():
-    values = []
-    for strength in (1.0, 3.0):
-        method = method_of(strength=strength)
-        assert float(method.weights_and_penalties(tf.constant(0), tf.constant(0))[1]["output_regularizer"]) == 0.0
-        method.before_task(method.setup.stream[2])
-        method.source.kernels[0].assign_add(tf.ones(method.source.kernels[0].shape))
-        values.append(float(method.weights_and_penalties(tf.constant(2), tf.constant(0))[1]["output_regularizer"]))
-    np.testing.assert_allclose(values[1], 3 * values[0], rtol=1e-6)
-    assert values[0] > 0
-
-
-def test_weights_of_the_current_task_are_those_of_the_source():
-    method = method_of()
-    weights, _ = method.weights_and_penalties(tf.constant(3), tf.constant(0))
-    for name, value in method.source(tf.constant(3)).items():
-        np.testing.assert_allclose(weights[name], value, atol=1e-6)

@@ -8,8 +8,9 @@ from clrnn_tf.experiment import TaskCheckpoints, build_trainer
 from clrnn_tf.joint import JointSource, joint_task
 from clrnn_tf.learning import learn
 from clrnn_tf.progress import ProgressReporter
-from clrnn_tf.recording import FileRecorder, RunDirectory
+from clrnn_tf.recording import FileRecorder
 from clrnn_tf.report import write_report
+from clrnn_tf.run_directory import RunDirectory
 from clrnn_tf.tensorboard import TensorBoardRecorder
 from tests import tiny
 
@@ -55,7 +56,7 @@ def test_the_loss_of_a_mixed_batch_is_the_mean_over_its_sequences():
     trainer = build_trainer(tiny.experiment("multitask", network={"task_id_input": True}), stream)
     batch = next(iter(joint_task(stream).train.batches(6, 0, 0)))
     weights, model = trainer.model.source(tf.constant(0)), trainer.model
-    loss, _ = trainer._task_loss(weights, model.embed(batch.inputs, batch.task_id), batch, batch.task_id)
+    loss, *_ = trainer._task_loss(weights, model.embed(batch.inputs, batch.task_id), batch, batch.task_id)
     single = []
     for row in range(6):
         one = type(batch)(*(field[row : row + 1] for field in batch))

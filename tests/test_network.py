@@ -297,3 +297,18 @@ def test_orthogonal_start_has_no_orthogonal_penalty():
 def test_sizes_must_be_positive():
     with pytest.raises(ConfigurationError, match=r"network.hidden_sizes must hold sizes above 0. Received: \(0,\)"):
         NetworkConfig(hidden_sizes=(0,))
+
+
+@pytest.mark.parametrize("dense_after", [(), (6,)])
+def test_features_are_what_the_heads_read(dense_after):
+    config = NetworkConfig(cell="elman", hidden_sizes=(5, 4), dense_before=(7,), dense_after=dense_after)
+    network = RecurrentNetwork(config, 3, 2, 1)
+    weights = {
+        spec.name: tf.random.stateless_normal(spec.shape, [index, 0])
+        for index, spec in enumerate(network.weight_specs)
+    }
+    lengths = tf.constant([2, 4, 3])
+    outputs = network(weights, tf.random.stateless_normal([3, 4, 3], [0, 1]), lengths, tf.constant(0))
+    assert outputs.features.shape == (3, 4, 6 if dense_after else 4)
+    logits = outputs.features @ weights["head/kernel"][0] + weights["head/bias"][0]
+    np.testing.assert_allclose(outputs.logits, logits, atol=1e-5)

@@ -12,7 +12,6 @@ from clrnn_tf.methods import online_ewc
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
 from clrnn_tf.weights import SharedWeights
 from tests import golden, tiny
 
@@ -38,19 +37,6 @@ GOLDEN = {
 }  # fmt: skip
 
 
-def golden_stream():
-    def make_batch(fields):
-        ones = tf.ones(tf.shape(fields["targets"]))
-        return Batch(fields["inputs"], fields["targets"], ones, ones, fields["lengths"], tf.constant(0))
-
-    arrays = {
-        "inputs": golden.inputs().astype(np.float32), "targets": np.array([[0, 1], [1, 1], [1, 0]], np.int32).T,
-        "lengths": np.array([3, 3], np.int32),
-    }  # fmt: skip
-    tasks = tuple(Task(k, f"t{k}", ArraySource(arrays, make_batch), ArraySource(arrays, make_batch)) for k in (0, 1))
-    return TaskStream("golden", tasks, 3, 2, "softmax", "golden vectors")
-
-
 def full(name):
     return name if name.startswith("head/") else f"recurrent0/forward/{name}"
 
@@ -71,7 +57,7 @@ def published_shape(shape):
 @pytest.mark.parametrize("cell", GOLDEN)
 def test_golden_fisher_and_penalty(cell):
     sums, indices, value = GOLDEN[cell]
-    stream = golden_stream()
+    stream = golden.stream(2)
     network = RecurrentNetwork(NetworkConfig(cell=cell, hidden_sizes=(4,)), 3, 2, 2)
     make = golden.Filled()
     layer = golden.elman_weights if cell == "elman" else golden.lstm_weights

@@ -7,11 +7,12 @@ import tensorflow as tf
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from clrnn_tf import recording
+from clrnn_tf import run_directory
 from clrnn_tf.config import ConfigurationError
 from clrnn_tf.events import TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.metrics import Evaluation, ResultMatrix
-from clrnn_tf.recording import FileRecorder, RunDirectory
+from clrnn_tf.recording import FileRecorder
+from clrnn_tf.run_directory import RunDirectory
 from clrnn_tf.tensorboard import TensorBoardRecorder
 from tests import tiny
 
@@ -110,10 +111,10 @@ def test_a_continued_run_drops_entries_of_unfinished_tasks(tmp_path):
 
 def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    recording.write_text(path, "old")
-    monkeypatch.setattr(recording.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    run_directory.write_text(path, "old")
+    monkeypatch.setattr(run_directory.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        recording.write_text(path, "new")
+        run_directory.write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -9,8 +9,7 @@ from clrnn_tf.methods import si
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.optimizers import Adam
-from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
-from clrnn_tf.training import Trainer, _Validation
+from clrnn_tf.training import Trainer
 from clrnn_tf.weights import SharedWeights, WeightSpec
 from tests import golden, tiny
 from tests.test_network import network_of
@@ -73,23 +72,10 @@ def filled(start):
     return [make(*shape).astype(np.float32) for shape in SHAPES.values()]
 
 
-def golden_stream():
-    def make_batch(fields):
-        ones = tf.ones(tf.shape(fields["targets"]))
-        return Batch(fields["inputs"], fields["targets"], ones, ones, fields["lengths"], tf.constant(0))
-
-    arrays = {
-        "inputs": golden.inputs().astype(np.float32), "targets": np.array([[0, 1], [1, 1], [1, 0]], np.int32).T,
-        "lengths": np.array([3, 3], np.int32),
-    }  # fmt: skip
-    source = ArraySource(arrays, make_batch)
-    return TaskStream("golden", (Task(0, "t0", source, source),), 3, 2, "softmax", "golden vectors")
-
-
 @pytest.mark.parametrize("importance", GOLDEN)
 def test_golden_importances(importance):
     """V11, through the real training step."""
-    stream, network, logs = golden_stream(), PublishedNetwork(), Logs()
+    stream, network, logs = golden.stream(1), PublishedNetwork(), Logs()
     options = si.Config(strength=1.0, importance=importance)
     method = GoldenSI(MethodSetup(network, HypernetworkConfig(), stream, 0, options))
     config = TrainConfig(
@@ -129,7 +115,7 @@ def test_the_look_ahead_is_the_step_that_would_be_taken(options):
 
 
 def test_a_step_that_is_refused_is_not_counted():
-    stream, network = golden_stream(), PublishedNetwork()
+    stream, network = golden.stream(1), PublishedNetwork()
     method = GoldenSI(MethodSetup(network, HypernetworkConfig(), stream, 0, si.Config()))
     optimizer = Adam(method.variables_to_train(), TrainConfig())
     bad = [tf.fill(shape, np.nan) for shape in SHAPES.values()]
@@ -140,7 +126,7 @@ def test_a_step_that_is_refused_is_not_counted():
 def test_with_the_best_weights_come_their_contributions():
     stream = tiny.stream(1)
     trainer = build_trainer(tiny.experiment("si", train={"keep_best": True}), stream)
-    validation = _Validation(trainer, stream)
+    validation = trainer.validation(stream)
     validation.run(1)
     for contribution in trainer.method.contributions:
         contribution.assign_add(tf.ones_like(contribution))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from clrnn_tf.config import ConfigurationError
 from clrnn_tf.events import Observer
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.training import TrainingDivergedError
@@ -114,7 +115,7 @@ def test_bfloat16_learns_like_float32_and_keeps_variables_in_float32():
     stream = tiny.stream(1)
     accuracies, variables = {}, {}
     for precision in ("float32", "bfloat16"):
-        trainer = trainer_of(stream, train={"precision": precision, "steps": 80})
+        trainer = trainer_of(stream, train={"precision": precision, "steps": 80, "jit": "auto"})
         trainer.fit(stream[0])
         assert {variable.dtype for variable in trainer.variables} == {tf.float32}
         accuracies[precision] = trainer.evaluate(stream[0], stream[0].test).accuracy
@@ -122,6 +123,12 @@ def test_bfloat16_learns_like_float32_and_keeps_variables_in_float32():
     assert accuracies["float32"] > 85
     assert abs(accuracies["bfloat16"] - accuracies["float32"]) < 5
     assert np.abs(variables["bfloat16"] - variables["float32"]).max() > 1e-4
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="a GPU computes bfloat16 without XLA")
+def test_bfloat16_without_xla_is_refused_on_a_cpu():
+    with pytest.raises(ConfigurationError, match="train.jit auto or on"):
+        trainer_of(tiny.stream(1), train={"precision": "bfloat16", "jit": "off"})
 
 
 def test_evaluation_equals_numpy():

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from clrnn_tf.config import HypernetworkConfig
+from clrnn_tf.config import Experiment, HypernetworkConfig
 from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.optimizers import Adam
@@ -67,6 +67,15 @@ class Method(tf.Module):
         super().__init__()
         self.setup = setup
         self.source = self.make_source()
+
+    @classmethod
+    def check(cls, experiment: Experiment) -> None:
+        """Refuse settings that do not go together. Called when they have been read, before any data.
+
+        Raises:
+          ConfigurationError: They do not.
+        """
+        del experiment
 
     def make_source(self) -> WeightSource:
         """Where the main network's weights come from."""

@@ -1,28 +1,23 @@
 """Coresets: a few sequences of every old task are kept, and the network must go on answering them as it did.
 
-The answers are soft targets of a *teacher*, the weights as they were before the present task; labels of old tasks
-are not used. With C_j the share of old task j in a replayed batch, y the network's outputs and y* the teacher's,
+    loss = task loss + strength * distillation
 
-    loss = task loss + strength * sum_j 1 / |C_j| * sum_{x in C_j} sum_t w_t d(y_t, y*_t)
-
-where d is `losses.distillation_losses` and w are the loss weights stored with the sequence (Ehret et al. 2021; Li &
-Hoiem 2016; Rebuffi et al. 2017). The sum over old tasks is not divided by their number, as published. Where a batch
-is smaller than the number of old tasks, a random choice of them takes part and counts for all.
+(see `clrnn_tf.replay`), with the loss weights stored with the sequence (Ehret et al. 2021; Rebuffi et al. 2017).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import require
-from clrnn_tf.losses import distillation_losses
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Model
+from clrnn_tf.replay import Replay, distillation, replayed_tasks, tasks_stood_for
 from clrnn_tf.tasks import Batch, Task, bucketed_length
 from clrnn_tf.weights import Weights
 
@@ -46,16 +41,6 @@ class Config:
     def __post_init__(self) -> None:
         require(self.strength >= 0, f"coresets.strength must not be negative. Received: {self.strength}.")
         require(self.size > 0, f"coresets.size must be above 0. Received: {self.size}.")
-
-
-class Replay(NamedTuple):
-    """Sequences of old tasks, axes as in `Batch`."""
-
-    inputs: tf.Tensor
-    loss_weights: tf.Tensor
-    lengths: tf.Tensor
-    task_ids: tf.Tensor
-    """[B] int32."""
 
 
 class Coresets(Method):
@@ -89,8 +74,7 @@ class Coresets(Method):
 
     def before_task(self, task: Task) -> None:
         """The present weights become the teacher."""
-        for old, new in zip(self._teacher.variables, self.source.variables, strict=True):
-            old.assign(new.value)
+        self._teacher.copy_from(self.source)
 
     def auxiliary_losses(
         self, model: Model, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
@@ -99,21 +83,19 @@ class Coresets(Method):
         if self.options.strength == 0.0:
             return {"distillation": tf.constant(0.0)}
 
-        def distillation() -> tf.Tensor:
+        def on_old_tasks() -> tf.Tensor:
             size = tf.size(batch.lengths)
             replay = self.replay(task_id, step, size)
             embedded = tf.stop_gradient(model.embed(replay.inputs, replay.task_ids))  # old tables stay as they are
-            left_out = tf.cast(task_id / tf.minimum(task_id, size), tf.float32)  # above 1 for very small batches
-            return left_out * self._distill(model, weights, self._teacher(task_id), embedded, replay)
+            loss = self._distill(model, weights, self._teacher(task_id), embedded, replay)
+            return tasks_stood_for(task_id, size) * loss
 
-        loss = tf.cond(task_id > 0, distillation, lambda: tf.constant(0.0))
+        loss = tf.cond(task_id > 0, on_old_tasks, lambda: tf.constant(0.0))
         return {"distillation": self.options.strength * loss}
 
     def replay(self, task_id: tf.Tensor, step: tf.Tensor, size: tf.Tensor) -> Replay:
         """A batch of `size` sequences, split evenly among the old tasks in random order, drawn with replacement."""
-        draws = tf.random.stateless_uniform([self.setup.num_tasks], self.step_key(task_id, step, _TASKS))
-        order = tf.argsort(tf.where(tf.range(self.setup.num_tasks) < task_id, draws, 2.0))  # old tasks come first
-        ids = tf.gather(order, tf.range(size) % task_id)  # [B]; the first B mod t tasks get one more
+        ids = replayed_tasks(self.setup.num_tasks, task_id, size, self.step_key(task_id, step, _TASKS))  # [B]
         counts = tf.gather(self._counts, ids)
         draws = tf.random.stateless_uniform([size], self.step_key(task_id, step, _ROWS))
         rows = tf.minimum(tf.cast(draws * tf.cast(counts, tf.float32), tf.int32), counts - 1)
@@ -126,17 +108,12 @@ class Coresets(Method):
     def _distillation(
         self, model: Model, weights: Weights, teacher: Weights, embedded: tf.Tensor, replay: Replay
     ) -> tf.Tensor:
-        """Sum over old tasks of the mean over their share; scalar."""
+        """Distance of the answers to a replayed batch from the teacher's; scalar."""
         logits, targets = (
             model.run(each, embedded, replay.lengths, replay.task_ids).logits for each in (weights, teacher)
         )
-        losses = tf.reduce_sum(distillation_losses(model.loss, logits, targets) * replay.loss_weights, axis=1)  # [B]
-        sizes = tf.ones_like(losses)
-        if self.options.normalize == "step":
-            sizes = tf.reduce_sum(replay.loss_weights, axis=1)
-        own = tf.one_hot(replay.task_ids, self.setup.num_tasks)  # [B, K]
-        totals, sizes = (tf.linalg.matvec(own, each, transpose_a=True) for each in (losses, sizes))  # [K]
-        return tf.reduce_sum(tf.math.divide_no_nan(totals, sizes))
+        by_step = self.options.normalize == "step"
+        return distillation(model.loss, logits, targets, replay, self.setup.num_tasks, by_step)
 
     def after_task(self, task: Task, model: Model) -> None:
         """Draw the task's coreset."""
@@ -153,8 +130,7 @@ class Coresets(Method):
         """The coresets of the tasks learned, as floats and padded to the longest sequence; and the teacher."""
         num_kept = int(tf.math.count_nonzero(self._lengths[:, 0]))
         sequence = 4 * (int(np.prod(self._inputs.shape[2:])) + int(self._loss_weights.shape[2]) + 1)
-        teacher = 4 * sum(int(tf.size(variable)) for variable in self._teacher.variables)
-        return {"coresets": sequence * sum(self._counts[:num_kept]), "teacher": teacher}
+        return {"coresets": sequence * sum(self._counts[:num_kept]), "teacher": self._teacher.num_bytes}
 
 
 METHOD = Coresets

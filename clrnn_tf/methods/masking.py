@@ -44,6 +44,8 @@ class MaskedWeights(SharedWeights):
       orthogonal: See `SharedWeights`.
     """
 
+    depends_on_task = True
+
     def __init__(
         self, specs: Sequence[WeightSpec], masks: dict[str, np.ndarray], seed: int = 0, orthogonal: bool = False
     ) -> None:

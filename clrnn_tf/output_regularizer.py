@@ -1,0 +1,213 @@
+"""Keeps what a hypernetwork generates for old tasks where it was (von Oswald et al. 2020).
+
+With h(e_j, theta) the weights that task j uses and (e*, theta*) the hypernetwork as it was remembered,
+
+    R(S) = 1 / |S| * sum_{j in S} || h(e_j, theta) - h(e_j*, theta*) ||^2
+
+over a set S of old tasks. The last layer of the hypernetwork is a product z A + b of hidden units z [H] and a kernel A
+[H, C], so that for a chunk which a task uses as a whole
+
+    || z A + b - z* A* - b* ||^2 = u M M^T u^T,     u = [z - z*, z*, 1],  M = [A; A - A*; b - b*]
+
+and the Gram matrix M M^T [2H + 1, 2H + 1] is the same for all chunks of all tasks: with chunks much wider than the
+hidden layer no weight of an old task has to be generated. Differences stand in u and M, so nothing cancels. The form
+that needs fewer operations is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import tensorflow as tf
+
+from clrnn_tf.config import require
+from clrnn_tf.hypernetwork import Hypernetwork
+
+_BLOCK_SIZE = 2_000_000  # numbers of old tasks in memory at once: 8 MB, and half a dozen arrays of that size
+
+
+@dataclass(frozen=True)
+class RegularizerConfig:
+    """Options of the output regulariser."""
+
+    strength: float = 0.01
+    """Strength of the output regulariser (the paper's beta)."""
+    targets: Literal["fixed", "online"] = "fixed"
+    """`fixed` stores what the old tasks' targets are made of before each task; `online` keeps the old hypernetwork
+    and generates them again at every step: the same values for less memory and more time."""
+    tasks_per_step: int | None = None
+    """Old tasks regularised per step, drawn at random without replacement; `None` takes all."""
+
+    def check(self, method: str) -> None:
+        """Refuse values that mean nothing, under the name of the method that has them."""
+        require(self.strength >= 0, f"{method}.strength must not be negative. Received: {self.strength}.")
+        require(
+            self.tasks_per_step is None or self.tasks_per_step > 0,
+            f"{method}.tasks_per_step must be above 0, or None for all old tasks. Received: {self.tasks_per_step}.",
+        )
+
+
+class OutputRegularizer(tf.Module):
+    """R(S) of the module's docstring.
+
+    Args:
+      source: The hypernetwork.
+      config: Strength of R, and how it is computed.
+      gram: Whether to use Gram matrices; None lets the number of operations decide.
+    """
+
+    def __init__(self, source: Hypernetwork, config: RegularizerConfig, gram: bool | None = None) -> None:
+        super().__init__()
+        self.source, self.config = source, config
+        num_tasks = source.num_tasks
+        if gram is None:
+            gram = _pays(source, max(1, min(num_tasks - 1, config.tasks_per_step or num_tasks)))
+        has_hidden_layer = len(source.kernels) > 1
+        self.num_gram_chunks = source.num_whole_chunks if gram and has_hidden_layer else 0
+        hidden, rest = self._taken_apart(source, tf.constant([0]))
+        if config.targets == "online":
+            self._old_source = Hypernetwork.from_config(source.get_config())
+        else:
+            self._old_source = None
+            self._old_hidden = tf.Variable(tf.zeros([num_tasks, *hidden.shape[1:]]), trainable=False)
+            self._old_rest = tf.Variable(tf.zeros([num_tasks, *rest.shape[1:]]), trainable=False)
+            self._old_layer = [
+                tf.Variable(tf.zeros(values.shape if self.num_gram_chunks else [0]), trainable=False)
+                for values in source.last_layer
+            ]
+        self.tasks_per_block = max(1, _BLOCK_SIZE // (2 * int(tf.size(hidden)) + int(tf.size(rest))))
+
+    def remember(self, num_old: int) -> None:
+        """What is generated now for tasks 0 .. num_old - 1 becomes their target."""
+        if self._old_source:
+            self._old_source.copy_from(self.source)
+            return
+        for old_id in range(num_old):  # one at a time: memory does not grow with the number of tasks
+            hidden, rest = self._taken_apart(self.source, tf.constant([old_id]))
+            self._old_hidden[old_id].assign(hidden[0])
+            self._old_rest[old_id].assign(rest[0])
+        if self.num_gram_chunks:
+            for old, new in zip(self._old_layer, self.source.last_layer, strict=True):
+                old.assign(new)
+
+    def __call__(self, task_id: tf.Tensor, key: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
+        """The loss strength * R(S) that training task `task_id` adds; scalar.
+
+        Args:
+          task_id: t, scalar.
+          key: [2] seed that decides which old tasks take part.
+          dropout_key: See `Hypernetwork.generate`.
+        """
+        return self.config.strength * self.distance(self.regularized_tasks(task_id, key), dropout_key)
+
+    def regularized_tasks(self, task_id: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """S as ids [n] of old tasks; none at strength 0."""
+        if self.config.strength == 0.0:
+            return tf.zeros([0], tf.int32)
+        if self.config.tasks_per_step is None:
+            return tf.range(task_id)
+        draws = tf.random.stateless_uniform([self.source.num_tasks], key)
+        draws = tf.where(tf.range(self.source.num_tasks) < task_id, draws, 2.0)
+        return tf.argsort(draws)[: tf.minimum(self.config.tasks_per_step, task_id)]
+
+    def targets(self, old_ids: tf.Tensor) -> tf.Tensor:
+        """[n, V] weights of old tasks `old_ids` [n] as remembered (`clrnn_tf.weights.unpack_own`)."""
+        hidden, rest, (kernel, bias) = self._remembered(old_ids)
+        if self.num_gram_chunks == 0:
+            return rest
+        whole = tf.matmul(tf.reshape(hidden, [-1, kernel.shape[0]]), kernel) + bias
+        return tf.concat([tf.reshape(whole, [tf.size(old_ids), -1]), rest], axis=1)
+
+    def distance(self, old_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
+        """R of the old tasks `old_ids` [n]; 0 without any.
+
+        Tasks are compared in blocks, each in one batched call, and a block's gradient is taken at once, so that no
+        more memory is needed for 100 tasks than for one block.
+        """
+        variables = [variable.value for variable in self.source.trainable_variables]
+        none = [tf.zeros_like(variable) for variable in variables]
+
+        def add_block(start: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                distance = self._sum_of_distances(old_ids[start : start + self.tasks_per_block], dropout_key)
+            gradients = tape.gradient(distance, variables, unconnected_gradients="zero")
+            return start + self.tasks_per_block, total + distance, [
+                each + tf.convert_to_tensor(gradient) for each, gradient in zip(sums, gradients, strict=True)
+            ]
+
+        start = (tf.constant(0), tf.constant(0.0), none)
+        _, total, gradients = tf.while_loop(lambda first, *_: first < tf.size(old_ids), add_block, start)
+        scale = 1.0 / tf.cast(tf.maximum(tf.size(old_ids), 1), tf.float32)
+        return _with_gradients(total * scale, [gradient * scale for gradient in gradients], variables)
+
+    def kept_bytes(self) -> dict[str, int]:
+        """What the targets are made of, or the copy of the hypernetwork that makes them again."""
+        if self._old_source:
+            return {"old_hypernetwork": 4 * self._old_source.count_params()}
+        return {"targets": 4 * sum(int(tf.size(v)) for v in (self._old_hidden, self._old_rest, *self._old_layer))}
+
+    def _sum_of_distances(self, old_ids: tf.Tensor, dropout_key: tf.Tensor | None) -> tf.Tensor:
+        old_hidden, old_rest, (old_kernel, old_bias) = self._remembered(old_ids)
+        hidden, rest = self._taken_apart(self.source, old_ids, dropout_key)
+        distance = tf.reduce_sum(tf.square(rest - old_rest))
+        if self.num_gram_chunks == 0:
+            return distance
+        kernel, bias = self.source.last_layer
+        rows = tf.concat([hidden - old_hidden, old_hidden, tf.ones_like(hidden[..., :1])], axis=-1)
+        matrix = tf.concat([kernel, kernel - old_kernel, (bias - old_bias)[tf.newaxis]], axis=0)
+        return distance + squared_products(tf.reshape(rows, [-1, matrix.shape[0]]), matrix)
+
+    def _remembered(self, old_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Sequence[tf.Tensor]]:
+        """Hidden units and other weights of old tasks, as `_taken_apart`, and the old last layer; constants."""
+        if self._old_source is None:
+            return tf.gather(self._old_hidden, old_ids), tf.gather(self._old_rest, old_ids), self._old_layer
+        hidden, rest = self._taken_apart(self._old_source, old_ids)
+        return tf.stop_gradient(hidden), tf.stop_gradient(rest), self._old_source.last_layer
+
+    def _taken_apart(
+        self, source: Hypernetwork, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Last hidden units of the chunks that Gram matrices serve [n, chunks, H], and all other weights [n, rest]."""
+        hidden = source.own_hidden(task_ids, dropout_key)
+        return hidden[:, : self.num_gram_chunks], source.own_weights(hidden, task_ids, self.num_gram_chunks)
+
+
+@tf.custom_gradient
+def squared_products(rows: tf.Tensor, matrix: tf.Tensor):  # noqa: ANN201
+    """Squared entries of `rows` [n, h] times `matrix` [h, c], added up, by way of matrix @ matrix^T [h, h].
+
+        f = sum_i u_i M M^T u_i^T,     df/du_i = 2 u_i M M^T,     df/dM = 2 (sum_i u_i^T u_i) M
+
+    Takes 4 h^2 (n + c) multiplications and additions with its gradients, the direct way 6 n h c.
+    """
+    gram = tf.matmul(matrix, matrix, transpose_b=True)
+    products = tf.matmul(rows, gram)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        moments = tf.matmul(rows, rows, transpose_a=True)
+        return 2.0 * upstream * products, 2.0 * upstream * tf.matmul(moments, matrix)
+
+    return tf.reduce_sum(products * rows), gradient
+
+
+def _pays(source: Hypernetwork, num_old: int) -> bool:
+    """Whether Gram matrices take fewer operations than generating, for this many tasks."""
+    units, width = source.kernels[-1].shape
+    rows = num_old * source.num_whole_chunks
+    return 4 * (2 * units + 1) ** 2 * (rows + width) < 6 * rows * units * width
+
+
+def _with_gradients(
+    value: tf.Tensor, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable]
+) -> tf.Tensor:
+    """`value` as a function of `variables` whose gradients are known."""
+
+    @tf.custom_gradient
+    def run(*values: tf.Tensor):  # noqa: ANN202
+        del values
+        return tf.stop_gradient(value), lambda upstream: [upstream * gradient for gradient in gradients]
+
+    return run(*[tf.convert_to_tensor(variable) for variable in variables])

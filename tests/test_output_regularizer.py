@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from clrnn_tf import output_regularizer
+from clrnn_tf.config import HypernetworkConfig
+from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig, squared_products
+from clrnn_tf.weights import WeightSpec
+from tests import golden
+
+# The published Elman 1 -> 2 -> 4 (one bias more than ours) as 28 values: as one tensor, and as a body of 16 values with
+# two heads of two outputs, W_out [4, 2] before b_out [4].
+WHOLE = [WeightSpec("flat", (28,), "kernel", 1, 1)]
+TWO_HEADS = [
+    WeightSpec("body", (16,), "kernel", 1, 1),
+    WeightSpec("head/kernel", (2, 2, 2), "kernel", 2, 1, per_head=True),
+    WeightSpec("head/bias", (2, 2), "bias", 2, 1, per_head=True),
+]
+CONFIG = HypernetworkConfig(chunk_size=7, chunk_embedding_size=2, task_embedding_size=3, hidden_sizes=(4,))
+EVERY_FORM = pytest.mark.parametrize("targets", ["fixed", "online"]), pytest.mark.parametrize("gram", [False, True])
+
+
+def every_form(test):
+    for mark in EVERY_FORM:
+        test = mark(test)
+    return test
+
+
+def golden_value(specs, targets, gram):
+    """The regulariser of two old tasks and its gradients, after the changes of the golden vector."""
+    source = Hypernetwork(specs, CONFIG, 3)
+    golden.fill_hypernetwork(source)
+    regularizer = OutputRegularizer(source, RegularizerConfig(targets=targets), gram)
+    assert regularizer.num_gram_chunks == (source.num_whole_chunks if gram else 0)
+    regularizer.remember(2)
+    for index, variable in enumerate(golden.published_order(source)):
+        shape = tuple(variable.shape)
+        of_kernel = golden.is_kernel(variable)
+        change = golden.fill(50 + index, shape[::-1]).T if of_kernel else golden.fill(50 + index, shape)
+        variable.assign_add(0.01 * change)
+    return value_and_gradients(regularizer, source, [0, 1])
+
+
+def value_and_gradients(regularizer, source, old_ids):
+    variables = [variable.value for variable in golden.published_order(source)]
+    with tf.GradientTape() as tape:
+        value = regularizer.distance(tf.constant(old_ids))
+    return float(value), [
+        tf.convert_to_tensor(gradient)
+        for gradient in tape.gradient(value, variables, unconnected_gradients="zero")
+    ]
+
+
+@every_form
+def test_golden_value_and_gradients(targets, gram):
+    everything = golden_value(WHOLE, targets, gram)[0]
+    np.testing.assert_allclose(everything, 0.000600905, rtol=2e-4)
+    value, gradients = golden_value(TWO_HEADS, targets, gram)
+    np.testing.assert_allclose(value, 0.000499392, rtol=2e-4)
+    norms = [np.linalg.norm(gradient) for gradient in gradients]
+    expected = [0.009032504, 0.012611219, 0.0, 0.028629271, 0.035681443, 0.044084051, 0.079800472, 0.007082247]
+    np.testing.assert_allclose(norms, expected, rtol=3e-4)
+
+
+# Chunks of 9 in a body of 30 with six heads: three whole chunks, one cut, and heads across chunks.
+SIX_HEADS = [
+    WeightSpec("body", (30,), "kernel", 1, 1),
+    WeightSpec("head/kernel", (6, 3, 2), "kernel", 3, 1, per_head=True),
+    WeightSpec("head/bias", (6, 2), "bias", 3, 1, per_head=True),
+]
+
+
+def changed(gram, targets="fixed", **config):
+    config = {"chunk_size": 9, "hidden_sizes": (5, 4), "activation": "tanh", **config}
+    source = Hypernetwork(SIX_HEADS, HypernetworkConfig(**config), 6)
+    regularizer = OutputRegularizer(source, RegularizerConfig(targets=targets), gram)
+    regularizer.remember(5)
+    for index, variable in enumerate(source.variables):
+        variable.assign_add(0.1 * golden.fill(index, tuple(variable.shape)))
+    return regularizer, source
+
+
+@pytest.mark.parametrize("config", [{}, {"use_bias": False}, {"chunk_embeddings": "per_task"}])
+def test_gram_matrices_give_the_distance_of_the_weights_that_tasks_use(config):
+    regularizer, source = changed(True, **config)
+    assert regularizer.num_gram_chunks == 3
+    value, gradients = value_and_gradients(regularizer, source, [0, 2, 4])
+    before = Hypernetwork(SIX_HEADS, source.config, 6).generate_own(tf.constant([0, 2, 4]))
+    np.testing.assert_allclose(regularizer.targets(tf.constant([0, 2, 4])), before, atol=1e-6)
+    distances = np.sum((source.generate_own(tf.constant([0, 2, 4])) - before) ** 2, axis=1)
+    np.testing.assert_allclose(value, distances.mean(), rtol=1e-5)
+    direct, of_direct = value_and_gradients(*changed(False, **config), [0, 2, 4])
+    np.testing.assert_allclose(direct, value, rtol=1e-5)
+    for one, other in zip(gradients, of_direct, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_tiny_distance_is_not_lost_in_large_weights():
+    source = Hypernetwork(SIX_HEADS, HypernetworkConfig(chunk_size=9, hidden_sizes=(4,)), 6)
+    source.kernels[-1].assign(1000.0 * source.kernels[-1].value)
+    regularizer = OutputRegularizer(source, RegularizerConfig(), gram=True)
+    regularizer.remember(5)
+    source.biases[-1].assign_add(1e-3 * tf.ones_like(source.biases[-1].value))
+    np.testing.assert_allclose(float(regularizer.distance(tf.constant([1]))), 38 * 1e-6, rtol=0.1)
+
+
+def test_squared_products_and_gradients():
+    rows, matrix = tf.constant(golden.fill(0, (6, 3))), tf.constant(golden.fill(1, (3, 20)))
+    with tf.GradientTape() as tape:
+        tape.watch([rows, matrix])
+        value = 3.0 * squared_products(rows, matrix)
+    with tf.GradientTape() as plain:
+        plain.watch([rows, matrix])
+        expected = 3.0 * tf.reduce_sum(tf.square(rows @ matrix))
+    np.testing.assert_allclose(value, expected)
+    for one, other in zip(tape.gradient(value, [rows, matrix]), plain.gradient(expected, [rows, matrix]), strict=True):
+        np.testing.assert_allclose(one, other)
+
+
+@pytest.mark.parametrize(
+    ("chunk_size", "hidden", "num_tasks", "tasks_per_step", "pays"),
+    [(200, 5, 6, None, True), (200, 5, 2, None, True), (20, 12, 6, None, False), (1200, 40, 6, 1, False)],
+)
+def test_the_form_with_fewer_operations_is_used(chunk_size, hidden, num_tasks, tasks_per_step, pays):
+    specs = [WeightSpec("flat", (20 * chunk_size,), "kernel", 1, 1)]
+    source = Hypernetwork(specs, HypernetworkConfig(chunk_size=chunk_size, hidden_sizes=(hidden,)), num_tasks)
+    regularizer = OutputRegularizer(source, RegularizerConfig(tasks_per_step=tasks_per_step))
+    assert (regularizer.num_gram_chunks > 0) == pays
+
+
+def test_a_hypernetwork_without_hidden_layers_is_compared_directly():
+    source = Hypernetwork(WHOLE, HypernetworkConfig(chunk_size=7, hidden_sizes=()), 3)
+    assert OutputRegularizer(source, RegularizerConfig(), gram=True).num_gram_chunks == 0
+
+
+@every_form
+def test_blocks_of_tasks_add_up(targets, gram, monkeypatch):
+    results = []
+    for block_size in (1, 120, 10**6):
+        monkeypatch.setattr(output_regularizer, "_BLOCK_SIZE", block_size)
+        regularizer, source = changed(gram, targets)
+        results.append((regularizer.tasks_per_block, *value_and_gradients(regularizer, source, [0, 1, 2, 3, 4])))
+    blocks, values, gradients = zip(*results, strict=True)
+    assert blocks[0] == 1 < blocks[1] < 5 < blocks[2]
+    assert values[0] > 0.01
+    np.testing.assert_allclose(values, values[0], rtol=1e-5)
+    for each in zip(*gradients, strict=True):
+        np.testing.assert_allclose(each[0], each[2], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(each[1], each[2], rtol=1e-4, atol=1e-6)
+
+
+@every_form
+def test_memory_is_that_of_the_targets(targets, gram):
+    regularizer, source = changed(gram, targets)
+    kept = regularizer.kept_bytes()
+    if targets == "online":
+        assert kept == {"old_hypernetwork": 4 * source.count_params()}
+    elif gram:
+        assert kept == {"targets": 4 * (6 * (3 * 4 + 38 - 27) + (4 + 1) * 9)}
+    else:
+        assert kept == {"targets": 4 * 6 * 38}
