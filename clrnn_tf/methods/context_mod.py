@@ -1,0 +1,199 @@
+"""Context modulation: all tasks share one network, and each has its own gains and shifts of the units.
+
+Every layer's sums a become g_t a + s_t with the gain g_t [H] and shift s_t [H] of task t: dense layers and Elman cells
+before their activation, LSTM cells in h = o phi(g c + s), and the logits where `outputs` is set (see
+`RecurrentNetwork.modulation_specs`). From the raw values r (gain) and q (shift) of a task,
+
+    direct     g = 1 + r                              s = q
+    softplus   g = log(1 + exp(r + log(e - 1)))       s = q
+
+so that r = q = 0 changes nothing. The raw values are
+
+    stored          variables of the task, trained with it only
+    hypernetwork    h(e_t, theta), kept for old tasks by the output regulariser of `clrnn_tf.methods.hnet`,
+                    strength / |S| * sum_{j in S} || h(e_j, theta) - h(e_j*, theta*) ||^2
+
+The shared weights are trained with every task, which nothing holds back, or with the first task only. Then later tasks
+have their gains and shifts and, in a network of many heads, their own head; with stored gains nothing is forgotten.
+
+Source: Ehret et al. (ICLR 2021) and the options of its code. There, stored gains cannot be constructed and generated
+ones end with an error at the second task; softplus is applied to a raw value of 1, so that gains start at 1.31.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from clrnn_tf.config import Experiment, require
+from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.methods.hnet import generate_and_regularize
+from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.tasks import Task
+from clrnn_tf.weights import SharedWeights, Weights, WeightSource, WeightSpec, total_size, unpack
+
+_SEED_OFFSET = 2**16  # the hypernetwork draws other numbers than the shared weights
+_RAW_OF_ONE = math.log(math.e - 1.0)  # softplus of it is 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of context modulation."""
+
+    context: Literal["stored", "hypernetwork"] = "stored"
+    """Where a task's gains and shifts come from: variables of the task, or a hypernetwork."""
+    train_network: Literal["always", "first_task"] = "always"
+    """When the shared weights are trained. `first_task` freezes them after it, but for the heads of a multi-head
+    network, which serve one task each."""
+    gains: Literal["direct", "softplus"] = "direct"
+    """`softplus` keeps gains positive."""
+    outputs: bool = True
+    """Whether logits have a gain and a shift too."""
+    initial_std: float = 0.0
+    """Standard deviation of the normal draws that stored raw values start from; 0 starts at gain 1 and shift 0."""
+    strength: float = 0.01
+    """Strength of the output regulariser (hypernetwork only)."""
+    tasks_per_step: int | None = None
+    """Old tasks regularised per step (hypernetwork only), drawn at random; `None` takes all."""
+
+    def __post_init__(self) -> None:
+        require(self.initial_std >= 0, f"context_mod.initial_std must not be negative. Received: {self.initial_std}.")
+        require(
+            self.initial_std == 0 or self.context == "stored",
+            "context_mod.initial_std is for context = stored; the hypernetwork has its own initial values. "
+            f"Received: {self.initial_std}.",
+        )
+        require(self.strength >= 0, f"context_mod.strength must not be negative. Received: {self.strength}.")
+        require(
+            self.tasks_per_step is None or (self.tasks_per_step > 0 and self.context == "hypernetwork"),
+            "context_mod.tasks_per_step must be above 0, or None, and is for context = hypernetwork. "
+            f"Received: {self.tasks_per_step}, context = {self.context}.",
+        )
+
+
+class StoredContext(WeightSource):
+    """Raw gains and shifts of each task in one variable [K, N].
+
+    A task's row gets no gradient but its own, and starts from its own initial values, so that there is nothing to
+    store or to initialise again between tasks.
+
+    Args:
+      specs: The gains and shifts.
+      num_tasks: K.
+      std: Standard deviation of the initial values, draws keyed by (seed, task).
+      seed: Seed of the initial values.
+    """
+
+    def __init__(self, specs: Sequence[WeightSpec], num_tasks: int, std: float, seed: int) -> None:
+        super().__init__(specs)
+        size = total_size(self.specs)
+        draws = [np.random.default_rng([seed, 5000, task_id]).standard_normal(size) for task_id in range(num_tasks)]
+        initial = (std * np.stack(draws)).astype(np.float32)
+        self.stored = self.add_weight(
+            name="stored", shape=initial.shape, initializer=lambda shape, dtype=None: tf.constant(initial, dtype, shape)
+        )
+
+    def call(self, task_id: tf.Tensor) -> Weights:
+        """The task's raw values."""
+        return unpack(tf.gather(tf.convert_to_tensor(self.stored.value), task_id), self.specs)
+
+
+class ModulatedWeights(WeightSource):
+    """Shared weights with the gains and shifts of the task.
+
+    Args:
+      shared: The weights of all tasks.
+      context: Raw gains and shifts of a task, by the names of the network's modulation.
+      softplus: Whether gains pass through softplus.
+    """
+
+    def __init__(self, shared: SharedWeights, context: StoredContext | Hypernetwork, softplus: bool) -> None:
+        super().__init__(shared.specs)
+        self.shared = shared
+        self.context = context
+        self._softplus = softplus
+
+    def call(self, task_id: tf.Tensor) -> Weights:
+        """The shared variables, and gains and shifts of the task."""
+        return {**self.shared(task_id), **self.modulation(self.context(task_id))}
+
+    def modulation(self, raw: Weights) -> Weights:
+        """Gains and shifts from raw values; see the module's docstring."""
+        return {name: self._gain(value) if name.endswith("/gain") else value for name, value in raw.items()}
+
+    def _gain(self, raw: tf.Tensor) -> tf.Tensor:
+        return tf.math.softplus(raw + _RAW_OF_ONE) if self._softplus else 1.0 + raw
+
+
+class ContextMod(Method):
+    """See the module's docstring."""
+
+    uses_hypernetwork = True
+    source: ModulatedWeights
+
+    def __init__(self, setup: MethodSetup) -> None:
+        super().__init__(setup)
+        self.options: Config = setup.options
+        self._regularizer = None
+        if isinstance(self.source.context, Hypernetwork):
+            self.loss_names = ("output_regularizer",)
+            config = RegularizerConfig(self.options.strength, tasks_per_step=self.options.tasks_per_step)
+            self._regularizer = OutputRegularizer(self.source.context, config)
+
+    @classmethod
+    def check(cls, experiment: Experiment) -> None:
+        """Hyperfan is made for kernels and biases."""
+        initializer = experiment.hypernetwork.initializer
+        require(
+            experiment.method_options.context == "stored" or initializer == "uniform",
+            "hypernetwork.initializer must be uniform for context_mod, whose hypernetwork generates gains and shifts "
+            f"and no kernels. Received: {initializer}.",
+        )
+
+    def make_source(self) -> ModulatedWeights:
+        """Shared weights, and gains and shifts that are stored or generated."""
+        setup, options = self.setup, self.setup.options
+        modulation = [*setup.network.modulation_specs, *(setup.network.head_modulation_specs * options.outputs)]
+        specs = [WeightSpec(each.name, each.shape, "bias", each.size, 0.0) for each in modulation]
+        if options.context == "stored":
+            context = StoredContext(specs, setup.num_tasks, options.initial_std, setup.seed)
+        else:
+            context = Hypernetwork(specs, setup.hypernetwork, setup.num_tasks, setup.seed + _SEED_OFFSET)
+        return ModulatedWeights(super().make_source(), context, options.gains == "softplus")
+
+    def before_task(self, task: Task) -> None:
+        """Remember what the hypernetwork generates for the old tasks."""
+        if self._regularizer is not None:
+            self._regularizer.remember(task.task_id)
+
+    def weights_and_penalties(
+        self, task_id: tf.Tensor, step: tf.Tensor
+    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+        """The shared weights, frozen where they are, under the task's gains and shifts."""
+        shared = self.source.shared(task_id)
+        if self.options.train_network == "first_task":
+            for name in self._frozen_names():
+                shared[name] = tf.where(task_id == 0, shared[name], tf.stop_gradient(shared[name]))
+        if self._regularizer is None:
+            return {**shared, **self.source.modulation(self.source.context(task_id))}, {}
+        raw, penalty = generate_and_regularize(self, self._regularizer, task_id, step)
+        return {**shared, **self.source.modulation(raw)}, {"output_regularizer": penalty}
+
+    def _frozen_names(self) -> list[str]:
+        """Weights that later tasks would share with the first."""
+        return [spec.name for spec in self.source.specs if not spec.per_head or spec.shape[0] == 1]
+
+    def kept_bytes(self) -> dict[str, int]:
+        """Gains and shifts of all tasks, or what the regulariser compares with."""
+        if self._regularizer is not None:
+            return self._regularizer.kept_bytes()
+        return {"gains_and_shifts": 4 * int(tf.size(self.source.context.stored.value))}
+
+
+METHOD = ContextMod
