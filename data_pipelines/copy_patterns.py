@@ -50,6 +50,10 @@ class Layout:
         """Steps before the stop flag."""
         return self.pattern_steps(input_lengths) if self.pad_after_stop else input_lengths
 
+    def recall_steps_after(self, stops: Steps, total_steps: int) -> Steps:
+        """Steps of recall that follow a stop flag at step `stops`; with `pad_after_stop` all that are left of T."""
+        return total_steps - 1 - stops if self.pad_after_stop else self.pattern_steps(stops)
+
     def recall_steps(self, input_lengths: Steps) -> Steps:
         """Steps after the stop flag: those that are trained on and scored."""
         return input_lengths if self.pad_after_stop else self.pattern_steps(input_lengths)

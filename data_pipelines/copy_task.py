@@ -8,20 +8,19 @@ a seed are bit for bit those of the published generator.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from clrnn_tf.config import require
-from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
+from clrnn_tf.tasks import ArraySource, InputModel, Task, TaskStream
 from data_pipelines import copy_patterns
+from data_pipelines.copy_batches import MakeBatch, fixed_length_batches, recall_after_stop_flag, varying_length_batches
 from data_pipelines.copy_patterns import Layout, Sequences
 
 BUCKET = 8  # batches of sequences of varying lengths are padded to multiples of this
-MakeBatch = Callable[[dict[str, tf.Tensor]], Batch]
 
 
 @dataclass(frozen=True)
@@ -177,10 +176,10 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     layouts = [config.layout(task_id) for task_id in range(config.num_tasks)]
     splits = {layout: _draw_splits(config, layout) for layout in dict.fromkeys(layouts)}
     if config.length_variability > 0:
-        makers = [_varying_length_batches(layout, config.recalled_width, config.revert) for layout in layouts]
+        makers = [varying_length_batches(layout, config.recalled_width, config.revert) for layout in layouts]
     else:
         sources = target_sources(config)
-        makers = [_fixed_length_batches(*pair, config.recalled_width) for pair in zip(layouts, sources, strict=True)]
+        makers = [fixed_length_batches(*pair, config.recalled_width) for pair in zip(layouts, sources, strict=True)]
     return TaskStream(
         name="copy_task",
         tasks=tuple(
@@ -191,6 +190,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         num_outputs=config.recalled_width,
         loss="sigmoid",
         data_source=f"generated, data seed {config.data_seed}",
+        input_model=InputModel("bernoulli", partial(recall_after_stop_flag, layouts[0])),
     )
 
 
@@ -251,44 +251,3 @@ def _task(task_id: int, splits: tuple[Sequences, ...], make_batch: MakeBatch, la
         ArraySource(split._asdict(), make_batch, buckets) if len(split.lengths) else None for split in splits
     )
     return Task(task_id, f"task{task_id}", train, test, validation)
-
-
-def _fixed_length_batches(layout: Layout, sources: np.ndarray, width: int) -> MakeBatch:
-    """For sequences of one length: the pattern is gathered bit by bit."""
-    total_steps, num_steps = layout.total_steps, layout.pattern_steps(layout.longest)
-    window = np.zeros([1, total_steps], np.float32)
-    window[:, total_steps - layout.recall_steps(layout.longest) :] = 1
-
-    def make_batch(fields: dict[str, tf.Tensor]) -> Batch:
-        inputs = fields["inputs"]  # [B, T, F]
-        flat = tf.reshape(inputs, [-1, inputs.shape[1] * inputs.shape[2]])
-        bits = tf.reduce_sum(tf.gather(flat, sources, axis=1), axis=1)  # [B, n, p C] -> [B, p C]
-        pattern = tf.reshape(tf.cast(bits % 2, tf.float32), [-1, num_steps, width])
-        targets = tf.pad(pattern, [[0, 0], [total_steps - num_steps, 0], [0, 0]])  # [B, T, C]
-        weights = tf.broadcast_to(window, tf.shape(inputs)[:2])
-        return _batch(inputs, targets, weights, fields["lengths"])
-
-    return make_batch
-
-
-def _varying_length_batches(layout: Layout, width: int, revert: bool) -> MakeBatch:
-    """For sequences of many lengths: the pattern is gathered step by step, each sequence at its own place."""
-
-    def make_batch(fields: dict[str, tf.Tensor]) -> Batch:
-        inputs, lengths = fields["inputs"], fields["lengths"][:, tf.newaxis]
-        input_lengths = layout.input_lengths(lengths)
-        num_steps = layout.pattern_steps(input_lengths)  # [B, 1]
-        steps = tf.range(tf.shape(inputs)[1])
-        recalled = steps - (lengths - num_steps)  # [B, T]: step of the pattern, if within [0, p)
-        in_pattern = (recalled >= 0) & (recalled < num_steps)
-        chosen = tf.where(in_pattern, num_steps - 1 - recalled if revert else recalled, 0)
-        pattern = tf.cast(tf.gather(inputs[:, :, :width], chosen, axis=1, batch_dims=1), tf.float32)  # [B, T, C]
-        targets = pattern * tf.cast(in_pattern, tf.float32)[:, :, tf.newaxis]
-        in_recall = (steps >= lengths - layout.recall_steps(input_lengths)) & (steps < lengths)
-        return _batch(inputs, targets, tf.cast(in_recall, tf.float32), fields["lengths"])
-
-    return make_batch
-
-
-def _batch(inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, lengths: tf.Tensor) -> Batch:
-    return Batch(tf.cast(inputs, tf.float32), targets, weights, weights, lengths, task_id=tf.zeros_like(lengths))

@@ -138,6 +138,25 @@ def test_batches_equal_a_computation_sequence_by_sequence(name):
         np.testing.assert_array_equal(batch.eval_weights, batch.loss_weights)
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_recall_is_found_from_the_inputs_alone(name):
+    stream = copy_task.make_stream(Config(**SMALL, **VARIANTS[name]))
+    for task in stream:
+        batch = in_order(task.train, task.task_id)
+        before_end = np.arange(batch.inputs.shape[1]) < batch.lengths[:, np.newaxis]
+        noisy = 0.3 + 0.6 * batch.inputs  # the flag is the most likely one, not the only one
+        np.testing.assert_array_equal(stream.input_model.loss_weights(noisy) * before_end, batch.loss_weights)
+
+
+def test_without_input_there_is_no_recall():
+    stream = copy_task.make_stream(Config(**SMALL))
+    inputs = np.random.default_rng(0).random((2, 11, 5), np.float32)
+    inputs[0, 0, -1], inputs[1, 9, -1] = 1.0, 1.0
+    weights = stream.input_model.loss_weights(inputs)
+    np.testing.assert_array_equal(weights[0], np.zeros(11))
+    np.testing.assert_array_equal(weights[1], np.arange(11) > 9)  # the rest is beyond the end
+
+
 def test_first_bits_and_orders_of_seed_42():
     stream = copy_task.make_stream(Config(num_train=3, num_test=1, num_validation=1))
     uniform = [0.3745, 0.9507, 0.7320, 0.5987, 0.1560, 0.1560, 0.0581]  # RandomState(42).rand(7)

@@ -13,12 +13,14 @@ from clrnn_tf.learning import learn
 from export.saved_model import export_task, largest_difference
 from tests import tiny
 
+SMALL_DECODER = {"latent_dim": 4, "decoder_cell": "elman", "decoder_hidden_sizes": (10,), "prior_strength": 0.1}
 CASES = {
     "fine_tuning": ("fine_tuning", {}),
     "from_scratch": ("from_scratch", {}),
     "multitask": ("multitask", {}),
     "hnet": ("hnet", {"strength": 1.0}),
     "hnet, online": ("hnet", {"strength": 1.0, "targets": "online", "tasks_per_step": 1}),
+    "hnet, separate heads": ("hnet", {"strength": 1.0, "heads": "separate"}),
     "si": ("si", {"strength": 1.0}),
     "si, total loss": ("si", {"strength": 1.0, "importance": "total_loss"}),
     "online_ewc": ("online_ewc", {"strength": 100.0}),
@@ -26,8 +28,19 @@ CASES = {
     "masking": ("masking", {"fraction": 0.2}),
     "masking_si": ("masking_si", {"strength": 1.0, "fraction": 0.2}),
     "masking_ewc": ("masking_ewc", {"strength": 100.0, "fraction": 0.2}),
+    "context_mod": ("context_mod", {}),
+    "context_mod, frozen network": ("context_mod", {"train_network": "first_task", "gains": "softplus"}),
+    "context_mod, hypernetwork": ("context_mod", {"context": "hypernetwork", "strength": 1.0, "tasks_per_step": 1}),
     "coresets": ("coresets", {"size": 5}),
     "coresets, step": ("coresets", {"size": 200, "normalize": "step"}),
+    "generative_replay": ("generative_replay", {
+        **SMALL_DECODER, "decoder_cell": "lstm", "decoder_dense_before": (6,), "decoder_dense_after": (8,),
+        "decoder_orthogonal_strength": 0.1,
+    }),
+    "hnet_replay": ("hnet_replay", {**SMALL_DECODER, "strength": 1.0}),
+    "hnet_replay, online": (
+        "hnet_replay", {**SMALL_DECODER, "strength": 1.0, "targets": "online", "tasks_per_step": 1}
+    ),
 }
 WITHOUT_STRENGTH_IT_IS_FINE_TUNING = [
     name for name, (method, _) in CASES.items() if method in ("si", "online_ewc", "coresets")

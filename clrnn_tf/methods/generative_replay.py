@@ -1,0 +1,295 @@
+"""Generative replay: a recurrent variational autoencoder makes up sequences of old tasks, and a teacher answers them.
+
+The main network is the encoder: a linear map of the features that its heads read gives mean and log-variance of a
+latent vector z_t at every step. A recurrent decoder of its own predicts the inputs x_1..x_T from z_1..z_T, and from the
+task id where the main network has a head for each task. The teacher is the network and the decoder as they were before
+the present task. From the second task on it generates, of z_t ~ N(0, s^2), as many sequences of old tasks as the batch
+has. With < > the mean over the sequences of the batch and those replayed,
+
+    loss = task loss + distillation_strength * distillation                                        (clrnn_tf.replay)
+         + prior_strength * < sum_t KL(N(mean_t, exp(log_variance_t)), N(0, s^2)) >                (clrnn_tf.vae)
+         + reconstruction_strength * < sum_t distance of the decoder's y_t from x_t >
+         + decoder_orthogonal_strength * ||U^T U - I||^2 over the decoder's hidden-to-hidden matrices
+
+The sums run over all time steps of the batch, padding included, since generated sequences have no length: those of task
+j have as many steps as its longest, and where in them the network's answer counts is for the stream to say
+(`InputModel`). Sources: Shin et al., "Continual learning with deep generative replay" (2017); van de Ven & Tolias,
+"Generative replay with feedback connections" (2018), whose encoder is the classifier; Ehret et al. (ICLR 2021).
+
+Differences from the published code: the latent outputs are weights of the method, linear in the same features as the
+columns that are appended there to the output layer, so that predictions and exported models do not contain them; and
+batches smaller than the number of old tasks work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import tensorflow as tf
+
+from clrnn_tf.config import NetworkConfig, require, require_positive
+from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.model import Model
+from clrnn_tf.network import RecurrentNetwork, orthogonal_penalty
+from clrnn_tf.replay import Replay, distillation, replayed_tasks, tasks_stood_for
+from clrnn_tf.tasks import Batch, Task, TaskStream
+from clrnn_tf.vae import Decoder, Latent, Likelihood, as_inputs, latent_specs, prior_matching, reconstruction
+from clrnn_tf.weights import SharedWeights, Weights, WeightSource
+
+_TASKS, _BATCH_NOISE, _REPLAY_NOISE, _GENERATION = 0, 1, 2, 3  # which draw of a step a random key is for
+LATENT_SEED, DECODER_SEED = 2**17, 2**18  # added to the seed: initial values other than the main network's
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of generative replay."""
+
+    distillation_strength: float = 1.0
+    """Strength of the distillation loss."""
+    prior_strength: float = 1.0
+    """Strength of the divergence of latent vectors from their prior."""
+    reconstruction_strength: float = 1.0
+    """Strength of the reconstruction loss."""
+    decoder_orthogonal_strength: float = 0.0
+    """Strength of the orthogonal regulariser of the decoder (the main network's is `train.orthogonal_strength`)."""
+    likelihood: Likelihood | None = None
+    """`gaussian` (squared error) or `bernoulli` (cross-entropy of bits); `None` takes what the benchmark says."""
+    latent_dim: int = 100
+    """Z: dimensions of the latent vector of a step."""
+    prior_std: float = 1.0
+    """s: standard deviation of the prior."""
+    decoder_cell: Literal["lstm", "elman"] = "lstm"
+    """Recurrent cell of the decoder."""
+    decoder_hidden_sizes: tuple[int, ...] = (256,)
+    """Units of each recurrent layer of the decoder."""
+    decoder_dense_before: tuple[int, ...] = ()
+    """Units of dense layers between the latent vectors and the decoder's first recurrent layer."""
+    decoder_dense_after: tuple[int, ...] = ()
+    """Units of dense layers between the decoder's last recurrent layer and its outputs."""
+
+    def __post_init__(self) -> None:
+        check_options("generative_replay", self)
+
+
+def check_options(method: str, options: Config) -> None:
+    """Refuse options that mean nothing, under the name of the method that has them."""
+    for name in (
+        "distillation_strength", "prior_strength", "reconstruction_strength", "decoder_orthogonal_strength"
+    ):  # fmt: skip
+        value = getattr(options, name)
+        require(value >= 0, f"{method}.{name} must not be negative. Received: {value}.")
+    require_positive(**{f"{method}.{name}": getattr(options, name) for name in ("latent_dim", "prior_std")})
+    for name in ("decoder_hidden_sizes", "decoder_dense_before", "decoder_dense_after"):
+        sizes = getattr(options, name)
+        require(all(size > 0 for size in sizes), f"{method}.{name} must hold sizes above 0. Received: {sizes}.")
+    require(len(options.decoder_hidden_sizes) > 0, f"{method}.decoder_hidden_sizes needs a layer. Received: ().")
+
+
+def check_stream(stream: TaskStream, network: NetworkConfig) -> None:
+    """Refuse benchmarks and networks for which generated sequences would not be of use."""
+    require(
+        stream.ngrams is None,
+        f"generative replay makes real-valued inputs, and those of {stream.name} are n-gram buckets. Use coresets.",
+    )
+    require(
+        stream.input_model is not None,
+        f"nothing in a generated sequence of {stream.name} would say where it ends. Use coresets.",
+    )
+    require(
+        all(task.train.max_time is not None for task in stream),
+        f"generative replay needs to know how long sequences of {stream.name} can get. Received: max_time None.",
+    )
+    require(
+        network.direction == "forward",
+        f"generated sequences have no length from which to read backward: network.direction must be forward for "
+        f"generative replay. Received: {network.direction}.",
+    )
+
+
+class Autoencoder(NamedTuple):
+    """Weights of its parts."""
+
+    network: Weights
+    latent: Weights
+    decoder: Weights
+
+
+class GenerativeReplay(Method):
+    """See the module's docstring."""
+
+    loss_names = ("distillation", "prior_matching", "reconstruction", "decoder_orthogonal")
+    learns_from_replay = True
+    """Whether encoder and decoder learn from replayed sequences, too; else from those of the present task alone."""
+
+    def __init__(self, setup: MethodSetup) -> None:
+        super().__init__(setup)
+        check_stream(setup.stream, setup.network.config)
+        self.options: Config = setup.options
+        self.likelihood: Likelihood = self.options.likelihood or setup.stream.input_model.likelihood
+        self.teacher = self.make_source()
+        of_latents = latent_specs(setup.network, self.options.latent_dim)
+        self.latent_source = SharedWeights(of_latents, setup.seed + LATENT_SEED)
+        self.decoder = self._make_decoder()
+        self.decoder_source = self.make_decoder_source()
+        self.make_decoder_teacher()
+        self._max_times = [task.train.max_time for task in setup.stream]
+        self._decode = tf.function(self.decoder.__call__, jit_compile=setup.jit)
+        self._on_batch = tf.function(self._losses_on_batch, jit_compile=setup.jit)
+        self._on_replay = tf.function(self._losses_on_replay, jit_compile=setup.jit)
+
+    def make_decoder_source(self) -> WeightSource:
+        """Where the decoder's weights come from."""
+        orthogonal = self.setup.network.config.recurrent_initializer == "orthogonal"
+        return SharedWeights(self.decoder.network.weight_specs, self.setup.seed + DECODER_SEED, orthogonal)
+
+    def make_decoder_teacher(self) -> None:
+        """Make what holds the decoder as it was before the present task."""
+        self.decoder_teacher = self.make_decoder_source()
+
+    def num_decoder_task_ids(self) -> int:
+        """K where the decoder reads the task id: where the main network has a head for each task; else 0."""
+        return self.setup.num_tasks if self.setup.network.config.heads == "multi" else 0
+
+    def _make_decoder(self) -> Decoder:
+        options, setup = self.options, self.setup
+        config = NetworkConfig(
+            cell=options.decoder_cell,
+            hidden_sizes=options.decoder_hidden_sizes,
+            dense_before=options.decoder_dense_before,
+            dense_after=options.decoder_dense_after,
+            activation=setup.network.config.activation,
+            heads="single",
+        )
+        num_ids = self.num_decoder_task_ids()
+        network = RecurrentNetwork(config, options.latent_dim + num_ids, setup.stream.num_features, setup.num_tasks)
+        return Decoder(network, num_ids)
+
+    def variables_to_train(self) -> list[tf.Variable]:
+        """The main network's, then those of the latent outputs and of the decoder."""
+        sources = (self.latent_source, self.decoder_source)
+        return super().variables_to_train() + [each.value for source in sources for each in source.trainable_variables]
+
+    def before_task(self, task: Task) -> None:
+        """The present weights become the teacher."""
+        self.teacher.copy_from(self.source)
+        self.decoder_teacher.copy_from(self.decoder_source)
+
+    def decoder_weights(self, task_id: tf.Tensor, step: tf.Tensor) -> Weights:
+        """The decoder's weights to train with."""
+        del step
+        return self.decoder_source(task_id)
+
+    def auxiliary_losses(
+        self, model: Model, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The autoencoder's losses on the batch and on replayed sequences, and distillation on the latter."""
+        options = self.options
+        strengths = (options.distillation_strength, options.prior_strength, options.reconstruction_strength)
+        values = [tf.constant(0.0)] * 3
+        autoencoder = Autoencoder(weights, self.latent_source(task_id), self.decoder_weights(task_id, step))
+        if any(strengths):
+            values = self._replay_and_autoencoder_losses(model, autoencoder, batch, task_id, step)
+        orthogonal = tf.constant(0.0)
+        if options.decoder_orthogonal_strength:
+            orthogonal = orthogonal_penalty(autoencoder.decoder, self.decoder.network.weight_specs)
+        strengths, values = (*strengths, options.decoder_orthogonal_strength), (*values, orthogonal)
+        scaled = [strength * value for strength, value in zip(strengths, values, strict=True)]
+        return dict(zip(GenerativeReplay.loss_names, scaled, strict=True))
+
+    def _replay_and_autoencoder_losses(
+        self, model: Model, autoencoder: Autoencoder, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Distillation, prior matching and reconstruction, each without its strength."""
+        noise = self._noise(tf.shape(batch.inputs)[:2], self.step_key(task_id, step, _BATCH_NOISE))
+        embedded = model.embed(batch.inputs, task_id)
+        of_batch = self._on_batch(model, autoencoder, embedded, batch.inputs, noise, task_id)
+
+        def with_old_tasks() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            size = tf.size(batch.lengths)
+            replay = self.replay(task_id, step, size)
+            noise = self._noise(tf.shape(replay.inputs)[:2], self.step_key(task_id, step, _REPLAY_NOISE))
+            embedded = model.embed(replay.inputs, replay.task_ids)
+            distilled, *of_replay = self._on_replay(model, autoencoder, self.teacher(task_id), embedded, replay, noise)
+            means = of_batch
+            if self.learns_from_replay:  # as many sequences are replayed as the batch has
+                means = [0.5 * (own + old) for own, old in zip(of_batch, of_replay, strict=True)]
+            return tasks_stood_for(task_id, size) * distilled, *means
+
+        return tf.cond(task_id > 0, with_old_tasks, lambda: (tf.constant(0.0), *of_batch))
+
+    def replay(self, task_id: tf.Tensor, step: tf.Tensor, size: tf.Tensor) -> Replay:
+        """A batch of `size` sequences made up by the teacher's decoder, split evenly among the old tasks."""
+        task_ids = replayed_tasks(self.setup.num_tasks, task_id, size, self.step_key(task_id, step, _TASKS))
+        lengths = tf.gather(self._max_times, task_ids)
+        shape = tf.stack([size, tf.reduce_max(lengths)])
+        latents = self.options.prior_std * self._noise(shape, self.step_key(task_id, step, _GENERATION))
+        before_end = tf.sequence_mask(lengths, shape[1], tf.float32)  # [B, T]
+        decoded = self.decode_by_teacher(latents, task_ids, task_id)
+        inputs = tf.stop_gradient(as_inputs(self.likelihood, decoded)) * before_end[..., tf.newaxis]
+        return Replay(inputs, self.setup.stream.input_model.loss_weights(inputs) * before_end, lengths, task_ids)
+
+    def decode_by_teacher(self, latents: tf.Tensor, task_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+        """What the teacher's decoder makes of latents [B, T, Z] of old tasks [B]: [B, T, F]."""
+        return self._decode(self.decoder_teacher(task_id), latents, task_ids)
+
+    def _noise(self, shape: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """Standard normal draws, `shape` [B, T] by Z dimensions."""
+        return tf.random.stateless_normal([shape[0], shape[1], self.options.latent_dim], key)
+
+    def _losses_on_batch(
+        self,
+        model: Model,
+        autoencoder: Autoencoder,
+        embedded: tf.Tensor,
+        inputs: tf.Tensor,
+        noise: tf.Tensor,
+        task_id: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Prior matching and reconstruction of the present task's batch, padding included."""
+        lengths = tf.fill(tf.shape(inputs)[:1], tf.shape(inputs)[1])
+        features = model.run(autoencoder.network, embedded, lengths, task_id).features
+        return self._autoencoder_losses(autoencoder, features, inputs, lengths, noise, task_id)
+
+    def _losses_on_replay(
+        self,
+        model: Model,
+        autoencoder: Autoencoder,
+        teacher: Weights,
+        embedded: tf.Tensor,
+        replay: Replay,
+        noise: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Distillation, prior matching and reconstruction of a replayed batch."""
+        outputs = model.run(autoencoder.network, embedded, replay.lengths, replay.task_ids)
+        answers = model.run(teacher, embedded, replay.lengths, replay.task_ids).logits
+        distilled = distillation(model.loss, outputs.logits, answers, replay, self.setup.num_tasks)
+        if not self.learns_from_replay:
+            return distilled, tf.constant(0.0), tf.constant(0.0)
+        return distilled, *self._autoencoder_losses(
+            autoencoder, outputs.features, replay.inputs, replay.lengths, noise, replay.task_ids
+        )
+
+    def _autoencoder_losses(
+        self,
+        autoencoder: Autoencoder,
+        features: tf.Tensor,
+        inputs: tf.Tensor,
+        lengths: tf.Tensor,
+        noise: tf.Tensor,
+        task_id: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sums over time, means over sequences."""
+        latent = Latent.of(features, autoencoder.latent)
+        decoded = self.decoder(autoencoder.decoder, latent.sample(noise), task_id)
+        before_end = tf.sequence_mask(lengths, tf.shape(inputs)[1], tf.float32)
+        prior = tf.reduce_sum(prior_matching(latent, self.options.prior_std) * before_end, axis=1)
+        error = tf.reduce_sum(reconstruction(self.likelihood, decoded, inputs) * before_end, axis=1)
+        return tf.reduce_mean(prior), tf.reduce_mean(error)
+
+    def kept_bytes(self) -> dict[str, int]:
+        """The network and the decoder of the teacher."""
+        return {"teacher": self.teacher.num_bytes, "teacher_decoder": self.decoder_teacher.num_bytes}
+
+
+METHOD = GenerativeReplay

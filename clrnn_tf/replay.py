@@ -1,0 +1,60 @@
+"""Replay of old tasks: which of them share a batch, and how far the network's answers have moved.
+
+A replayed batch of B sequences is split evenly among the t old tasks, C_j being the share of task j. With y the outputs
+of the network and y* those of a *teacher*, the weights as they were before the present task,
+
+    distillation = sum_j 1 / |C_j| * sum_{x in C_j} sum_t w_t d(y_t, y*_t)
+
+where d is `losses.distillation_losses` and w are the loss weights of x. Labels of old tasks are not used. The sum over
+old tasks is not divided by their number, as published (Ehret et al. 2021; Li & Hoiem 2016). Where a batch is smaller
+than the number of old tasks, a random choice of them takes part and counts for all; the published code fails there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from clrnn_tf.losses import distillation_losses
+from clrnn_tf.tasks import Loss
+
+
+class Replay(NamedTuple):
+    """Sequences of old tasks, axes as in `Batch`."""
+
+    inputs: tf.Tensor
+    loss_weights: tf.Tensor
+    lengths: tf.Tensor
+    task_ids: tf.Tensor
+    """[B] int32."""
+
+
+def replayed_tasks(num_tasks: int, task_id: tf.Tensor, size: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Old tasks of a replayed batch, [size]: row b is of task order[b mod t] for a random order of the t old tasks.
+
+    Args:
+      num_tasks: K.
+      task_id: t, the present task, above 0.
+      size: Rows of the batch; the first `size` mod t tasks of the order get one more.
+      key: [2] seed of the order.
+    """
+    draws = tf.random.stateless_uniform([num_tasks], key)
+    order = tf.argsort(tf.where(tf.range(num_tasks) < task_id, draws, 2.0))  # old tasks come first
+    return tf.gather(order, tf.range(size) % task_id)
+
+
+def tasks_stood_for(task_id: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """How many old tasks each task of a replayed batch counts for: above 1 where `size` is below their number."""
+    return tf.cast(task_id / tf.minimum(task_id, size), tf.float32)
+
+
+def distillation(
+    loss: Loss, logits: tf.Tensor, teacher_logits: tf.Tensor, replay: Replay, num_tasks: int, by_step: bool = False
+) -> tf.Tensor:
+    """Sum over old tasks of the mean over their share; scalar. The mean is over sequences, or over weighted steps."""
+    losses = tf.reduce_sum(distillation_losses(loss, logits, teacher_logits) * replay.loss_weights, axis=1)  # [B]
+    sizes = tf.reduce_sum(replay.loss_weights, axis=1) if by_step else tf.ones_like(losses)
+    own = tf.one_hot(replay.task_ids, num_tasks)  # [B, K]
+    totals, sizes = (tf.linalg.matvec(own, each, transpose_a=True) for each in (losses, sizes))  # [K]
+    return tf.reduce_sum(tf.math.divide_no_nan(totals, sizes))
