@@ -113,6 +113,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         data_source=_source_in_words(data_dir, selected, files),
         class_names=UPOS,
         ngrams=None if tables else NgramInputs(config.num_buckets, NUM_NGRAMS),
+        input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
     )
 
 

@@ -105,6 +105,11 @@ def test_overwrite_and_resume_touch_runs_only(tmp_path, capsys, directory):
         (("--config", "nowhere.yaml"), "no such settings file: nowhere.yaml"),
         (("--resume",), "--resume needs --out"),
         (("--data.pattern-length", "9"), "data.pattern_length must be in [1, 5]"),
+        (
+            ("--method", "context_mod", "--context-mod.context", "hypernetwork", "--hypernetwork.initializer",
+             "hyperfan_in"),
+            "hypernetwork.initializer must be uniform for context_mod",
+        ),
     ],
 )
 def test_bad_settings_give_one_line(capsys, arguments, part):

@@ -7,10 +7,13 @@ import sys
 
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
 from clrnn_tf.methods import (
+    context_mod,
     coresets,
     fine_tuning,
     from_scratch,
+    generative_replay,
     hnet,
+    hnet_replay,
     masking,
     masking_si,
     multitask,
@@ -24,6 +27,10 @@ from trainers.run import main
 _PUBLISHED = "published README of Ehret et al. 2021"
 _ELMAN = NetworkConfig(cell="elman", hidden_sizes=(256,))
 _PERMUTED = copy_task.Config(num_tasks=5, input_length=5, permute_time=True)
+_REPLAY = generative_replay.Config(
+    distillation_strength=1.0, prior_strength=1.0, reconstruction_strength=10.0, decoder_orthogonal_strength=1.0,
+    latent_dim=8, decoder_cell="elman", decoder_hidden_sizes=(256,),
+)  # fmt: skip
 _SHORT = NetworkConfig(cell="elman", hidden_sizes=(64,))
 
 PRESETS = {
@@ -135,6 +142,14 @@ PRESETS = {
         published_settings="perm_t K=5 bs=128 it=20000 lr=0.0005 clip=-1 orth=1.0",
         expected=Expected(100.0, None, _PUBLISHED),
     ),
+    "context_mod_permuted": Preset(
+        summary="gains and shifts of each task's own, network frozen after the first task, Permuted Copy, p = i = 5",
+        method="context_mod",
+        method_options=context_mod.Config(train_network="first_task"),
+        data=_PERMUTED,
+        network=_ELMAN,
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-3, clip_norm=1.0),
+    ),
     "coresets_permuted": Preset(
         summary="distillation on 100 sequences of each old task, Permuted Copy, p = i = 5",
         method="coresets",
@@ -144,6 +159,32 @@ PRESETS = {
         train=TrainConfig(steps=10_000, batch_size=128, learning_rate=1e-4, orthogonal_strength=10.0),
         published_settings="MH perm_t K=5 bs=128 it=10000 lr=0.0001 clip=-1 orth_init orth=10 distill=10 coreset=100",
         expected=Expected(None, 100.0, _PUBLISHED),
+    ),
+    "generative_replay_permuted": Preset(
+        summary="generative replay, Permuted Copy, p = i = 5",
+        method="generative_replay",
+        method_options=_REPLAY,
+        data=_PERMUTED,
+        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        train=TrainConfig(
+            steps=20_000, batch_size=128, learning_rate=1e-4, clip_norm=100.0, orthogonal_strength=1.0
+        ),
+        published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.0001 clip=100 orth_init orth=1.0 pm=1.0 rec=10.0 "
+        "distill=1.0 z=8 dec=256 dec_type=elman",
+        expected=Expected(100.0, 100.0, _PUBLISHED),
+    ),
+    "hnet_replay_permuted": Preset(
+        summary="generative replay by the decoders of a hypernetwork, Permuted Copy, p = i = 5",
+        method="hnet_replay",
+        method_options=hnet_replay.Config(
+            **dataclasses.asdict(dataclasses.replace(_REPLAY, decoder_orthogonal_strength=0.0)), strength=10.0
+        ),
+        data=_PERMUTED,
+        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        hypernetwork=HypernetworkConfig(chunk_size=2500, chunk_embedding_std=0.1),
+        train=TrainConfig(
+            steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=1.0
+        ),
     ),
     "hnet_short": Preset(
         summary="HNET, a smaller network and 1,500 steps a task: minutes instead of the published run's half hour",

@@ -12,16 +12,19 @@ import tensorflow as tf
 from clrnn_tf.config import Experiment
 from clrnn_tf.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import TaskCheckpoints, build_trainer
+from clrnn_tf.inference import TaskInference
 from clrnn_tf.learning import learn
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.progress import ProgressReporter
-from clrnn_tf.recording import FileRecorder, RunDirectory
+from clrnn_tf.recording import FileRecorder
 from clrnn_tf.report import Comparison, comparison_from_run, write_report
+from clrnn_tf.run_directory import RunDirectory
 from clrnn_tf.tasks import TaskStream
 from clrnn_tf.tensorboard import TensorBoardRecorder
-from clrnn_tf.training import Trainer, TrainingDivergedError
+from clrnn_tf.training import Trainer, TrainingDivergedError, uses_xla
 from data_pipelines.storage import find_data_dir
 from export.saved_model import Exporter
+from trainers.inference import infer_tasks
 from trainers.presets import Benchmark, RunOptions
 from trainers.quiet import closed_stderr
 
@@ -35,11 +38,16 @@ def execute(benchmark: Benchmark, experiment: Experiment, options: RunOptions, p
     comparisons = [comparison_from_run(path) for path in options.compare_with]  # bad ones are reported at once
     run = RunDirectory.open(options.out, experiment) if options.resume else None
     matrix = run.load() if run else None
-    if matrix is not None and matrix.finished:
+    finished = matrix is not None and matrix.finished
+    if finished and not options.infer_task:
         print(f"the run in {options.out} is finished; nothing to do.")
         return 0
     data_dir = find_data_dir(options.data_dir) if benchmark.uses_data else None
     stream = benchmark.pipeline.make_stream(experiment.data, data_dir)
+    trainer = build_trainer(experiment, stream, workers=workers)
+    inference = None
+    if options.infer_task:
+        inference = TaskInference(trainer.model, len(stream), uses_xla(experiment.train))
     if run is not None:
         run.require_data_source(stream.data_source)
     elif workers.rank == 0:
@@ -49,11 +57,13 @@ def execute(benchmark: Benchmark, experiment: Experiment, options: RunOptions, p
             "data_dir": str(data_dir.absolute()) if data_dir else None,
         }
         run = RunDirectory.create(options.out, experiment, provenance, options.overwrite)
-    trainer = build_trainer(experiment, stream, workers=workers)
     if matrix is not None:
         TaskCheckpoints(run.checkpoints, trainer).restore(len(matrix.rows) - 1)
     print(f"{benchmark.name}, preset {preset_name}, method {experiment.method}, {len(stream)} tasks, to {options.out}")
     print(f"data: {stream.data_source}", flush=True)
+    if finished:
+        infer_tasks(inference, stream, matrix, run, experiment.train.eval_batch_size)
+        return 0
     try:
         if workers.rank > 0:  # the first worker records for all
             learn(stream, trainer, matrix=matrix)
@@ -62,6 +72,8 @@ def execute(benchmark: Benchmark, experiment: Experiment, options: RunOptions, p
     except TrainingDivergedError as error:
         print(f"error: {error} What was learned before is in {options.out}.", file=sys.stderr)
         return 1
+    if inference is not None:
+        infer_tasks(inference, stream, run.load(), run, experiment.train.eval_batch_size)
     report = write_report(run.path, [*comparisons, *_published(benchmark, preset_name)])
     print(f"exported {len(stream)} models to {run.export}; largest difference {difference:.1e}")
     print(f"results in {run.results}, report in {report}")

@@ -7,6 +7,7 @@ import sys
 
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
 from clrnn_tf.methods import (
+    context_mod,
     coresets,
     fine_tuning,
     from_scratch,
@@ -136,6 +137,14 @@ _CORESETS = Preset(
     published_settings="MH K=20 bs=64 it=5000 lr=0.005 clip=-1 rnn=32 distill=10 coreset=100",
     expected=Expected(92.0, 90.0, _PUBLISHED),
 )
+_CONTEXT_MOD = Preset(
+    summary="gains and shifts of each language's own, network frozen after the first, on every language found",
+    method="context_mod",
+    method_options=context_mod.Config(train_network="first_task"),
+    data=pos_tagging.Config(),
+    network=_BILSTM,
+    train=TrainConfig(steps=2_500, batch_size=64, learning_rate=5e-3, clip_norm=100.0),
+)
 
 
 def _starter(preset: Preset, what: str) -> Preset:
@@ -165,6 +174,7 @@ PRESETS = {
     "masking_si": _MASKING_SI,
     "multitask": _MULTITASK,
     "from_scratch": _FROM_SCRATCH,
+    "context_mod": _CONTEXT_MOD,
     "coresets": _CORESETS,
     "coresets_500": dataclasses.replace(
         _CORESETS,
@@ -188,6 +198,9 @@ PRESETS = {
     "starter_masking_si": _starter(_MASKING_SI, "masking and SI"),
     "starter_multitask": _starter(_MULTITASK, "all languages at once"),
     "starter_from_scratch": _starter(_FROM_SCRATCH, "a network of its own for each language,"),
+    "starter_context_mod": _starter(
+        _CONTEXT_MOD, "gains and shifts of each language's own, network frozen after the first,"
+    ),
     "starter_coresets": _starter(_CORESETS, "distillation on 100 sentences of each old language,"),
 }
 

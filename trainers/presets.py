@@ -83,3 +83,4 @@ class RunOptions:
     overwrite: bool
     distribute: bool
     compare_with: tuple[Path, ...]
+    infer_task: bool

@@ -91,12 +91,14 @@ def parse(benchmark: Benchmark, arguments: list[str]) -> tuple[Experiment, RunOp
         hypernetwork=getattr(parsed, "hypernetwork", start.hypernetwork), train=parsed.train,
         method_options=getattr(parsed, start.method), data=parsed.data,
     )  # fmt: skip
+    methods.find(experiment.method).METHOD.check(experiment)
     data_dir = parsed.data_dir
     if parsed.resume and data_dir is None and provenance.get("data_dir"):
         data_dir = Path(provenance["data_dir"])
     options = RunOptions(
-        out, data_dir, parsed.resume, parsed.overwrite, parsed.distribute, tuple(parsed.compare_with)
-    )
+        out, data_dir, parsed.resume, parsed.overwrite, parsed.distribute, tuple(parsed.compare_with),
+        parsed.infer_task,
+    )  # fmt: skip
     return experiment, options, preset_name
 
 
@@ -176,12 +178,17 @@ def _flags_type(benchmark: Benchmark, start: Experiment) -> type:
         ("overwrite", flag(tyro.conf.FlagCreatePairsOff[bool], "Replace the run in --out."), False),
         ("distribute", flag(tyro.conf.FlagCreatePairsOff[bool], "Train with the workers of $TF_CONFIG."), False),
         ("quick", flag(tyro.conf.FlagCreatePairsOff[bool], "A small version that takes under a minute."), False),
+        ("infer_task", flag(
+            tyro.conf.FlagCreatePairsOff[bool],
+            "After training, also test without telling the task: that of the surest network is taken. With --resume, "
+            "of a finished run.",
+        ), False),
         ("compare_with", flag(tuple[Path, ...], "Run directories to show beside this run in the report."), ()),
         ("network", NetworkConfig, start.network),
         ("train", TrainConfig, start.train),
         *((name, type(value), value) for name, value in _method_settings(start).items()),
         ("data", benchmark.pipeline.Config, start.data),
-    ]
+    ]  # fmt: skip
     return dataclasses.make_dataclass(
         "Run",
         [(name, hint, dataclasses.field(default_factory=lambda value=value: value)) for name, hint, value in fields],

@@ -1,0 +1,167 @@
+"""Which task does a sequence come from? The one whose network is surest of its answers (HNET+ENT).
+
+Where the task is not given, every task's network answers, and that of the lowest predictive entropy is believed:
+
+    H_k(x) = sum_t w_t h_kt(x) / sum_t w_t,     k* = argmin_k H_k(x)
+
+with the entropy h_kt of the outputs of task k's network at step t (`clrnn_tf.losses.step_entropies`) and the weights w
+of scored steps; the first of equal tasks is taken. Entropies are comparable because all heads have the same outputs.
+Source: von Oswald et al., "Continual learning with hypernetworks" (ICLR 2020). It works for every method whose
+networks differ by task, and inferring the task of a batch costs as much as running it through all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from clrnn_tf.config import require
+from clrnn_tf.losses import step_accuracy, step_entropies
+from clrnn_tf.model import Model
+from clrnn_tf.tasks import TaskStream, batches_of_any_length
+from clrnn_tf.weights import Weights
+
+
+class Inferred(NamedTuple):
+    """What is answered without knowing the task; K tasks, B batch, T time, C outputs."""
+
+    task_ids: tf.Tensor
+    """[B] int32."""
+    logits: tf.Tensor
+    """[B, T, C] of each sequence's inferred task."""
+    entropies: tf.Tensor
+    """[K, B], mean over the scored steps; nats."""
+
+
+@dataclass(frozen=True)
+class InferenceScores:
+    """How well the tasks of test sequences were inferred."""
+
+    task_names: tuple[str, ...]
+    counts: np.ndarray
+    """[K, K] sequences by (true task, inferred task); those without a scored step are not counted."""
+    joint: np.ndarray
+    """[K] percent of all scored steps (or output bits) answered right with the inferred task, found or not."""
+
+    @property
+    def found(self) -> np.ndarray:
+        """[K] percent of each task's sequences whose task was inferred."""
+        return 100.0 * np.diagonal(self.counts) / self.counts.sum(axis=1)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for `results.json`; means are over tasks."""
+        return {
+            "mean_inference_accuracy": float(self.found.mean()),
+            "mean_joint_accuracy": float(self.joint.mean()),
+            "inference_accuracy": self.found.tolist(),
+            "joint_accuracy": self.joint.tolist(),
+            "inferred_counts": self.counts.tolist(),
+        }
+
+
+class TaskInference(tf.Module):
+    """Infers tasks with the present weights of a model.
+
+    Args:
+      model: The network and the source of its weights; all its heads have C outputs.
+      num_tasks: K, the tasks to choose from: 0 to K - 1.
+      jit: Whether XLA compiles the main network.
+
+    Raises:
+      ConfigurationError: There is nothing to choose from, or outputs have no entropy.
+    """
+
+    def __init__(self, model: Model, num_tasks: int, jit: bool = False) -> None:
+        super().__init__()
+        require(num_tasks > 1, f"task inference needs at least 2 tasks to choose from. Received: {num_tasks}.")
+        require(
+            model.loss != "linear", "task inference needs outputs that are probabilities. Received: linear outputs."
+        )
+        require(
+            model.depends_on_task,
+            "task inference needs networks that differ by task. Received: one network for all tasks. Use "
+            "network.heads = multi, or a method that conditions the network on the task (hnet, context_mod, ...).",
+        )
+        self.model = model
+        self.num_tasks = num_tasks
+        self._run = tf.function(self._run_task, jit_compile=jit)
+
+    @tf.function(reduce_retracing=True)
+    def __call__(self, inputs: tf.Tensor, lengths: tf.Tensor, step_weights: tf.Tensor | None = None) -> Inferred:
+        """Infer the task of each sequence of a batch, and answer with its network.
+
+        Args:
+          inputs: [B, T, F], or [B, T, G] n-grams; the tasks in it may differ.
+          lengths: [B] int32.
+          step_weights: [B, T], how much the entropy of each step counts; all real steps count alike without it.
+        """
+        if step_weights is None:
+            step_weights = tf.sequence_mask(lengths, tf.shape(inputs)[1], tf.float32)
+        return self._infer(self.all_weights(), inputs, lengths, step_weights)
+
+    def all_weights(self) -> Weights:
+        """The weights of every task by name, [K, ...], made in one batched call."""
+        return tf.vectorized_map(self.model.source, tf.range(self.num_tasks))
+
+    def evaluate(self, stream: TaskStream, batch_size: int) -> InferenceScores:
+        """Infer the tasks of all test sequences of the tasks to choose from."""
+        counts, joint = [], []
+        for task in stream[: self.num_tasks]:
+            batches = batches_of_any_length(task.test.in_order(batch_size, task.task_id))
+            inferred, right, scored = self._evaluate(batches)
+            counts.append(np.rint(inferred.numpy()).astype(np.int64))
+            joint.append(100.0 * float(right) / float(scored))
+        return InferenceScores(tuple(task.name for task in stream), np.stack(counts), np.array(joint))
+
+    def _infer(
+        self, weights: Weights, inputs: tf.Tensor, lengths: tf.Tensor, step_weights: tf.Tensor
+    ) -> Inferred:
+        """A loop over tasks that keeps the surest answers only, so that memory does not grow with their logits."""
+        shape = tf.concat([tf.shape(inputs)[:2], [self.model.network.num_outputs]], axis=0)
+        batch = tf.shape(lengths)[0]
+
+        def ask(task_id: tf.Tensor, best: tf.Tensor, ids: tf.Tensor, logits: tf.Tensor, all_: tf.TensorArray) -> tuple:
+            own = {name: each[task_id] for name, each in weights.items()}
+            answer, entropy = self._run(own, self.model.embed(inputs, task_id), lengths, task_id, step_weights)
+            surer = entropy < best  # [B]
+            logits = tf.where(surer[:, tf.newaxis, tf.newaxis], answer, logits)
+            ids = tf.where(surer, task_id, ids)
+            return task_id + 1, tf.minimum(entropy, best), ids, logits, all_.write(task_id, entropy)
+
+        start = (
+            tf.constant(0), tf.fill([batch], np.float32(np.inf)), tf.zeros([batch], tf.int32), tf.zeros(shape),
+            tf.TensorArray(tf.float32, self.num_tasks, element_shape=[None]),
+        )  # fmt: skip
+        free = (
+            tf.TensorShape([]), tf.TensorShape([None]), tf.TensorShape([None]), tf.TensorShape([None] * 3),
+            tf.TensorShape(None),
+        )  # fmt: skip
+        _, _, ids, logits, entropies = tf.while_loop(
+            lambda task_id, *_: task_id < self.num_tasks, ask, start, shape_invariants=free
+        )
+        return Inferred(ids, logits, entropies.stack())
+
+    def _run_task(
+        self, weights: Weights, embedded: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor, step_weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits [B, T, C] of one task's network and mean entropies [B]."""
+        logits = self.model.run(weights, embedded, lengths, task_id).logits
+        total = tf.reduce_sum(step_entropies(self.model.loss, logits) * step_weights, axis=1)
+        return logits, tf.math.divide_no_nan(total, tf.reduce_sum(step_weights, axis=1))
+
+    @tf.function
+    def _evaluate(self, dataset: tf.data.Dataset) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Sequences [K] by inferred task, summed accuracy (0..1 a step) of their answers, scored steps."""
+        weights = self.all_weights()
+        counts, right, scored = tf.zeros([self.num_tasks]), tf.constant(0.0), tf.constant(0.0)
+        for batch in dataset:
+            inferred = self._infer(weights, batch.inputs, batch.lengths, batch.eval_weights)
+            counted = tf.cast(tf.reduce_any(batch.eval_weights > 0, axis=1), tf.float32)  # [B]
+            counts += tf.linalg.matvec(tf.one_hot(inferred.task_ids, self.num_tasks), counted, transpose_a=True)
+            accuracy = step_accuracy(self.model.loss, inferred.logits, batch.targets)
+            right += tf.reduce_sum(accuracy * batch.eval_weights)
+            scored += tf.reduce_sum(batch.eval_weights)
+        return counts, right, scored
