@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clrnn_tf.experiment import build_trainer
+from clrnn_tf.learning import learn
+from clrnn_tf.recording import FileRecorder
+from clrnn_tf.run_directory import RunDirectory
+from data_pipelines import copy_task as copy_pipeline
+from trainers import copy_task, pos_tagging, registry
+from trainers.copy_task import BENCHMARK
+
+ROOT = Path(__file__).parent.parent
+SMALL = {
+    "data": {"num_tasks": 2, "num_train": 40, "num_validation": 0, "num_test": 8, "input_length": 2},
+    "train": {"steps": 2, "batch_size": 4},
+    "network": {"hidden_sizes": [4]},
+}
+
+
+def finished_run(path, seed=0, **more):
+    """A run of a small copy task under the preset of fine-tuning."""
+    from clrnn_tf.config import updated
+
+    preset = BENCHMARK.presets["fine_tuning_permuted"]
+    experiment = updated(preset.experiment("copy_task", seed), {**SMALL, **more})
+    stream = copy_pipeline.make_stream(experiment.data)
+    trainer = build_trainer(experiment, stream)
+    provenance = {"preset": "fine_tuning_permuted", "data_source": stream.data_source, "data_dir": None}
+    run = RunDirectory.create(path, experiment, provenance)
+    trainer.observers.append(FileRecorder(run, experiment, trainer.method.report()))
+    learn(stream, trainer)
+    return path
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return [finished_run(folder / str(seed), seed) for seed in (0, 1)]
+
+
+def test_a_registered_run_has_its_command_and_figures(runs, tmp_path, capsys):
+    path = tmp_path / "registry.jsonl"
+    assert registry.main(["add", *map(str, runs), "--registry", str(path)]) == 0
+    assert "2 runs" in capsys.readouterr().out
+    first, second = registry.read(path)
+    results = json.loads((runs[0] / "results.json").read_text())
+    assert first["command"] == (
+        "python -m trainers.copy_task --preset fine_tuning_permuted --network.hidden-sizes 4 --train.steps 2 "
+        "--train.batch-size 4 --data.num-tasks 2 --data.input-length 2 --data.num-train 40 --data.num-validation 0 "
+        "--data.num-test 8"
+    )
+    assert second["command"] == first["command"].replace("_permuted", "_permuted --seed 1")
+    assert first["mean_final_accuracy"] == results["mean_final_accuracy"]
+    assert first["seconds"] == results["timing"]["total_seconds"] > 0
+    assert (first["seed"], second["seed"]) == (0, 1)
+
+
+def test_a_registered_command_is_one_that_the_trainer_takes(runs):
+    from trainers.run import parse
+
+    words = registry.entry_of(runs[1])["command"].split()[3:]
+    experiment, *_ = parse(BENCHMARK, words)
+    stored = yaml.safe_load((runs[1] / "config.yaml").read_text())
+    del stored["provenance"]
+    assert experiment.to_dict() == stored
+
+
+def test_the_same_command_again_replaces_its_line(runs, tmp_path):
+    path = tmp_path / "registry.jsonl"
+    for chosen in (runs, runs[:1]):
+        registry.main(["add", *map(str, chosen), "--registry", str(path)])
+    assert sorted(entry["seed"] for entry in registry.read(path)) == [0, 1]
+
+
+def test_unfinished_runs_are_refused(tmp_path, capsys):
+    assert registry.main(["add", str(tmp_path), "--registry", str(tmp_path / "r.jsonl")]) == 2
+    assert "only finished runs are registered" in capsys.readouterr().err
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_tables_are_written_between_their_marks(runs):
+    entries = [registry.entry_of(path) for path in runs]
+    page = "a\n<!-- results: copy_task -->\nold\n<!-- end -->\nb\n<!-- results: copy_task by task -->\n<!-- end -->\n"
+    made = registry.with_tables(page, entries)
+    assert "old" not in made and made.startswith("a\n<!-- results: copy_task -->\n| method |")
+    rows = made.splitlines()
+    assert rows[4].startswith(f"| fine_tuning | `{entries[0]['command']}` | 0 | ")
+    assert f"{entries[0]['mean_final_accuracy']:.2f}" in rows[4] and rows[4].endswith("| 99.99, – |")
+    assert any(row.startswith("| task1 | ") and row.count("|") == 6 for row in rows)
+    assert registry.with_tables(made, entries) == made
+
+
+def test_the_tables_of_the_readme_are_those_of_the_register():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    entries = registry.read(ROOT / "results" / "registry.jsonl")
+    assert registry.with_tables(page, entries) == page
+    assert page.count("<!-- results: ") >= 3
+    for entry in entries:
+        assert entry["preset"] in {"copy_task": copy_task, "pos_tagging": pos_tagging}[entry["benchmark"]].PRESETS

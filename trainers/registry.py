@@ -1,0 +1,184 @@
+"""The register of runs, `results/registry.jsonl`, and the README's tables, which are made from it.
+
+    python -m trainers.registry add RUN_DIRECTORY ...      # one line for each finished run
+    python -m trainers.registry tables                     # writes the tables into the README
+
+A line holds the command that gives the run, its seed, its figures, wall time, data source and versions. A run of the
+same command replaces its older line. The README has its tables between ``<!-- results: NAME -->`` and
+``<!-- end -->``; NAME is `copy_task`, `pos_tagging`, or `pos_tagging by task`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+import yaml
+
+from clrnn_tf.config import ConfigurationError, require
+from clrnn_tf.run_directory import RunDirectory, as_json, differences, write_text
+from trainers.presets import Benchmark
+
+_ROOT = Path(__file__).parent.parent
+_REGISTRY, _README = _ROOT / "results" / "registry.jsonl", _ROOT / "README.md"
+_TABLE = re.compile(r"(<!-- results: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+Entry = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Add:
+    """Register finished runs."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """Run directories."""
+    registry: Path = _REGISTRY
+    """The register."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Write the README's tables anew."""
+
+    registry: Path = _REGISTRY
+    """The register."""
+    readme: Path = _README
+    """Where the tables are."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 2 for bad input."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        {"add": Add, "tables": Tables}, args=arguments, description="The register of runs and the README's tables."
+    )
+    try:
+        if isinstance(command, Add):
+            added = [entry_of(path) for path in command.runs]
+            commands = {entry["command"] for entry in added}
+            kept = [entry for entry in read(command.registry) if entry["command"] not in commands]
+            write_text(command.registry, "".join(map(as_json, [*kept, *added])))
+            print(f"{len(added)} runs are in {command.registry}")
+        else:
+            page = command.readme.read_text(encoding="utf-8")
+            write_text(command.readme, with_tables(page, read(command.registry)))
+            print(f"the tables of {command.readme} are up to date")
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def entry_of(path: Path) -> Entry:
+    """What the register holds of the run in `path`.
+
+    Raises:
+      ConfigurationError: There is no finished run.
+    """
+    run = RunDirectory(path)
+    matrix = run.load()
+    require(matrix is not None and matrix.finished, f"only finished runs are registered. Received: {path}.")
+    settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    results = json.loads(run.results.read_text(encoding="utf-8"))
+    name = settings["benchmark"]
+    preset, command = command_of(benchmark_of(name), settings)
+    figures = (
+        "seed", "mean_during_accuracy", "mean_final_accuracy", "forgetting", "mean_final_weighted_f1", "task_names",
+        "during_accuracy", "final_accuracy", "num_parameters", "data_source", "versions",
+    )  # fmt: skip
+    return {
+        "benchmark": name,
+        "method": settings["method"],
+        "preset": preset,
+        "command": command,
+        **{figure: results.get(figure) for figure in figures},
+        "seconds": results["timing"]["total_seconds"],
+    }
+
+
+def command_of(benchmark: Benchmark, settings: Mapping[str, object]) -> tuple[str, str]:
+    """The preset nearest to a run's settings, and the command: a flag for each setting that differs from the preset."""
+    stored = {name: value for name, value in settings.items() if name != "provenance"}
+    changes = {
+        name: differences(preset.experiment(benchmark.name).to_dict(), stored)
+        for name, preset in benchmark.presets.items()
+        if preset.method == settings["method"]
+    }
+    began_with = settings["provenance"]["preset"]
+    preset = min(changes, key=lambda name: (len(changes[name]), name != began_with))
+    words = [f"python -m trainers.{benchmark.name}"]
+    if settings["provenance"]["data_dir"]:
+        words.append("--data-dir DIR")
+    words.append(f"--preset {preset}")
+    for name, (_, value) in changes[preset].items():
+        flag = name.replace("method_options", settings["method"]).replace("_", "-")
+        words.append(f"--{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}")
+    return preset, " ".join(words)
+
+
+def benchmark_of(name: str) -> Benchmark:
+    """What the trainer of a benchmark says about it."""
+    return importlib.import_module(f"trainers.{name}").BENCHMARK
+
+
+def read(path: Path) -> list[Entry]:
+    """All lines of a register; none if there is no such file."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def with_tables(page: str, entries: Sequence[Entry]) -> str:
+    """A page with its tables made anew from the entries of a register."""
+
+    def table(found: re.Match[str]) -> str:
+        name, _, by_task = found[2].partition(" ")
+        chosen = [entry for entry in entries if entry["benchmark"] == name]
+        make = _table_by_task if by_task else _table
+        return found[1] + make(chosen) + found[4]
+
+    return _TABLE.sub(table, page)
+
+
+def _table(entries: Sequence[Entry]) -> str:
+    has_f1 = any(entry["mean_final_weighted_f1"] is not None for entry in entries)
+    names = ["method", "command", "seed", "during", "final", *["final weighted F1"] * has_f1, "forgetting", "minutes"]
+    rows = [f"| {' | '.join(names)} | published: during, final |", "|---" * (len(names) + 1) + "|"]
+    for entry in entries:
+        published = "–"
+        expected = benchmark_of(entry["benchmark"]).presets[entry["preset"]]
+        if expected.published_settings and expected.expected:
+            published = f"{_percent(expected.expected.during)}, {_percent(expected.expected.final)}"
+        minutes = "–" if entry["seconds"] is None else f"{entry['seconds'] / 60:.0f}"
+        shown = ["mean_during_accuracy", "mean_final_accuracy", *["mean_final_weighted_f1"] * has_f1, "forgetting"]
+        figures = " | ".join(_percent(entry[name]) for name in shown)
+        command = f"{entry['method']} | `{entry['command']}` | {entry['seed']}"
+        rows.append(f"| {command} | {figures} | {minutes} | {published} |")
+    return "\n".join(rows) + "\n"
+
+
+def _table_by_task(entries: Sequence[Entry]) -> str:
+    names = max((entry["task_names"] for entry in entries), key=len, default=[])
+    whole = [entry for entry in entries if entry["task_names"] == names]
+    rows = [
+        "| task | " + " | ".join(f"`{entry['preset']}`: during | final" for entry in whole) + " |",
+        "|---" * (1 + 2 * len(whole)) + "|",
+    ]
+    for index, name in enumerate(names):
+        scores = [f"{entry[f'{when}_accuracy'][index]:.1f}" for entry in whole for when in ("during", "final")]
+        rows.append(f"| {name} | {' | '.join(scores)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
