@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from benchmarks import keras_steps, our_steps
-from benchmarks.floor import Product, forward_products, hypernetwork_products, training_products
+from benchmarks.floor import Product, forward_products, hypernetwork_products, regularizer_products, training_products
 from benchmarks.rounds import Contestant
 from benchmarks.shapes import Shape
 from clrnn_tf.tasks import Batch
@@ -82,7 +82,8 @@ class Workbench:
             return forward_products(network, trainer.config.batch_size, time_steps)
         products = training_products(network, trainer.config, time_steps)
         if kind.startswith("hnet"):
-            products += hypernetwork_products(trainer.model.source, 1 + self._task(kind))
+            products += hypernetwork_products(trainer.model.source, 1)
+            products += regularizer_products(trainer.method.regularizer, self._task(kind))
         return products
 
     @functools.cached_property

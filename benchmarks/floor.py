@@ -17,6 +17,7 @@ import tensorflow as tf
 from clrnn_tf.config import TrainConfig
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.output_regularizer import OutputRegularizer
 from clrnn_tf.weights import WeightSpec
 
 LARGE = 1024  # side of the product that gives the machine's rate
@@ -63,8 +64,11 @@ def training_products(network: RecurrentNetwork, config: TrainConfig, time_steps
     return products
 
 
-def hypernetwork_products(hypernetwork: Hypernetwork, num_tasks: int) -> list[Product]:
-    """Products of generating the weights of `num_tasks` tasks at once, and of the gradients."""
+def hypernetwork_products(hypernetwork: Hypernetwork, num_tasks: int, without_last: int = 0) -> list[Product]:
+    """Products of generating the weights of `num_tasks` tasks at once, and of the gradients.
+
+    The last layer leaves out `without_last` chunks of each task.
+    """
     chunks = math.ceil(hypernetwork.num_own_weights / hypernetwork.chunk_size)  # other tasks' heads are not needed
     shared = hypernetwork.shared_chunk_embeddings
     forward = []
@@ -73,12 +77,30 @@ def hypernetwork_products(hypernetwork: Hypernetwork, num_tasks: int) -> list[Pr
     if hypernetwork.config.chunk_size:
         rows = chunks if shared is not None else chunks * num_tasks
         forward.append((rows, hypernetwork.config.chunk_embedding_size, hypernetwork.kernels[0].shape[1]))
-    forward += [(chunks * num_tasks, *kernel.shape) for kernel in hypernetwork.kernels[1:]]
+    forward += [(chunks * num_tasks, *kernel.shape) for kernel in hypernetwork.kernels[1:-1]]
+    if len(hypernetwork.kernels) > 1:
+        forward.append(((chunks - without_last) * num_tasks, *hypernetwork.kernels[-1].shape))
     return [
         Product(*shape, 1)
         for rows, inner, columns in forward
         for shape in ((rows, inner, columns), (inner, rows, columns), (rows, columns, inner))
     ]
+
+
+def regularizer_products(regularizer: OutputRegularizer, num_old: int) -> list[Product]:
+    """Products of comparing `num_old` old tasks with their targets in the form that is used, and of the gradients."""
+    if num_old == 0:
+        return []
+    hypernetwork, gram_chunks = regularizer.source, regularizer.num_gram_chunks
+    products = hypernetwork_products(hypernetwork, num_old, gram_chunks)
+    if gram_chunks:
+        units, width = hypernetwork.kernels[-1].shape
+        side, rows = 2 * units + 1, num_old * gram_chunks
+        products += [
+            Product(side, width, side, 1), Product(rows, side, side, 1),
+            Product(side, rows, side, 1), Product(side, side, width, 1),
+        ]
+    return products
 
 
 def large_product() -> Product:

@@ -26,6 +26,7 @@ class RepeatedBatches:
     def __init__(self, batches: Sequence[Batch], count: int) -> None:
         self._batches, self._count = batches, count
         self.num_examples = count * len(batches[0].lengths)
+        self.lengths_vary = len({int(length) for batch in batches for length in batch.lengths}) > 1
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         """An endless dataset."""

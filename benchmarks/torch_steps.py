@@ -48,7 +48,7 @@ class HNETStep:
     def __init__(self, network: Network, trainer: Trainer, task_id: int) -> None:
         self.network, self.config, self.loss = network, trainer.config, trainer.model.loss
         self.task_id, self.old_ids = task_id, range(task_id)
-        self.strength = trainer.method.options.strength
+        self.strength = trainer.method.regularizer.config.strength
         self.hypernetwork = TorchHypernetwork(trainer.model.source)
         num_tasks = trainer.model.source.num_tasks
         mask = np.zeros((num_tasks, self.hypernetwork.num_weights), np.float32)

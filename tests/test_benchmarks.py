@@ -13,13 +13,21 @@ import tensorflow as tf
 
 from benchmarks import our_steps, page, plots
 from benchmarks.contestants import KINDS, Workbench, torch_modules
-from benchmarks.floor import Product, forward_products, hypernetwork_products, operations, training_products
+from benchmarks.floor import (
+    Product,
+    forward_products,
+    hypernetwork_products,
+    operations,
+    regularizer_products,
+    training_products,
+)
 from benchmarks.keras_steps import KerasStep
 from benchmarks.rounds import Contestant, interleave
 from benchmarks.shapes import Shape, random_stream
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
 from tests import tiny
 
@@ -76,6 +84,13 @@ def test_products_of_a_hypernetwork_are_those_counted_by_hand():
     first = 2 * 3 * 6 + 4 * 8 * 6  # two tasks; chunk embeddings once for both
     others = 2 * 4 * (6 * 7 + 7 * 50)
     assert operations(hypernetwork_products(hypernetwork, 2)) == 2 * 3 * (first + others)
+    assert operations(hypernetwork_products(hypernetwork, 2, 3)) == 2 * 3 * (first + others - 2 * 3 * 7 * 50)
+    direct, gram = (OutputRegularizer(hypernetwork, RegularizerConfig(), gram) for gram in (False, True))
+    assert regularizer_products(direct, 0) == []
+    assert regularizer_products(direct, 2) == hypernetwork_products(hypernetwork, 2)
+    squares = 15 * 50 * 15 + 6 * 15 * 15  # 2 x 3 whole chunks
+    expected = 3 * (first + others - 2 * 3 * 7 * 50) + 2 * squares
+    assert operations(regularizer_products(gram, 2)) == 2 * expected
 
 
 def test_recurrent_products_are_done_step_by_step():
