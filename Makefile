@@ -20,8 +20,9 @@ demo: $(STAMP)
 lint: $(STAMP)
 	$(RUN) -m ruff check .
 
+# Two processes of one thread each: most of the time goes into tracing and compiling, which use one core.
 test: lint
-	$(RUN) -m pytest
+	TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=2 $(RUN) -m pytest -n 2 --dist loadgroup
 
 test-slow: lint
 	$(RUN) -m pytest -m slow

@@ -42,11 +42,12 @@ CASES = {
         "hnet_replay", {**SMALL_DECODER, "strength": 1.0, "targets": "online", "tasks_per_step": 1}
     ),
 }
+# Tests of one variant share its run, so they go to one process.
+EACH = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CASES]
 WITHOUT_STRENGTH_IT_IS_FINE_TUNING = [
     name for name, (method, _) in CASES.items() if method in ("si", "online_ewc", "coresets")
 ]
-IN_TURN = [name for name in CASES if name != "multitask"]
-every_method = pytest.mark.parametrize("name", CASES)
+every_method = pytest.mark.parametrize("name", EACH)
 
 
 class Logs(Observer):
@@ -119,7 +120,7 @@ def test_one_compiled_step_serves_all_tasks(name, run_of):
         assert function.experimental_get_tracing_count() == 1
 
 
-@pytest.mark.parametrize("name", IN_TURN)
+@pytest.mark.parametrize("name", [each for each in EACH if each.values[0] != "multitask"])
 def test_a_restored_run_goes_on_like_one_that_went_through(name, run_of):
     straight = run_of(name)
     trainer = trainer_of(name, stream_of())
@@ -130,7 +131,7 @@ def test_a_restored_run_goes_on_like_one_that_went_through(name, run_of):
         assert_equal(values(trainer), straight.values[task.task_id])
 
 
-@pytest.mark.parametrize("name", WITHOUT_STRENGTH_IT_IS_FINE_TUNING)
+@pytest.mark.parametrize("name", [each for each in EACH if each.values[0] in WITHOUT_STRENGTH_IT_IS_FINE_TUNING])
 def test_strength_zero_is_fine_tuning_and_a_positive_one_is_not(name, run_of):
     trainer = trainer_of(name, stream_of(), strength=0.0)
     for task in stream_of().tasks[:2]:
