@@ -74,6 +74,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
         _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix)),
+        _inference(results),
         _section("Beside other results", _comparison_table([own, *comparisons])),
         _section("Time and size", _facts(results)),
         f"<details><summary>Settings</summary><pre>{_text(run.config.read_text(encoding='utf-8'))}</pre></details>",
@@ -150,6 +151,24 @@ def _task_table(matrix: ResultMatrix) -> str:
         "<table><caption>Test accuracy in percent: right after a task was learned (during), and at the end (final)."
         f"</caption><tr><th>task</th><th>during</th><th>final</th><th>change</th></tr>{body}</table>"
     )
+
+
+def _inference(results: dict) -> str:
+    scores = results.get("task_inference")
+    if scores is None:
+        return ""
+    names, counts = results["task_names"], scores["inferred_counts"]
+    columns = (scores["inference_accuracy"], scores["joint_accuracy"], results["final_accuracy"])
+    mostly = [names[max(range(len(row)), key=row.__getitem__)] for row in counts]
+    rows = [(name, *map(_number, values), taken) for name, *values, taken in zip(names, *columns, mostly, strict=True)]
+    means = ("mean", *(_number(sum(column) / len(column)) for column in columns), "")
+    heads = "".join(f"<th>{name}</th>" for name in ("task", "found", "inferred", "known", "mostly taken for"))
+    caption = (
+        "Percent of test sequences whose task was found by the entropy of the answers, and accuracy in percent on all "
+        "sequences with the inferred and with the known task."
+    )
+    table = f"<table><caption>{caption}</caption><tr>{heads}</tr>{_rows(rows)}{_rows([means], 'mean')}</table>"
+    return _section("Task unknown", table)
 
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> str:

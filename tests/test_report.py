@@ -9,6 +9,7 @@ from rich.console import Console
 from clrnn_tf import figures
 from clrnn_tf.config import ConfigurationError
 from clrnn_tf.events import TaskResult, TrainingLog, ValidationLog
+from clrnn_tf.inference import InferenceScores
 from clrnn_tf.progress import ProgressReporter
 from clrnn_tf.report import Comparison, comparison_from_run, write_report
 from tests import tiny
@@ -28,6 +29,20 @@ def test_the_report_stands_alone_and_holds_the_numbers(tmp_path):
     assert page.count("<svg") == 3
     links = re.findall(r'(?:src|href)="([^"#][^"]*)"', page)
     assert not [link for link in links if not link.startswith("data:")]
+
+
+def test_the_report_shows_inferred_tasks_beside_known_ones(tmp_path):
+    run = create(tmp_path / "run")
+    record(run, matrix_of(ROWS))
+    assert "Task unknown" not in write_report(run.path).read_text()
+    scores = InferenceScores(("t0", "t1"), np.array([[3, 1], [4, 0]]), np.array([61.5, 42.0]))
+    run.add_result("task_inference", scores.to_dict())
+    page = write_report(run.path).read_text()
+    assert "Task unknown" in page
+    cells = [["t0", "75.00", "61.50", "70.50", "t0"], ["t1", "0.00", "42.00", "90.00", "t0"],
+             ["mean", "37.50", "51.75", "80.25", ""]]  # fmt: skip
+    for row in cells:
+        assert "".join(f"<td>{cell}</td>" for cell in row) in page
 
 
 def test_the_report_does_without_matplotlib(tmp_path, monkeypatch):

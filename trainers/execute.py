@@ -61,8 +61,10 @@ def execute(benchmark: Benchmark, experiment: Experiment, options: RunOptions, p
         TaskCheckpoints(run.checkpoints, trainer).restore(len(matrix.rows) - 1)
     print(f"{benchmark.name}, preset {preset_name}, method {experiment.method}, {len(stream)} tasks, to {options.out}")
     print(f"data: {stream.data_source}", flush=True)
+    compared = [*comparisons, *_published(benchmark, preset_name)]
     if finished:
         infer_tasks(inference, stream, matrix, run, experiment.train.eval_batch_size)
+        print(f"results in {run.results}, report in {write_report(run.path, compared)}")
         return 0
     try:
         if workers.rank > 0:  # the first worker records for all
@@ -74,7 +76,7 @@ def execute(benchmark: Benchmark, experiment: Experiment, options: RunOptions, p
         return 1
     if inference is not None:
         infer_tasks(inference, stream, run.load(), run, experiment.train.eval_batch_size)
-    report = write_report(run.path, [*comparisons, *_published(benchmark, preset_name)])
+    report = write_report(run.path, compared)
     print(f"exported {len(stream)} models to {run.export}; largest difference {difference:.1e}")
     print(f"results in {run.results}, report in {report}")
     return 0
