@@ -36,6 +36,8 @@ class Plan:
     growth: Mapping[str, tuple[int, ...]]
     growth_seconds: float
     """For each point."""
+    method_seconds: float
+    """For the steps of other methods, and again for the Fisher information, of each shape."""
 
 
 FULL = Plan(
@@ -49,6 +51,7 @@ FULL = Plan(
         "chunk": (500, 1000, 2500, 4000, 8000, 16_000),
     },
     growth_seconds=4,
+    method_seconds=20,
 )
 QUICK = Plan(
     seconds=dict.fromkeys(SHAPES, 1),
@@ -56,8 +59,11 @@ QUICK = Plan(
     alone=(("hnet_all", "ours"),),
     growth={"tasks": (1, 3), "hidden": (32, 64), "length": (10, 30), "chunk": (2500, 8000)},
     growth_seconds=0.5,
+    method_seconds=0.5,
 )
-QUICK_PARTS = ("audioset", "tasks", "hidden", "chunk")
+METHODS = {"methods_copy": "copy", "methods_smnist1": "smnist1"}
+PARTS = (*SHAPES, *plots.GROWTH, *METHODS)
+QUICK_PARTS = ("audioset", "tasks", "hidden", "chunk", "methods_copy")
 
 
 def main() -> None:
@@ -74,8 +80,8 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Time of training steps, as ratios.")
     parser.add_argument(
-        "--only", nargs="+", choices=[*SHAPES, *plots.GROWTH], metavar="PART",
-        help=f"some parts: {', '.join([*SHAPES, *plots.GROWTH])}; others in an existing results.json are kept",
+        "--only", nargs="+", choices=PARTS, metavar="PART",
+        help=f"some parts: {', '.join(PARTS)}; others in an existing results.json are kept",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="few repetitions, to see that everything works")
     parser.add_argument("--page", action="store_true", help="only write the page again from results.json")
@@ -84,7 +90,7 @@ def _options() -> argparse.Namespace:
 
 
 def _parts(options: argparse.Namespace) -> tuple[str, ...]:
-    everything = QUICK_PARTS if options.quick else (*SHAPES, *plots.GROWTH)
+    everything = QUICK_PARTS if options.quick else PARTS
     return tuple(options.only or everything)
 
 
@@ -97,6 +103,8 @@ def _measure(results: Results, plan: Plan, parts: tuple[str, ...], out: Path) ->
         print(f"measuring {part} ...", flush=True)
         if part in SHAPES:
             results["shapes"][part] = _shape(part, plan)
+        elif part in METHODS:
+            results["methods"][part] = in_own_process("methods", name=METHODS[part], seconds=plan.method_seconds)
         else:
             results["growth"][part] = _growth(part, plan)
         (out / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
@@ -125,9 +133,10 @@ def _write_page(results: Results, out: Path) -> None:
 
 def _kept(path: Path) -> Results:
     """Results measured before; parts stay in their order here whatever the order of measuring."""
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"shapes": {}, "growth": {}}
-    kept["shapes"] = {name: kept["shapes"][name] for name in SHAPES if name in kept["shapes"]}
-    kept["growth"] = {name: kept["growth"][name] for name in plots.GROWTH if name in kept["growth"]}
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for group, names in (("shapes", SHAPES), ("growth", plots.GROWTH), ("methods", METHODS)):
+        there = kept.get(group, {})
+        kept[group] = {name: there[name] for name in names if name in there}
     return kept
 
 

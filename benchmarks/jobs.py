@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import CORES, memory
+from benchmarks import methods as other_methods
 from benchmarks.contestants import HAS_TORCH, KINDS, Workbench, is_torch
 from benchmarks.floor import Product, large_product, operations, seconds_once
 from benchmarks.our_steps import training_from_memory
@@ -88,10 +89,23 @@ def chunk(sizes: Sequence[int], seconds: float) -> list[Row]:
     return rows
 
 
+def methods(name: str, seconds: float) -> Row:
+    """Steps of other methods beside fine-tuning, and the Fisher information of their importances."""
+    compared = SHAPES[name]()
+    steps = interleave(other_methods.step_contestants(compared), seconds, dict)
+    fisher = interleave(other_methods.fisher_contestants(compared), seconds, dict)
+    return {
+        "title": compared.title,
+        "steps": {timing.variant: timing.median_ms for timing in steps.timings},
+        "fisher": {timing.variant: timing.median_ms for timing in fisher.timings},
+        "failures": {variant: error for (_, variant), error in (steps.failures | fisher.failures).items()},
+    }
+
+
 JOBS: dict[str, Callable[..., object]] = {
-    job.__name__: job for job in (shape, alone, tasks, hidden, length, chunk)
+    job.__name__: job for job in (shape, alone, tasks, hidden, length, chunk, methods)
 }  # fmt: skip
-_COMPARE = ("shape", "hidden", "length")
+_COMPARE = ("shape", "hidden", "length", "methods")
 
 
 def _lstm_row(lstm_shape: Shape, x: int, seconds: float) -> Row:

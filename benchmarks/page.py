@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contestants import KINDS, VARIANTS
+from benchmarks.methods import FISHER, NUM_SEQUENCES
 from benchmarks.plots import GROWTH
 
 Row = Mapping[str, object]
@@ -22,6 +23,10 @@ _HOW = """Times of one step, taken in one run on one machine: read the ratios, n
     python -m benchmarks --page                  # this page again, from results.json
 
 This page is written by `benchmarks/page.py` from `benchmarks/results.json`."""
+
+_METHODS = f"""A step on the second task, with what the method keeps of the first, beside a fine-tuning step. And the
+diagonal of the Fisher information over {NUM_SEQUENCES} sequences beside loops that take one sequence after another:
+through our own network compiled by XLA for a batch of one, and in PyTorch."""
 
 _MEANING = """## What is measured
 
@@ -62,6 +67,9 @@ def page(results: Mapping[str, object]) -> str:
     if results["growth"]:
         parts += ["## How cost grows"]
         parts += [part for name, rows in results["growth"].items() for part in _growth(name, rows)]
+    if results.get("methods"):
+        parts += ["## Other methods", _METHODS]
+        parts += [part for each in results["methods"].values() for part in _methods(each)]
     return "\n\n".join([*parts, _MEANING]) + "\n"
 
 
@@ -133,6 +141,18 @@ def _growth(name: str, rows: Sequence[Row]) -> list[str]:
         facts = [f"Slope by least squares: {slope(rows):.3f} ms per old task."]
     picture = f"![{GROWTH[name].title}](plots/{name}.png)"
     return [f"### {GROWTH[name].title}", _table(header, body), *facts, picture]
+
+
+def _methods(row: Row) -> list[str]:
+    steps, fisher = row["steps"], row["fisher"]
+    times = [[name, _ms(each), f"{each / steps['fine_tuning']:.2f}"] for name, each in steps.items()]
+    loops = [[FISHER[name], _ms(each), f"{each / fisher['ours']:.1f}"] for name, each in fisher.items()]
+    return [
+        f"### {row['title']}",
+        _table(["step of", "ms", "/ fine-tuning"], times),
+        _table([f"Fisher information, {NUM_SEQUENCES} sequences", "ms", "/ clrnn_tf"], loops),
+        *(f"{name} failed: `{error}`" for name, error in row["failures"].items()),
+    ]
 
 
 def _cell(key: str, value: float) -> str:

@@ -140,6 +140,15 @@ class LoopFineTuningStep:
         with torch.inference_mode():
             return self.forward(batch).item()
 
+    def fisher(self, sequences: Sequence[TorchBatch]) -> TorchWeights:
+        """The diagonal of the Fisher information, one sequence (a batch of one) after another."""
+        sums = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
+        for sequence in sequences:
+            gradients = torch.autograd.grad(self.forward(sequence), list(self.weights.values()))
+            for value, gradient in zip(sums.values(), gradients, strict=True):
+                value.add_(gradient.square())
+        return {name: value / len(sequences) for name, value in sums.items()}
+
 
 class ModulesFineTuningStep(LoopFineTuningStep):
     """Fine-tuning of `nn.LSTM` or `nn.RNN`.

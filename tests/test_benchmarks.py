@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import our_steps, page, plots
+from benchmarks import methods, our_steps, page, plots
 from benchmarks.contestants import KINDS, Workbench, torch_modules
 from benchmarks.floor import (
     Product,
@@ -25,6 +25,7 @@ from benchmarks.keras_steps import KerasStep
 from benchmarks.rounds import Contestant, interleave
 from benchmarks.shapes import Shape, random_stream
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
+from clrnn_tf.fisher import FisherDiagonal
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
@@ -208,6 +209,25 @@ def test_our_contestants_run():
     bench.contestant("fine_tuning", "ours_from_memory").run(2)
 
 
+@pytest.mark.parametrize("compiled", [True, pytest.param(False, marks=needs_torch)])
+def test_fisher_loops_measure_what_ours_measures(compiled, monkeypatch):
+    monkeypatch.setattr(methods, "NUM_SEQUENCES", 9)
+    bench = Workbench(shape("elman", length_blocks=1))
+    model, task = bench.tuner.model, bench.shape.stream[0]
+    expected = FisherDiagonal(model, "data", None, 0, jit=False).of(task, 9)
+    measure = methods.FisherLoop(model, task, 9) if compiled else methods._torch_fisher(bench.tuner, task)
+    for name, value in measure().items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-7)
+
+
+def test_steps_of_other_methods_run():
+    stream = random_stream(2, 4, 2, 3)
+    contestants = methods.step_contestants(Shape("random", "", shape().experiment, stream, ""))
+    assert [each.variant for each in contestants] == list(methods.METHODS)
+    for each in contestants:
+        each.run(2)
+
+
 def test_a_step_that_is_not_finite_is_no_measurement():
     def make_batch(fields):
         weights = tf.ones_like(fields["inputs"][..., 0])
@@ -239,9 +259,13 @@ def made_up_results():
     }  # fmt: skip
     facts = {"floor_ms": 5.0, "peak_mib": 50.0, "process_mib": 500.0, "compile_s": 1.0}
     growth = [{"x": number, "ours": 10 + 0.25 * number, **facts} for number in (1, 10, 100)]
+    others = {
+        "title": "A network", "steps": {"fine_tuning": 20.0, "si": 23.0}, "fisher": {"ours": 8.0, "torch_loop": 400.0},
+        "failures": {"compiled_loop": "ValueError: no"},
+    }  # fmt: skip
     return {
         "date": "2026-01-02", "machine": {"cpu": "A processor", "cores": 2}, "versions": {"tensorflow": "2.20"},
-        "shapes": {"copy": shape}, "growth": {"tasks": growth},
+        "shapes": {"copy": shape}, "growth": {"tasks": growth}, "methods": {"methods_copy": others},
     }  # fmt: skip
 
 
@@ -258,6 +282,9 @@ def test_the_page_states_ratios(tmp_path):
     assert "Keras layer, jit failed: `ValueError: no`" in text
     assert "0.250 ms per old task" in text
     assert "2 cores of A processor" in text
+    assert "| si | 23.0 | 1.15 |" in text
+    assert "| PyTorch, loops | 400.0 | 50.0 |" in text
+    assert "compiled_loop failed: `ValueError: no`" in text
 
 
 def test_plots_are_drawn_for_what_was_measured(tmp_path):
