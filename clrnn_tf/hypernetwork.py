@@ -15,20 +15,19 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from clrnn_tf import hyperfan
+from clrnn_tf.chunks import OwnPlan
 from clrnn_tf.config import HypernetworkConfig, require
 from clrnn_tf.weights import (
     Weights,
     WeightSource,
     WeightSpec,
     initial_value,
-    own_indices,
     own_size,
     total_size,
     unpack_own,
@@ -68,7 +67,7 @@ class Hypernetwork(WeightSource):
         self._chunk_embedding_size = config.chunk_embedding_size if config.chunk_size else 0
         self._per_task_chunks = config.chunk_embeddings == "per_task" and config.chunk_size is not None
         self._activation = _ACTIVATIONS[config.activation]
-        self._plan = _OwnPlan.of(self.specs, self.chunk_size, self.num_chunks)
+        self._plan = OwnPlan.of(self.specs, self.chunk_size, self.num_chunks)
         self.kernels, self.biases = self._make_layers()
         self.shared_chunk_embeddings = (
             self._embedding("chunk_embeddings", (self.num_chunks, self._chunk_embedding_size), 0)
@@ -280,33 +279,3 @@ def _product(rows: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """[n, N, A] times [A, B] as one flat product: the gradient of a batched one makes a kernel for each of the n."""
     n, chunks, width = tf.shape(rows)[0], rows.shape[1], rows.shape[2]
     return tf.reshape(tf.matmul(tf.reshape(rows, [-1, width]), kernel), [n, chunks, kernel.shape[1]])
-
-
-class _OwnPlan(NamedTuple):
-    """Where the weights that a task needs lie among the chunks."""
-
-    num_heads: int
-    body_size: int
-    """Weights before the heads; all of them where tasks share one."""
-    body_chunks: int
-    """Chunks that hold them."""
-    head_chunks: np.ndarray | None
-    """[K, n] chunks that hold each task's head; None where all chunks are needed anyway."""
-    head_positions: np.ndarray
-    """[K, V - body] positions of each task's head in what the needed chunks hold one after another."""
-
-    @classmethod
-    def of(cls, specs: Sequence[WeightSpec], chunk_size: int, num_chunks: int) -> _OwnPlan:
-        """The plan for a network; heads must come last."""
-        num_heads = max([spec.shape[0] for spec in specs if spec.per_head], default=1)
-        body_size = sum(spec.size for spec in specs if num_heads == 1 or not spec.per_head)
-        body_chunks = -(-body_size // chunk_size)
-        own = np.stack([own_indices(specs, task_id)[body_size:] for task_id in range(num_heads)])
-        needed = [np.unique(row // chunk_size) for row in own]
-        count = max(len(chunks) for chunks in needed)
-        if body_chunks + count >= num_chunks:
-            return cls(num_heads, body_size, body_chunks, None, own.astype(np.int32))
-        chunks = np.stack([np.pad(row, (0, count - len(row)), mode="edge") for row in needed])
-        ranks = np.stack([np.searchsorted(row, each // chunk_size) for row, each in zip(needed, own, strict=True)])
-        positions = (body_chunks + ranks) * chunk_size + own % chunk_size
-        return cls(num_heads, body_size, body_chunks, chunks.astype(np.int32), positions.astype(np.int32))
