@@ -69,7 +69,7 @@ def copy_with_tasks(num_tasks: int, chunk_size: int = 2500) -> Shape:
 
 def pos() -> Shape:
     """Tagging of real sentences, those of one language standing for 20; else the starter treebank's lengths."""
-    preset, data_dir = pos_tagging.PRESETS["hnet"], find_data_dir(None)
+    preset, data_dir = pos_tagging.PRESETS["hnet_published"], find_data_dir(None)
     experiment = _with_equal_eval_batches(preset.experiment("pos_tagging"))
     pipeline = pos_tagging.BENCHMARK.pipeline
     if data_dir is None:

@@ -226,7 +226,11 @@ class DatasetSource:
 
 
 def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:
-    """The same batches with a time axis of unknown static length, so that all tasks share one traced function."""
+    """The same batches with a time axis of unknown static length, so that all tasks share one traced function.
+
+    Without the tuning of tf.data: an iterator that is dropped would wait for its tuning thread, which sleeps up to
+    60 s. And without its rewriting, which copies the arrays that a dataset holds whenever one is iterated in a graph.
+    """
 
     def shape(field: tf.Tensor) -> list[int | None]:
         return [None if axis == time_axis else size for axis, size in enumerate(field.shape)]
@@ -234,18 +238,14 @@ def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.da
     def relax(batch: Batch) -> Batch:
         return Batch(*(tf.compat.v1.placeholder_with_default(field, shape(field)) for field in batch))
 
-    return dataset.map(relax)
+    return dataset.map(relax).with_options(_untuned())
 
 
-def started_quickly(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same batches, for datasets that are iterated often and briefly: nothing is optimised or tuned at each start.
-
-    Each optimisation copies the arrays that the dataset holds: 0.1 s for word vectors of one language.
-    """
+def _untuned() -> tf.data.Options:
     options = tf.data.Options()
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
-    return dataset.with_options(options)
+    return options
 
 
 def _time_padding(rank: int, padding: tf.Tensor) -> list[list[tf.Tensor | int]]:

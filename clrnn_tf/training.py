@@ -21,7 +21,7 @@ from clrnn_tf.metrics import Evaluation
 from clrnn_tf.model import Model
 from clrnn_tf.network import orthogonal_penalty
 from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
-from clrnn_tf.tasks import Batch, Source, Task, TaskStream, batches_of_any_length, started_quickly
+from clrnn_tf.tasks import Batch, Source, Task, TaskStream, batches_of_any_length
 from clrnn_tf.validation import Validation
 from clrnn_tf.weights import Weights
 
@@ -115,7 +115,7 @@ class Trainer:
         """Scores of a task on one of its splits."""
         if source not in self._eval_batches:
             batches = source.in_order(self.config.eval_batch_size, task.task_id)
-            self._eval_batches[source] = started_quickly(batches_of_any_length(batches))
+            self._eval_batches[source] = batches_of_any_length(batches)
         totals = [value.numpy() for value in self._evaluate(self._eval_batches[source], tf.constant(task.task_id))]
         loss, correct, scored, confusion = totals
         return Evaluation(

@@ -38,11 +38,21 @@ _PUBLISHED_HNET = Preset(
     published_settings="MH chunk=190 beta=0.5 K=20 bs=64 it=2500 lr=0.005 rnn=32 hnet=75,125 temb=32 cemb=8 sigmoid",
     expected=Expected(89.83, 89.30, _PUBLISHED),
 )
-# The penalty compares weights, so its strength presumes a scale of the inputs, and a noisy last step stays in the
-# weights that the next task must keep. See the README for what each of these changes.
+# The penalty compares weights, so its strength presumes a scale of the inputs; and twenty languages need more room than
+# the published hypernetwork has. The README shows what each change is worth.
 _HNET = dataclasses.replace(
     _PUBLISHED_HNET,
-    summary="HNET on every language found, in the paper's order: shorter vectors, annealed, a stronger penalty",
+    summary="HNET on every language found, in the paper's order: shorter vectors, a wider hypernetwork",
+    data=pos_tagging.Config(vector_norm=2.0),
+    hypernetwork=dataclasses.replace(
+        _PUBLISHED_HNET.hypernetwork, hidden_sizes=(150, 250), task_embedding_size=64
+    ),
+    published_settings="",
+    expected=Expected(85.19, 84.80, "our run, seed 0, on the data of the README"),
+)
+_ANNEALED_HNET = dataclasses.replace(
+    _PUBLISHED_HNET,
+    summary="HNET of the published size on every language found: shorter vectors, annealed, a stronger penalty",
     method_options=hnet.Config(strength=2.0),
     data=pos_tagging.Config(vector_norm=2.0),
     train=dataclasses.replace(_PUBLISHED_HNET.train, learning_rate_schedule="cosine", warmup_steps=100),
@@ -161,11 +171,12 @@ def _starter(preset: Preset, what: str) -> Preset:
 PRESETS = {
     "hnet": _HNET,
     "hnet_published": _PUBLISHED_HNET,
+    "hnet_annealed": _ANNEALED_HNET,
     "hnet_backward": dataclasses.replace(
         _HNET,
         summary="the same with a right-to-left LSTM alone, which is what the published code really trains",
         network=dataclasses.replace(_BILSTM, direction="backward"),
-        expected=Expected(78.53, 78.24, "our run, seed 0, on the data of the README"),
+        expected=None,
     ),
     "fine_tuning": _FINE_TUNING,
     "si": _SI,
