@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -70,7 +71,7 @@ def matrix_image(matrix: ResultMatrix) -> np.ndarray | None:
 
 
 def curves_figure(
-    curves: Sequence[Curve], ylabel: str, borders: Sequence[float], names: Sequence[str]
+    curves: Sequence[Curve], ylabel: str, borders: Sequence[float], names: Sequence[str], log: bool = False
 ) -> Figure | None:
     """Lines over the steps of all tasks, with a mark where each task begins.
 
@@ -79,6 +80,7 @@ def curves_figure(
       ylabel: Label of the vertical axis, with its unit.
       borders: Step at which each task begins.
       names: Names of the tasks.
+      log: Whether the vertical axis is logarithmic, and linear below 0.01.
     """
     if not available():
         return None
@@ -94,6 +96,10 @@ def curves_figure(
         axes.annotate(name, (border, 1.0), xycoords=("data", "axes fraction"), fontsize=7, color="0.4",
                       xytext=(2, -8), textcoords="offset points")  # fmt: skip
     axes.set(xlabel="training step", ylabel=ylabel)
+    if log:
+        axes.set_yscale("symlog", linthresh=0.01)
+        if all(value >= 0 for curve in curves for value in curve.y if not math.isnan(value)):
+            axes.set_ylim(bottom=0)
     axes.legend(fontsize=8, loc="best")
     return figure
 

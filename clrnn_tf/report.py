@@ -135,8 +135,9 @@ def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
         Curve("training batches", steps(training), [_or_nan(entry["accuracy"]) for entry in training]),
         Curve("validation", steps(validation), [_or_nan(entry["accuracy"]) for entry in validation], dots=True),
     ]
-    return _figure(figures.curves_figure(losses, "loss, nats a sequence", starts[:begun], names[:begun])) + _figure(
-        figures.curves_figure(accuracies, "accuracy, %", starts[:begun], names[:begun])
+    places = starts[:begun], names[:begun]
+    return _figure(figures.curves_figure(losses, "loss, nats a sequence", *places, log=True)) + _figure(
+        figures.curves_figure(accuracies, "accuracy, %", *places)
     )
 
 

@@ -139,7 +139,9 @@ def with_tables(page: str, entries: Sequence[Entry]) -> str:
 
     def table(found: re.Match[str]) -> str:
         name, _, by_task = found[2].partition(" ")
+        order = list(benchmark_of(name).presets)
         chosen = [entry for entry in entries if entry["benchmark"] == name]
+        chosen.sort(key=lambda entry: (order.index(entry["preset"]), entry["seed"]))
         make = _table_by_task if by_task else _table
         return found[1] + make(chosen) + found[4]
 

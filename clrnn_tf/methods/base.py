@@ -23,7 +23,7 @@ from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, total_size
+from clrnn_tf.weights import SharedWeights, Weights, WeightSource, own_size, total_size
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,9 @@ class Method(tf.Module):
 
     def report(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""
-        weights = total_size(self.setup.network.weight_specs)
+        specs = self.setup.network.weight_specs
         return {
             "num_parameters": sum(int(tf.size(variable)) for variable in self.variables_to_train()),
-            "num_main_network_weights": weights,
-            "separate_networks_bytes": 4 * weights * self.setup.num_tasks,
+            "num_main_network_weights": total_size(specs),
+            "separate_networks_bytes": 4 * own_size(specs) * self.setup.num_tasks,
         }
