@@ -186,9 +186,9 @@ class RecurrentNetwork:
                 output, state = _reverse(output, lengths), _reverse(state, lengths)
             outputs.append(output)
             states.append(state)
-        mask = tf.sequence_mask(lengths, tf.shape(x)[0], dtype=x.dtype)  # [B, T]
+        mask = tf.cast(tf.range(tf.shape(x)[0])[:, tf.newaxis] < tf.cast(lengths, tf.int32), x.dtype)  # [T, B]
         output = tf.concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
-        return output * tf.transpose(mask)[:, :, tf.newaxis], states
+        return output * mask[:, :, tf.newaxis], states
 
     def _unroll_directions(
         self,

@@ -3,7 +3,15 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.config import ConfigurationError
-from clrnn_tf.tasks import ArraySource, Batch, DatasetSource, Task, TaskStream, bucketed_length
+from clrnn_tf.tasks import (
+    ArraySource,
+    Batch,
+    DatasetSource,
+    Task,
+    TaskStream,
+    batches_of_any_length,
+    bucketed_length,
+)
 
 NUM_EXAMPLES, TIME = 10, 7
 LENGTHS = np.array([3, 1, 7, 2, 5, 4, 6, 1, 2, 3], np.int32)
@@ -80,6 +88,15 @@ def test_batches_depend_on_nothing_but_seed_task_and_step(make_source):
 def test_a_dataset_can_be_read_twice(make_source):
     dataset = make_source().batches(4, 0, 0).take(4)
     assert_equal_batches(list(dataset.as_numpy_iterator()), list(dataset.as_numpy_iterator()))
+
+
+@SOURCES
+def test_batches_of_any_length_are_the_same_ones_and_have_no_tuning_thread_to_wait_for(make_source):
+    dataset = make_source().batches(4, 0, 0)
+    relaxed = batches_of_any_length(dataset)
+    assert relaxed.element_spec.inputs.shape[1] is None
+    assert relaxed.options().autotune.enabled is False
+    assert_equal_batches(list(dataset.take(6).as_numpy_iterator()), list(relaxed.take(6).as_numpy_iterator()))
 
 
 @SOURCES
