@@ -176,7 +176,7 @@ PRESETS = {
         _HNET,
         summary="the same with a right-to-left LSTM alone, which is what the published code really trains",
         network=dataclasses.replace(_BILSTM, direction="backward"),
-        expected=None,
+        expected=Expected(84.42, 84.00, "our run, seed 0, on the data of the README"),
     ),
     "fine_tuning": _FINE_TUNING,
     "si": _SI,
