@@ -177,7 +177,7 @@ def _flags_type(benchmark: Benchmark, start: Experiment) -> type:
         ("resume", flag(tyro.conf.FlagCreatePairsOff[bool], "Continue the run in --out after its last task."), False),
         ("overwrite", flag(tyro.conf.FlagCreatePairsOff[bool], "Replace the run in --out."), False),
         ("distribute", flag(tyro.conf.FlagCreatePairsOff[bool], "Train with the workers of $TF_CONFIG."), False),
-        ("quick", flag(tyro.conf.FlagCreatePairsOff[bool], "Does everything work? Under a minute, too short to learn."), False),
+        ("quick", flag(tyro.conf.FlagCreatePairsOff[bool], "Under a minute: does everything work?"), False),
         ("infer_task", flag(
             tyro.conf.FlagCreatePairsOff[bool],
             "After training, also test without telling the task: that of the surest network is taken. With --resume, "
