@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from clrnn_tf import methods
+from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import ConfigurationError, Experiment
 from clrnn_tf.distribution import SingleWorker
 from clrnn_tf.events import Observer
@@ -15,7 +16,7 @@ from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model, NgramEmbedding
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.tasks import TaskStream
-from clrnn_tf.training import Trainer, uses_xla
+from clrnn_tf.training import Trainer
 
 
 def build_trainer(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.blocks import num_blocks, split_by_length
+from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.distribution import SingleWorker
 from clrnn_tf.events import Observer, TrainingLog
@@ -181,21 +183,23 @@ class Trainer:
         self, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         apart = self.method.needs_task_gradients
-        with tf.GradientTape(persistent=apart, watch_accessed_variables=False) as tape:
-            tape.watch(self.variables)
-            weights, others = self.method.weights_and_penalties(task_id, step)
+        with self._tape() as tape:
+            weights, penalties = self.method.weights_and_penalties(task_id, step)
             task_loss, accuracy = self._task_scores(weights, batch, task_id)
-            others = {**others, **self.method.auxiliary_losses(self.model, weights, batch, task_id, step)}
-            if self.config.orthogonal_strength:
-                others["orthogonal"] = self._orthogonal(weights)
-            rest = tf.add_n(list(others.values())) if others else tf.constant(0.0)
+            total = task_loss
+            if not apart:
+                others = self._other_losses(weights, penalties, batch, task_id, step)
+                total = tf.add_n([task_loss, *others.values()])
+        gradients = self.workers.mean(self._gradients(tape, total))
+        task_gradients = gradients if apart else []
+        if apart:  # in a second pass: two gradients of one tape would have XLA's programs differentiated twice
+            with self._tape() as tape:
+                weights, penalties = self.method.weights_and_penalties(task_id, step)
+                others = self._other_losses(weights, penalties, batch, task_id, step)
+                rest = tf.add_n([tf.constant(0.0), *others.values()])
             total = task_loss + rest
-        task_gradients = self.workers.mean(self._gradients(tape, task_loss)) if apart else []
-        if apart:
             added = self.workers.mean(self._gradients(tape, rest))
             gradients = [one + other for one, other in zip(task_gradients, added, strict=True)]
-        else:
-            gradients = self.workers.mean(self._gradients(tape, total))
         losses = {"total": total, "task": task_loss, **others}
         *means, accuracy = self.workers.mean([*losses.values(), accuracy])
         losses = dict(zip(losses, means, strict=True))
@@ -203,6 +207,21 @@ class Trainer:
             gradients, task_gradients, learning_rate_at(self._schedule, step), tf.math.is_finite(losses["total"])
         )
         return losses, accuracy, norm, finite
+
+    @contextlib.contextmanager
+    def _tape(self) -> Iterator[tf.GradientTape]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.variables)
+            yield tape
+
+    def _other_losses(
+        self, weights: Weights, penalties: dict[str, tf.Tensor], batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """All losses but the task's own."""
+        others = {**penalties, **self.method.auxiliary_losses(self.model, weights, batch, task_id, step)}
+        if self.config.orthogonal_strength:
+            others["orthogonal"] = self._orthogonal(weights)
+        return others
 
     def _task_scores(self, weights: Weights, batch: Batch, task_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean loss over the batch and accuracy in percent, block by block."""
@@ -277,18 +296,3 @@ class Trainer:
             predicted = tf.one_hot(tf.argmax(logits, axis=-1), classes)
             confusion = tf.einsum("btc,btd->cd", true, predicted)
         return loss, right, tf.reduce_sum(batch.eval_weights), confusion
-
-
-def uses_xla(config: TrainConfig) -> bool:
-    """Whether XLA compiles the main network.
-
-    Raises:
-      ConfigurationError: bfloat16 on a CPU without XLA; TensorFlow's own bfloat16 products end the whole process where
-        the CPU lacks AVX-512.
-    """
-    on_cpu = not tf.config.list_physical_devices("GPU")
-    require(
-        not (on_cpu and config.precision == "bfloat16" and config.jit == "off"),
-        "train.precision bfloat16 needs train.jit auto or on where there is no GPU. Received: off.",
-    )
-    return config.jit == "on" or (config.jit == "auto" and on_cpu)

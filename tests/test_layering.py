@@ -13,6 +13,7 @@ ALLOWED = {
     "backend": set(),
     "config": set(),
     "inputs": set(),
+    "compilation": {"config"},
     "tasks": {"config", "inputs"},
     "weights": {"config", "backend"},
     "distribution": {"config", "tasks"},
@@ -33,8 +34,8 @@ ALLOWED = {
     "blocks": {"config", "tasks"},
     "validation": {"config", "events", "metrics", "tasks"},
     "training": {
-        "blocks", "config", "distribution", "events", "joint", "losses", "methods.base", "metrics", "model", "network",
-        "optimizers", "tasks", "validation", "weights",
+        "blocks", "compilation", "config", "distribution", "events", "joint", "losses", "methods.base", "metrics",
+        "model", "network", "optimizers", "tasks", "validation", "weights",
     },
     "learning": {"events", "joint", "metrics", "tasks", "training"},
     "run_directory": {"__init__", "config", "metrics"},
@@ -44,7 +45,8 @@ ALLOWED = {
     "tensorboard": {"config", "events", "figures", "metrics", "tasks"},
     "report": {"config", "figures", "metrics", "run_directory"},
     "experiment": {
-        "config", "distribution", "events", "methods", "methods.base", "model", "network", "tasks", "training",
+        "compilation", "config", "distribution", "events", "methods", "methods.base", "model", "network", "tasks",
+        "training",
     },
     "inference": {"config", "losses", "model", "tasks", "weights"},
     "methods.__init__": {"config"},

@@ -154,6 +154,24 @@ def test_an_exported_model_equals_its_source(name, run_of, tmp_path):
     assert largest_difference(model, stream_of(), 1, path) < 1e-5
 
 
+UNDER_XLA = [
+    each if each.values[0] == "si" else pytest.param(*each.values, marks=[*each.marks, pytest.mark.slow])
+    for each in EACH
+    if each.values[0] == CASES[each.values[0]][0]
+]
+
+
+@pytest.mark.parametrize("name", UNDER_XLA)
+def test_every_method_learns_under_xla_as_without(name, run_of):
+    trainer = trainer_of(name, stream_of(), train={"jit": "on", "length_blocks": 1})
+    for task in [None] if trainer.method.learns_jointly else stream_of().tasks[:2]:
+        trainer.fit(task) if task else trainer.fit_jointly(stream_of())
+    logs = trainer.observers[0].logs
+    assert all(np.isfinite(value) for log in logs for value in log.losses.values())
+    for log, other in zip(logs[:3], run_of(name).logs, strict=False):  # later, rounding errors have grown
+        assert log.losses["task"] == pytest.approx(other.losses["task"], rel=0.05)
+
+
 @every_method
 def test_a_single_task_can_be_learned(name):
     stream = stream_of(1)

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import tensorflow as tf
 
+from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import Experiment
 from clrnn_tf.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import TaskCheckpoints, build_trainer
@@ -21,7 +22,7 @@ from clrnn_tf.report import Comparison, comparison_from_run, write_report
 from clrnn_tf.run_directory import RunDirectory
 from clrnn_tf.tasks import TaskStream
 from clrnn_tf.tensorboard import TensorBoardRecorder
-from clrnn_tf.training import Trainer, TrainingDivergedError, uses_xla
+from clrnn_tf.training import Trainer, TrainingDivergedError
 from data_pipelines.storage import find_data_dir
 from export.saved_model import Exporter
 from trainers.inference import infer_tasks
