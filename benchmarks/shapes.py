@@ -170,11 +170,14 @@ class _RandomVectors:
     """A source whose words come in as random vectors."""
 
     def __init__(self, source: Source) -> None:
-        self.num_examples = source.num_examples
+        self.num_examples, self.lengths_vary = source.num_examples, source.lengths_vary
         self._source = source
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         return self._source.batches(batch_size, seed, task_id, start_step).map(self._with_vectors)
+
+    def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
+        return self._source.in_order(batch_size, task_id).map(self._with_vectors)
 
     @staticmethod
     def _with_vectors(batch: Batch) -> Batch:

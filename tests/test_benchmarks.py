@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import methods, our_steps, page, plots
+from benchmarks import methods, our_steps, page, plots, shapes
 from benchmarks.contestants import KINDS, Workbench, torch_modules
 from benchmarks.floor import (
     Product,
@@ -205,7 +205,8 @@ def test_our_contestants_run():
     stream = random_stream(3, 4, 2, 3)
     bench = Workbench(Shape("random", "", experiment, stream, ""))
     for kind in ("hnet_first", "hnet_all", "fine_tuning", "forward"):
-        bench.contestant(kind, "ours").run(2)
+        contestant = bench.contestant(kind, "ours")
+        contestant.run(contestant.cycle)
     bench.contestant("fine_tuning", "ours_from_memory").run(2)
 
 
@@ -218,6 +219,16 @@ def test_fisher_loops_measure_what_ours_measures(compiled, monkeypatch):
     measure = methods.FisherLoop(model, task, 9) if compiled else methods._torch_fisher(bench.tuner, task)
     for name, value in measure().items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-7)
+
+
+def test_tagging_is_measured_without_real_data_as_well(monkeypatch):
+    monkeypatch.delenv("CLRNN_DATA_DIR", raising=False)
+    bench = Workbench(shapes.pos())
+    assert "starter treebank" in bench.shape.title
+    (batch,) = our_steps.RepeatedBatches(bench.batches[:1], 1).in_order(64, 0)
+    assert batch.inputs.shape[2] == 64
+    assert bench.tuner.config.batch_size == 64
+    assert next(iter(bench.shape.stream[0].train.in_order(64, 0))).inputs.shape[2] == 64
 
 
 def test_steps_of_other_methods_run():
