@@ -60,16 +60,16 @@ def training_from_memory(trainer: Trainer, batches: Sequence[Batch], task_id: in
     return _training(trainer, RepeatedBatches(batches, 1).batches(0, 0, task_id), task_id)
 
 
-def evaluation(trainer: Trainer, shape: Shape, task_id: int) -> tuple[Run, int]:
-    """Evaluations of all training examples, and how many batches each takes; steps must be a multiple of that."""
+def evaluation(trainer: Trainer, shape: Shape, batches: Sequence[Batch], task_id: int) -> Run:
+    """Evaluation of so many batches that are already there."""
+    sources: dict[int, RepeatedBatches] = {}
     task: Task = shape.stream[task_id]
-    num_batches = -(-task.train.num_examples // trainer.config.eval_batch_size)
 
     def run(count: int) -> None:
-        for _ in range(count // num_batches):
-            trainer.evaluate(task, task.train)
+        source = sources.setdefault(count, RepeatedBatches(batches, count))
+        trainer.evaluate(task, source)
 
-    return run, num_batches
+    return run
 
 
 def _training(trainer: Trainer, dataset: tf.data.Dataset, task_id: int) -> Run:

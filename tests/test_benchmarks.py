@@ -205,8 +205,7 @@ def test_our_contestants_run():
     stream = random_stream(3, 4, 2, 3)
     bench = Workbench(Shape("random", "", experiment, stream, ""))
     for kind in ("hnet_first", "hnet_all", "fine_tuning", "forward"):
-        contestant = bench.contestant(kind, "ours")
-        contestant.run(contestant.cycle)
+        bench.contestant(kind, "ours").run(2)
     bench.contestant("fine_tuning", "ours_from_memory").run(2)
 
 
