@@ -26,6 +26,7 @@ from clrnn_tf.config import require
 from clrnn_tf.hypernetwork import Hypernetwork
 
 _BLOCK_SIZE = 2_000_000  # numbers of old tasks in memory at once: 8 MB, and half a dozen arrays of that size
+_TASKS_PER_BLOCK = (16, 4)  # the last block is a small one, filled up with tasks that do not count
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,18 @@ class OutputRegularizer(tf.Module):
       source: The hypernetwork.
       config: Strength of R, and how it is computed.
       gram: Whether to use Gram matrices; None lets the number of operations decide.
+      jit: Whether XLA compiles it, once for all tasks.
     """
 
-    def __init__(self, source: Hypernetwork, config: RegularizerConfig, gram: bool | None = None) -> None:
+    def __init__(
+        self, source: Hypernetwork, config: RegularizerConfig, gram: bool | None = None, jit: bool = False
+    ) -> None:
         super().__init__()
         self.source, self.config = source, config
         num_tasks = source.num_tasks
+        most_old = max(1, min(num_tasks - 1, config.tasks_per_step or num_tasks))
         if gram is None:
-            gram = _pays(source, max(1, min(num_tasks - 1, config.tasks_per_step or num_tasks)))
+            gram = _pays(source, most_old)
         has_hidden_layer = len(source.kernels) > 1
         self.num_gram_chunks = source.num_whole_chunks if gram and has_hidden_layer else 0
         hidden, rest = self._taken_apart(source, tf.constant([0]))
@@ -77,7 +82,13 @@ class OutputRegularizer(tf.Module):
                 tf.Variable(tf.zeros(values.shape if self.num_gram_chunks else [0]), trainable=False)
                 for values in source.last_layer
             ]
-        self.tasks_per_block = max(1, _BLOCK_SIZE // (2 * int(tf.size(hidden)) + int(tf.size(rest))))
+        fitting = max(1, _BLOCK_SIZE // (2 * int(tf.size(hidden)) + int(tf.size(rest))))
+        self.tasks_per_block = tuple(sorted({min(fitting, size, most_old) for size in _TASKS_PER_BLOCK}, reverse=True))
+        self.generate_own = tf.function(source.generate_own, jit_compile=jit)
+        """`Hypernetwork.generate_own`, compiled as the regulariser is."""
+        self._gram = tf.function(self._gram_of_last_layers, jit_compile=jit)
+        self._add_block = tf.function(self._with_block_added, jit_compile=jit)
+        self._last_layer_gradients = tf.function(self._last_layer_gradients_of, jit_compile=jit)
 
     def remember(self, num_old: int) -> None:
         """What is generated now for tasks 0 .. num_old - 1 becomes their target."""
@@ -114,34 +125,45 @@ class OutputRegularizer(tf.Module):
 
     def targets(self, old_ids: tf.Tensor) -> tf.Tensor:
         """[n, V] weights of old tasks `old_ids` [n] as remembered (`clrnn_tf.weights.unpack_own`)."""
-        hidden, rest, (kernel, bias) = self._remembered(old_ids)
+        hidden, rest = self._remembered(old_ids)
         if self.num_gram_chunks == 0:
             return rest
+        kernel, bias = self._old_last_layer()
         whole = tf.matmul(tf.reshape(hidden, [-1, kernel.shape[0]]), kernel) + bias
         return tf.concat([tf.reshape(whole, [tf.size(old_ids), -1]), rest], axis=1)
 
     def distance(self, old_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
         """R of the old tasks `old_ids` [n]; 0 without any.
 
-        Tasks are compared in blocks, each in one batched call, and a block's gradient is taken at once, so that no
-        more memory is needed for 100 tasks than for one block.
+        Tasks are compared in blocks of two sizes, each in one batched call, and a block's gradient is taken at once:
+        two programs serve any number of tasks, with no more memory for 100 of them than for one block. The Gram matrix
+        is made once for all blocks, and its gradient goes back to the last layer once.
         """
-        variables = [variable.value for variable in self.source.trainable_variables]
-        none = [tf.zeros_like(variable) for variable in variables]
+        variables, number = self._variables(), tf.size(old_ids)
+        side = 2 * self.source.kernels[-1].shape[0] + 1 if self.num_gram_chunks else 0
+        gram = tf.cond(number > 0, self._gram, lambda: tf.zeros([side, side]))
+        scale = 1.0 / tf.cast(tf.maximum(number, 1), tf.float32)
 
-        def add_block(start: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(variables)
-                distance = self._sum_of_distances(old_ids[start : start + self.tasks_per_block], dropout_key)
-            gradients = tape.gradient(distance, variables, unconnected_gradients="zero")
-            return start + self.tasks_per_block, total + distance, [
-                each + tf.convert_to_tensor(gradient) for each, gradient in zip(sums, gradients, strict=True)
-            ]
+        def add_blocks(size: int, least: int, state: tuple) -> tuple:
+            def add_block(start: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
+                positions = start + tf.range(size)
+                shares = tf.where(positions < number, scale, 0.0)
+                ids = tf.gather(old_ids, tf.minimum(positions, number - 1))
+                return start + size, *self._add_block(ids, shares, dropout_key, gram, total, sums)
 
-        start = (tf.constant(0), tf.constant(0.0), none)
-        _, total, gradients = tf.while_loop(lambda first, *_: first < tf.size(old_ids), add_block, start)
-        scale = 1.0 / tf.cast(tf.maximum(tf.size(old_ids), 1), tf.float32)
-        return _with_gradients(total * scale, [gradient * scale for gradient in gradients], variables)
+            return tf.while_loop(lambda start, *_: start + least <= number, add_block, state)
+
+        state = (tf.constant(0), tf.constant(0.0), [tf.zeros_like(each) for each in (*variables, gram)])
+        *whole, last = self.tasks_per_block
+        for size in whole:
+            state = add_blocks(size, size, state)
+        _, total, sums = add_blocks(last, 1, state)
+        gradients, gram_gradient = sums[:-1], sums[-1]
+        if self.num_gram_chunks:
+            gradients = tf.cond(
+                number > 0, lambda: self._last_layer_gradients(gradients, gram_gradient), lambda: gradients
+            )
+        return _with_gradients(total, gradients, variables)
 
     def kept_bytes(self) -> dict[str, int]:
         """What the targets are made of, or the copy of the hypernetwork that makes them again."""
@@ -149,23 +171,76 @@ class OutputRegularizer(tf.Module):
             return {"old_hypernetwork": 4 * self._old_source.count_params()}
         return {"targets": 4 * sum(int(tf.size(v)) for v in (self._old_hidden, self._old_rest, *self._old_layer))}
 
-    def _sum_of_distances(self, old_ids: tf.Tensor, dropout_key: tf.Tensor | None) -> tf.Tensor:
-        old_hidden, old_rest, (old_kernel, old_bias) = self._remembered(old_ids)
+    def _variables(self) -> list[tf.Variable]:
+        return [variable.value for variable in self.source.trainable_variables]
+
+    def _with_block_added(
+        self,
+        ids: tf.Tensor,
+        shares: tf.Tensor,
+        dropout_key: tf.Tensor | None,
+        gram: tf.Tensor,
+        total: tf.Tensor,
+        sums: list[tf.Tensor],
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """`total` and `sums` with the distances of one block, weighted by `shares`, and their gradients added.
+
+        Gradients are those of the variables, the Gram matrix being constant, and of the Gram matrix.
+        """
+        of = [*self._variables(), gram]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(of)
+            distance = self._sum_of_distances(ids, shares, gram, dropout_key)
+        gradients = tape.gradient(distance, of, unconnected_gradients="zero")
+        return total + distance, [
+            each + tf.convert_to_tensor(gradient) for each, gradient in zip(sums, gradients, strict=True)
+        ]
+
+    def _sum_of_distances(
+        self, old_ids: tf.Tensor, shares: tf.Tensor, gram: tf.Tensor, dropout_key: tf.Tensor | None
+    ) -> tf.Tensor:
+        old_hidden, old_rest = self._remembered(old_ids)
         hidden, rest = self._taken_apart(self.source, old_ids, dropout_key)
-        distance = tf.reduce_sum(tf.square(rest - old_rest))
+        distance = tf.reduce_sum(shares[:, tf.newaxis] * tf.square(rest - old_rest))
         if self.num_gram_chunks == 0:
             return distance
-        kernel, bias = self.source.last_layer
         rows = tf.concat([hidden - old_hidden, old_hidden, tf.ones_like(hidden[..., :1])], axis=-1)
-        matrix = tf.concat([kernel, kernel - old_kernel, (bias - old_bias)[tf.newaxis]], axis=0)
-        return distance + squared_products(tf.reshape(rows, [-1, matrix.shape[0]]), matrix)
+        rows = rows * tf.sqrt(shares)[:, tf.newaxis, tf.newaxis]
+        return distance + quadratic_forms(tf.reshape(rows, [-1, gram.shape[0]]), gram)
 
-    def _remembered(self, old_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Sequence[tf.Tensor]]:
-        """Hidden units and other weights of old tasks, as `_taken_apart`, and the old last layer; constants."""
+    def _last_layers(self) -> tf.Tensor:
+        """M = [A; A - A*; b - b*], [2H + 1, C]."""
+        (kernel, bias), (old_kernel, old_bias) = self.source.last_layer, self._old_last_layer()
+        return tf.concat([kernel, kernel - old_kernel, (bias - old_bias)[tf.newaxis]], axis=0)
+
+    def _gram_of_last_layers(self) -> tf.Tensor:
+        """M M^T [2H + 1, 2H + 1]; empty where it is not used."""
+        if self.num_gram_chunks == 0:
+            return tf.zeros([0, 0])
+        matrix = self._last_layers()
+        return tf.matmul(matrix, matrix, transpose_b=True)
+
+    def _last_layer_gradients_of(self, gradients: list[tf.Tensor], gram_gradient: tf.Tensor) -> list[tf.Tensor]:
+        """Gradients of the variables with what comes by way of the Gram matrix added: dM = 2 (dG) M."""
+        moved, units = 2.0 * tf.matmul(gram_gradient, self._last_layers()), self.source.kernels[-1].shape[0]
+        added = {self.source.kernels[-1].value.ref(): moved[:units] + moved[units:-1]}
+        if self.source.config.use_bias:
+            added[self.source.biases[-1].value.ref()] = moved[-1]
+        return [
+            gradient + added.get(variable.ref(), 0.0)
+            for gradient, variable in zip(gradients, self._variables(), strict=True)
+        ]
+
+    def _remembered(self, old_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Hidden units and other weights of old tasks, as `_taken_apart`; constants."""
         if self._old_source is None:
-            return tf.gather(self._old_hidden, old_ids), tf.gather(self._old_rest, old_ids), self._old_layer
+            return tf.gather(self._old_hidden, old_ids), tf.gather(self._old_rest, old_ids)
         hidden, rest = self._taken_apart(self._old_source, old_ids)
-        return tf.stop_gradient(hidden), tf.stop_gradient(rest), self._old_source.last_layer
+        return tf.stop_gradient(hidden), tf.stop_gradient(rest)
+
+    def _old_last_layer(self) -> Sequence[tf.Tensor]:
+        """Kernel A* and bias b* of the last layer as remembered."""
+        return self._old_layer if self._old_source is None else self._old_source.last_layer
 
     def _taken_apart(
         self, source: Hypernetwork, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None
@@ -176,19 +251,15 @@ class OutputRegularizer(tf.Module):
 
 
 @tf.custom_gradient
-def squared_products(rows: tf.Tensor, matrix: tf.Tensor):  # noqa: ANN201
-    """Squared entries of `rows` [n, h] times `matrix` [h, c], added up, by way of matrix @ matrix^T [h, h].
+def quadratic_forms(rows: tf.Tensor, gram: tf.Tensor):  # noqa: ANN201
+    """Sum of u G u^T over the rows u of `rows` [n, h], for a symmetric `gram` G [h, h].
 
-        f = sum_i u_i M M^T u_i^T,     df/du_i = 2 u_i M M^T,     df/dM = 2 (sum_i u_i^T u_i) M
-
-    Takes 4 h^2 (n + c) multiplications and additions with its gradients, the direct way 6 n h c.
+    Gradients: 2 u G for a row, and sum u^T u over the rows for G.
     """
-    gram = tf.matmul(matrix, matrix, transpose_b=True)
     products = tf.matmul(rows, gram)
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        moments = tf.matmul(rows, rows, transpose_a=True)
-        return 2.0 * upstream * products, 2.0 * upstream * tf.matmul(moments, matrix)
+        return 2.0 * upstream * products, upstream * tf.matmul(rows, rows, transpose_a=True)
 
     return tf.reduce_sum(products * rows), gradient
 

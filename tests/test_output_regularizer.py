@@ -5,7 +5,7 @@ import tensorflow as tf
 from clrnn_tf import output_regularizer
 from clrnn_tf.config import HypernetworkConfig
 from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig, squared_products
+from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig, quadratic_forms
 from clrnn_tf.weights import WeightSpec
 from tests import golden
 
@@ -71,10 +71,10 @@ SIX_HEADS = [
 ]
 
 
-def changed(gram, targets="fixed", **config):
+def changed(gram, targets="fixed", jit=False, **config):
     config = {"chunk_size": 9, "hidden_sizes": (5, 4), "activation": "tanh", **config}
     source = Hypernetwork(SIX_HEADS, HypernetworkConfig(**config), 6)
-    regularizer = OutputRegularizer(source, RegularizerConfig(targets=targets), gram)
+    regularizer = OutputRegularizer(source, RegularizerConfig(targets=targets), gram, jit)
     regularizer.remember(5)
     for index, variable in enumerate(source.variables):
         variable.assign_add(0.1 * golden.fill(index, tuple(variable.shape)))
@@ -105,16 +105,18 @@ def test_a_tiny_distance_is_not_lost_in_large_weights():
     np.testing.assert_allclose(float(regularizer.distance(tf.constant([1]))), 38 * 1e-6, rtol=0.1)
 
 
-def test_squared_products_and_gradients():
+def test_quadratic_forms_and_gradients():
     rows, matrix = tf.constant(golden.fill(0, (6, 3))), tf.constant(golden.fill(1, (3, 20)))
+    gram = matrix @ tf.transpose(matrix)
     with tf.GradientTape() as tape:
-        tape.watch([rows, matrix])
-        value = 3.0 * squared_products(rows, matrix)
+        tape.watch([rows, gram])
+        value = 3.0 * quadratic_forms(rows, gram)
     with tf.GradientTape() as plain:
-        plain.watch([rows, matrix])
-        expected = 3.0 * tf.reduce_sum(tf.square(rows @ matrix))
+        plain.watch([rows, gram])
+        expected = 3.0 * tf.reduce_sum((rows @ gram) * rows)
     np.testing.assert_allclose(value, expected)
-    for one, other in zip(tape.gradient(value, [rows, matrix]), plain.gradient(expected, [rows, matrix]), strict=True):
+    np.testing.assert_allclose(value, 3.0 * tf.reduce_sum(tf.square(rows @ matrix)))
+    for one, other in zip(tape.gradient(value, [rows, gram]), plain.gradient(expected, [rows, gram]), strict=True):
         np.testing.assert_allclose(one, other)
 
 
@@ -137,17 +139,34 @@ def test_a_hypernetwork_without_hidden_layers_is_compared_directly():
 @every_form
 def test_blocks_of_tasks_add_up(targets, gram, monkeypatch):
     results = []
-    for block_size in (1, 120, 10**6):
-        monkeypatch.setattr(output_regularizer, "_BLOCK_SIZE", block_size)
+    for sizes in ((1,), (3, 2), (16, 4)):
+        monkeypatch.setattr(output_regularizer, "_TASKS_PER_BLOCK", sizes)
         regularizer, source = changed(gram, targets)
         results.append((regularizer.tasks_per_block, *value_and_gradients(regularizer, source, [0, 1, 2, 3, 4])))
     blocks, values, gradients = zip(*results, strict=True)
-    assert blocks[0] == 1 < blocks[1] < 5 < blocks[2]
+    assert blocks == ((1,), (3, 2), (5, 4))  # 16 are more than there are old tasks
     assert values[0] > 0.01
     np.testing.assert_allclose(values, values[0], rtol=1e-5)
     for each in zip(*gradients, strict=True):
         np.testing.assert_allclose(each[0], each[2], rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(each[1], each[2], rtol=1e-4, atol=1e-6)
+
+
+def test_blocks_of_large_networks_are_small(monkeypatch):
+    monkeypatch.setattr(output_regularizer, "_BLOCK_SIZE", 120)
+    assert changed(gram=False)[0].tasks_per_block == (3,)
+
+
+@every_form
+def test_compiled_by_xla_nothing_changes(targets, gram):
+    def results(jit):
+        regularizer, source = changed(gram, targets, jit=jit)
+        own = regularizer.generate_own(tf.constant([3]))
+        counts = [value_and_gradients(regularizer, source, list(range(number))) for number in (0, 1, 3, 5)]
+        return [own, *(part for value, gradients in counts for part in (value, *gradients))]
+
+    for one, other in zip(results(False), results(True), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 @every_form

@@ -144,7 +144,7 @@ class ContextMod(Method):
         if isinstance(self.source.context, Hypernetwork):
             self.loss_names = ("output_regularizer",)
             config = RegularizerConfig(self.options.strength, tasks_per_step=self.options.tasks_per_step)
-            self._regularizer = OutputRegularizer(self.source.context, config)
+            self._regularizer = OutputRegularizer(self.source.context, config, jit=setup.jit)
 
     @classmethod
     def check(cls, experiment: Experiment) -> None:

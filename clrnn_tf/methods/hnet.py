@@ -50,7 +50,7 @@ def generate_and_regularize(
     """The weights that a hypernetwork generates for a task's step, and the regulariser's loss for old tasks."""
     source = regularizer.source
     dropout_key = method.step_key(task_id, step, _DROPOUT) if source.config.dropout else None
-    generated = source.generate_own(task_id[tf.newaxis], dropout_key)
+    generated = regularizer.generate_own(task_id[tf.newaxis], dropout_key)
     penalty = regularizer(task_id, method.step_key(task_id, step, _SUBSET), dropout_key)
     return unpack_own(generated[0], source.specs), penalty
 
@@ -97,7 +97,7 @@ class HNET(Method):
     def __init__(self, setup: MethodSetup) -> None:
         super().__init__(setup)
         hypernetwork = self.source.body if isinstance(self.source, SeparateHeads) else self.source
-        self.regularizer = OutputRegularizer(hypernetwork, setup.options)
+        self.regularizer = OutputRegularizer(hypernetwork, setup.options, jit=setup.jit)
 
     @classmethod
     def check(cls, experiment: Experiment) -> None:

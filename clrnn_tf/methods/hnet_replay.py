@@ -46,7 +46,7 @@ class HNETReplay(generative_replay.GenerativeReplay):
 
     def make_decoder_teacher(self) -> None:
         """The regulariser's targets are the teacher's decoders."""
-        self.regularizer = OutputRegularizer(self.decoder_source, self.options)
+        self.regularizer = OutputRegularizer(self.decoder_source, self.options, jit=self.setup.jit)
 
     def num_decoder_task_ids(self) -> int:
         """0: every task has a decoder of its own."""
