@@ -7,8 +7,17 @@ import importlib.util
 from collections.abc import Callable
 from types import ModuleType
 
+import numpy as np
+
 from benchmarks import keras_steps, our_steps
-from benchmarks.floor import Product, forward_products, hypernetwork_products, regularizer_products, training_products
+from benchmarks.floor import (
+    Product,
+    Steps,
+    forward_products,
+    hypernetwork_products,
+    regularizer_products,
+    training_products,
+)
 from benchmarks.rounds import Contestant
 from benchmarks.shapes import Shape
 from clrnn_tf.tasks import Batch
@@ -75,12 +84,16 @@ class Workbench:
 
     def products(self, kind: str) -> list[Product]:
         """Products that a kind of step needs."""
-        time_steps = sum(batch.inputs.shape[1] for batch in self.batches) / len(self.batches)
+        number = len(self.batches)
+        steps = Steps(
+            all=sum(batch.inputs.shape[1] for batch in self.batches) / number,
+            scored=sum(_scored_steps(batch) for batch in self.batches) / number,
+        )
         trainer = self.trainer if kind.startswith("hnet") else self.tuner
         network = trainer.model.network
         if kind == "forward":
-            return forward_products(network, trainer.config.batch_size, time_steps)
-        products = training_products(network, trainer.config, time_steps)
+            return forward_products(network, trainer.config.batch_size, steps)
+        products = training_products(network, trainer.config, steps)
         if kind.startswith("hnet"):
             products += hypernetwork_products(trainer.model.source, 1)
             products += regularizer_products(trainer.method.regularizer, self._task(kind))
@@ -130,6 +143,12 @@ class Workbench:
             packed = variant == "torch_fused"
             step = steps.ModulesFineTuningStep(network, self.tuner, self.last_task, packed)
         return steps.runner(step.evaluate if kind == "forward" else step, self.batches)
+
+
+def _scored_steps(batch: Batch) -> int:
+    """Steps from the first one on at which any sequence counts."""
+    counts = np.flatnonzero(((batch.loss_weights != 0) | (batch.eval_weights != 0)).any(axis=0))
+    return batch.loss_weights.shape[1] - int(counts[0])
 
 
 def is_torch(variant: str) -> bool:

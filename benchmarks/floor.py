@@ -43,19 +43,28 @@ def operations(products: list[Product]) -> float:
     return sum(product.operations for product in products)
 
 
-def forward_products(network: RecurrentNetwork, batch_size: int, time_steps: float) -> list[Product]:
+class Steps(NamedTuple):
+    """Time steps of a batch, means over batches."""
+
+    all: float
+    """T; the recurrence takes them all."""
+    scored: float
+    """S; the layers after the last recurrence are needed from the first step on at which any sequence counts."""
+
+
+def forward_products(network: RecurrentNetwork, batch_size: int, steps: Steps) -> list[Product]:
     """Products of the main network on one batch; only the current task's head counts."""
-    return [_forward(network, spec, batch_size, time_steps) for spec in network.weight_specs if spec.kind != "bias"]
+    return [_forward(network, spec, batch_size, steps) for spec in network.weight_specs if spec.kind != "bias"]
 
 
-def training_products(network: RecurrentNetwork, config: TrainConfig, time_steps: float) -> list[Product]:
+def training_products(network: RecurrentNetwork, config: TrainConfig, steps: Steps) -> list[Product]:
     """Products of the main network forwards and backwards, and of the orthogonal penalty where it is set."""
-    products = forward_products(network, config.batch_size, time_steps)
+    products = forward_products(network, config.batch_size, steps)
     for spec in network.weight_specs:
         if spec.kind == "bias":
             continue
-        forward = _forward(network, spec, config.batch_size, time_steps)
-        products.append(Product(forward.inner, round(config.batch_size * time_steps), forward.columns, 1))
+        forward = _forward(network, spec, config.batch_size, steps)
+        products.append(Product(forward.inner, round(forward.rows * forward.times), forward.columns, 1))
         if not _reads_data(network, spec):
             products.append(Product(forward.rows, forward.columns, forward.inner, forward.times))
         if spec.kind == "recurrent" and config.orthogonal_strength:
@@ -129,11 +138,14 @@ def _mean_seconds(product: object) -> float:
     return (now - began) / count
 
 
-def _forward(network: RecurrentNetwork, spec: WeightSpec, batch_size: int, time_steps: float) -> Product:
+def _forward(network: RecurrentNetwork, spec: WeightSpec, batch_size: int, steps: Steps) -> Product:
     inner, columns = spec.shape[-2:]  # of one head, where there are several
     if spec.kind == "recurrent":
-        return Product(batch_size, inner, columns, time_steps)
-    return Product(round(batch_size * time_steps), inner, columns, 1)
+        return Product(batch_size, inner, columns, steps.all)
+    last_layer = f"recurrent{len(network.config.hidden_sizes) - 1}/"
+    is_output = spec.name.startswith(last_layer) and spec.name.endswith("/output_kernel")
+    after = is_output or spec.name.startswith(("dense_after", "head"))
+    return Product(round(batch_size * (steps.scored if after else steps.all)), inner, columns, 1)
 
 
 def _reads_data(network: RecurrentNetwork, spec: WeightSpec) -> bool:

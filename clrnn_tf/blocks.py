@@ -1,7 +1,12 @@
-"""Division of a batch into blocks of sequences of similar length, so that short ones do not pay for the longest.
+"""What of a batch need not be computed, and what can be computed side by side.
 
 Sentences of a batch of 64 are 20 words long on average, and the longest one 60: two thirds of what the network computes
-would be padding. Sorted by length and cut into blocks, each block is as long as its own longest sequence.
+would be padding. Sorted by length and cut into blocks, each block is as long as its own longest sequence. Blocks run at
+the same time, each as an XLA program of its own: one program leaves a second core idle for much of a recurrence. So
+sequences of one length are cut into blocks too.
+
+Where only the end of the sequences counts (the recall of the Copy Task, the last step of a digit), the layers above
+the recurrence need not be computed before.
 """
 
 from __future__ import annotations
@@ -13,7 +18,9 @@ import tensorflow as tf
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.tasks import Batch, TaskStream
 
-_NUM_BLOCKS = 4  # with more of them products get small
+_NUM_BLOCKS = 4  # where lengths vary; with more of them products get small
+_NUM_EQUAL_BLOCKS = 2  # where they do not
+_PARTS = 8  # of the time axis, in which the beginning that does not count is measured
 _MULTIPLE = 8  # of time steps to which blocks are rounded up, so that few programs are compiled
 
 
@@ -31,9 +38,10 @@ def num_blocks(config: TrainConfig, jit: bool, stream: TaskStream, num_workers: 
             f"Received: {config.length_blocks}.",
         )
         return config.length_blocks
-    if not jit or not any(task.train.lengths_vary for task in stream):
+    if not jit:
         return 1
-    return math.gcd(_NUM_BLOCKS, share)
+    vary = any(task.train.lengths_vary for task in stream)
+    return math.gcd(_NUM_BLOCKS if vary else _NUM_EQUAL_BLOCKS, share)
 
 
 def split_by_length(batch: Batch, count: int) -> list[Batch]:
@@ -55,3 +63,17 @@ def split_by_length(batch: Batch, count: int) -> list[Batch]:
         time = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, tf.shape(batch.inputs)[1])
         blocks.append(Batch(*(field if field.shape.rank == 1 else field[:, :time] for field in block)))
     return blocks
+
+
+def scored_end(batch: Batch) -> Batch:
+    """The batch with targets and weights of its last S steps only, before which no sequence has weight.
+
+    S is a multiple of an eighth of T (of 1 where T < 16), so that few programs are compiled. `inputs` keep all T.
+    """
+    time = tf.shape(batch.loss_weights)[1]
+    counts = tf.reduce_any((batch.loss_weights != 0.0) | (batch.eval_weights != 0.0), axis=0)  # [T]
+    unscored = tf.reduce_sum(tf.cast(tf.cumsum(tf.cast(counts, tf.int32)) == 0, tf.int32))
+    part = tf.maximum(time // _PARTS, 1)
+    first = tf.minimum(unscored // part * part, time - 1)
+    ends = {name: getattr(batch, name)[:, first:] for name in ("targets", "loss_weights", "eval_weights")}
+    return batch._replace(**ends)

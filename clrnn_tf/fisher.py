@@ -13,6 +13,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from clrnn_tf.blocks import scored_end
 from clrnn_tf.losses import sequence_losses
 from clrnn_tf.model import Model
 from clrnn_tf.tasks import Batch, Task, batches_of_any_length
@@ -54,7 +55,8 @@ class FisherDiagonal:
         first = tf.constant(0)
         for batch in batches:
             counts = tf.cast(first + tf.range(self.batch_size) < number, tf.float32)
-            squares = self._squares(weights, self._model.embed(batch.inputs, task_id), batch, counts, task_id, first)
+            embedded = self._model.embed(batch.inputs, task_id)
+            squares = self._squares(weights, embedded, scored_end(batch), counts, task_id, first)
             sums = {name: value + squares[name] for name, value in sums.items()}
             first += self.batch_size
         return sums
@@ -74,7 +76,8 @@ class FisherDiagonal:
         with tf.GradientTape() as tape:
             tape.watch([weights[name] for name in names])
             logits = network(
-                weights, embedded, batch.lengths, task_id, truncate=self._truncate, per_sequence_squares=True
+                weights, embedded, batch.lengths, task_id, last_steps=tf.shape(batch.loss_weights)[1],
+                truncate=self._truncate, per_sequence_squares=True,
             ).logits
             targets = batch.targets
             if self._labels == "sampled":

@@ -82,9 +82,16 @@ class Model(tf.Module):
         embedded = inputs if self.embedding is None else self.embedding(inputs, task_id)
         return append_task_id(embedded, task_id, self.num_task_ids)
 
-    def run(self, weights: Weights, embedded: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> Outputs:
+    def run(
+        self,
+        weights: Weights,
+        embedded: tf.Tensor,
+        lengths: tf.Tensor,
+        task_id: tf.Tensor,
+        last_steps: tf.Tensor | None = None,
+    ) -> Outputs:
         """The network with given weights on embedded inputs; the task is a scalar, or [B] one for each example."""
-        return self.network(weights, embedded, lengths, task_id)
+        return self.network(weights, embedded, lengths, task_id, last_steps=last_steps)
 
     def __call__(self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> Outputs:
         """Outputs for inputs of one task (scalar id), with the source's present weights."""

@@ -25,13 +25,15 @@ class Outputs(NamedTuple):
     """What the main network computed; B batch, T time, C outputs of a head, H units."""
 
     logits: tf.Tensor
-    """[B, T, C] of each example's own head; padded steps hold the head's bias response and mean nothing."""
+    """[B, S, C] of each example's own head, for the last S steps (all T, unless fewer are asked for); padded steps hold
+    the head's bias response and mean nothing."""
     hidden: tuple[tf.Tensor, ...]
-    """[B, T, H] outputs of each recurrent layer ([B, T, 2H] when bidirectional), 0 at padded steps."""
+    """[B, T, H] outputs of each recurrent layer ([B, T, 2H] when bidirectional), 0 at padded steps; of the last layer S
+    steps."""
     states: tuple[tf.Tensor, ...]
-    """[B, T, H] internal state that recurs, per recurrent layer and direction: Elman h, LSTM c."""
+    """[B, T, H] internal state that recurs, per recurrent layer and direction: Elman h, LSTM c; S steps as `hidden`."""
     features: tf.Tensor
-    """[B, T, U] what the heads read: the last layer before them."""
+    """[B, S, U] what the heads read: the last layer before them."""
 
 
 class ModulationSpec(NamedTuple):
@@ -120,6 +122,7 @@ class RecurrentNetwork:
         lengths: tf.Tensor,
         head_ids: tf.Tensor,
         *,
+        last_steps: tf.Tensor | int | None = None,
         truncate: int | None = None,
         per_sequence_squares: bool = False,
     ) -> Outputs:
@@ -132,6 +135,8 @@ class RecurrentNetwork:
           lengths: [B] int32; the backward direction starts at step length - 1, and outputs beyond are 0.
           head_ids: Scalar head for the whole batch (cheaper: only that head is computed), or [B] one for each
             example. Ignored where the weights hold a single head.
+          last_steps: S; what comes after the last recurrence (Elman output layer, dense layers, heads) is computed for
+            the last S of the T steps only. None: for all.
           truncate: k, for truncated backpropagation: states and outputs that recurrent layers compute in steps
             t < T - k pass no gradient on. T counts padding, and t is the order in which a direction reads.
           per_sequence_squares: The gradient of a kernel or bias is sum_b (dL_b/dW)^2 over the sequences b of the
@@ -143,9 +148,12 @@ class RecurrentNetwork:
         for index in range(len(self.config.dense_before)):
             x = self._dense(weights, f"dense_before{index}", x, gradients)
         hidden, states = [], []
+        steps = tf.shape(x)[0]
         for index, cell in enumerate(self._cells):
+            is_last = index == len(self._cells) - 1
+            first = steps - last_steps if is_last and last_steps is not None else None
             x, layer_states = self._recurrent_layer(
-                weights, f"recurrent{index}", cell, x, lengths, gradients, truncate
+                weights, f"recurrent{index}", cell, x, lengths, gradients, truncate, first
             )
             hidden.append(x)
             states += layer_states
@@ -172,23 +180,27 @@ class RecurrentNetwork:
         lengths: tf.Tensor,
         gradients: WeightGradients,
         truncate: int | None,
+        first: tf.Tensor | None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Outputs [T, B, directions * H] with 0 at padded steps, and the states of each direction."""
+        """Outputs [T, B, directions * H] with 0 at padded steps, and each direction's states; from step `first` on."""
         outputs, states = [], []
         unrolled = self._unroll_directions(weights, name, cell, x, lengths, gradients, truncate)
         for direction, (hidden, cell_state) in zip(self._directions, unrolled, strict=True):
-            output, state = hidden, hidden if cell_state is None else cell_state
-            if isinstance(cell, ElmanCell):
-                output = cell.outputs(weights, f"{name}/{direction}", output, gradients)
-            if truncate is not None:
-                output, state = _detach_before_last(output, truncate), _detach_before_last(state, truncate)
-            if direction == "backward":
-                output, state = _reverse(output, lengths), _reverse(state, lengths)
+            scope, state = f"{name}/{direction}", hidden if cell_state is None else cell_state
+            if truncate is None:
+                hidden, state = (_in_time(each, direction, lengths, first) for each in (hidden, state))
+                output = _outputs(cell, weights, scope, hidden, gradients)
+            else:  # outputs of the first steps pass no gradient to the output layer either
+                output = _outputs(cell, weights, scope, hidden, gradients)
+                output, state = (
+                    _in_time(_detach_before_last(each, truncate), direction, lengths, first)
+                    for each in (output, state)
+                )
             outputs.append(output)
             states.append(state)
         mask = tf.cast(tf.range(tf.shape(x)[0])[:, tf.newaxis] < tf.cast(lengths, tf.int32), x.dtype)  # [T, B]
         output = tf.concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
-        return output * mask[:, :, tf.newaxis], states
+        return output * mask[first:, :, tf.newaxis], states
 
     def _unroll_directions(
         self,
@@ -269,6 +281,16 @@ def _modulation_specs(name: str, units: int) -> list[ModulationSpec]:
 def _modulate(weights: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
     modulation = Modulation.of(weights, name)
     return x if modulation is None else modulation.apply(x)
+
+
+def _outputs(cell: Cell, weights: Weights, scope: str, hidden: tf.Tensor, gradients: WeightGradients) -> tf.Tensor:
+    """What a layer passes on: h, or the result of the Elman cell's output layer."""
+    return cell.outputs(weights, scope, hidden, gradients) if isinstance(cell, ElmanCell) else hidden
+
+
+def _in_time(x: tf.Tensor, direction: str, lengths: tf.Tensor, first: tf.Tensor | None) -> tf.Tensor:
+    """[T, ...] of a direction's reading in the order of time, from step `first` on."""
+    return (_reverse(x, lengths) if direction == "backward" else x)[first:]
 
 
 def _reverse(x: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:

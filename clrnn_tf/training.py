@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.blocks import num_blocks, split_by_length
+from clrnn_tf.blocks import num_blocks, scored_end, split_by_length
 from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.distribution import SingleWorker
@@ -228,7 +228,7 @@ class Trainer:
         scores = []
         for block in split_by_length(batch, self._num_blocks):
             ids = block.task_id if self.method.learns_jointly else task_id  # a scalar is cheaper
-            scores.append(self._task_loss(weights, self.model.embed(block.inputs, ids), block, ids))
+            scores.append(self._task_loss(weights, self.model.embed(block.inputs, ids), scored_end(block), ids))
         losses, right, scored = zip(*scores, strict=True)
         return tf.add_n(losses) / len(losses), 100.0 * tf.add_n(right) / tf.maximum(tf.add_n(scored), 1.0)
 
@@ -241,10 +241,11 @@ class Trainer:
     def _task_loss_of_batch(
         self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Mean loss over the batch, summed accuracy (0..1 a step), scored steps."""
+        """Mean loss over the batch, summed accuracy (0..1 a step), scored steps; of the steps that targets hold."""
         dtype = tf.as_dtype(self.config.precision)
         weights = {name: tf.cast(weight, dtype) for name, weight in weights.items()}
-        logits = self.model.run(weights, tf.cast(embedded, dtype), batch.lengths, task_id).logits
+        last_steps = tf.shape(batch.loss_weights)[1]
+        logits = self.model.run(weights, tf.cast(embedded, dtype), batch.lengths, task_id, last_steps).logits
         logits = tf.cast(logits, tf.float32)
         loss = tf.reduce_mean(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
         right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
@@ -279,14 +280,15 @@ class Trainer:
         totals = (tf.constant(0.0), tf.constant(0.0), tf.constant(0.0), tf.zeros([classes, classes]))
         for batch in dataset:
             embedded = self.model.embed(batch.inputs, task_id)
-            scores = self._scores(weights, embedded, batch, task_id)
+            scores = self._scores(weights, embedded, scored_end(batch), task_id)
             totals = tuple(total + score for total, score in zip(totals, scores, strict=True))
         return totals
 
     def _scores_of_batch(
         self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        logits = self.model.run(weights, embedded, batch.lengths, task_id).logits
+        last_steps = tf.shape(batch.loss_weights)[1]
+        logits = self.model.run(weights, embedded, batch.lengths, task_id, last_steps).logits
         loss = tf.reduce_sum(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
         right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
         confusion = tf.zeros([0, 0])

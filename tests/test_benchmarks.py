@@ -15,6 +15,7 @@ from benchmarks import methods, our_steps, page, plots, shapes
 from benchmarks.contestants import KINDS, Workbench, torch_modules
 from benchmarks.floor import (
     Product,
+    Steps,
     forward_products,
     hypernetwork_products,
     operations,
@@ -43,6 +44,9 @@ NETWORKS = {
 }
 
 
+ALL_STEPS = Steps(3, 3)
+
+
 def shape(network="lstm", loss="softmax", **train):
     stream = tiny.stream(num_tasks=3, loss=loss)
     experiment = dataclasses.replace(tiny.experiment(strength=0.7, train=train), network=NETWORKS[network])
@@ -53,27 +57,36 @@ def test_products_of_an_lstm_step_are_those_counted_by_hand():
     # B = 7, T = 3, F = 2, H = 5, 4 gates, C = 4 outputs in each of 6 heads.
     network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,)), 2, 4, 6)
     forward = 2 * 21 * 20 + 3 * (7 * 5 * 20) + 21 * 5 * 4
-    assert operations(forward_products(network, 7, 3)) == 2 * forward
+    assert operations(forward_products(network, 7, ALL_STEPS)) == 2 * forward
     kernel_gradients, input_gradients = forward, forward - 2 * 21 * 20  # the data need no gradient
     config = TrainConfig(batch_size=7)
-    assert operations(training_products(network, config, 3)) == 2 * (forward + kernel_gradients + input_gradients)
+    expected = 2 * (forward + kernel_gradients + input_gradients)
+    assert operations(training_products(network, config, ALL_STEPS)) == expected
     with_penalty = dataclasses.replace(config, orthogonal_strength=1.0)
-    extra = operations(training_products(network, with_penalty, 3)) - operations(training_products(network, config, 3))
-    assert extra == 2 * 3 * 4 * 5**3
+    without = operations(training_products(network, config, ALL_STEPS))
+    assert operations(training_products(network, with_penalty, ALL_STEPS)) - without == 2 * 3 * 4 * 5**3
 
 
 def test_both_directions_read_the_data():
     network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,), direction="bidirectional"), 2, 4, 1)
     forward = 2 * (21 * 2 * 20 + 21 * 5 * 20) + 21 * 10 * 4
     expected = 3 * forward - 2 * 21 * 2 * 20
-    assert operations(training_products(network, TrainConfig(batch_size=7), 3)) == 2 * expected
+    assert operations(training_products(network, TrainConfig(batch_size=7), ALL_STEPS)) == 2 * expected
 
 
 def test_products_of_an_elman_step_hold_its_output_layer():
     network = RecurrentNetwork(NetworkConfig(cell="elman", hidden_sizes=(5,)), 2, 4, 1)
     forward = 21 * 2 * 5 + 21 * 5 * 5 + 21 * 5 * 5 + 21 * 5 * 4
-    assert operations(forward_products(network, 7, 3)) == 2 * forward
-    assert operations(training_products(network, TrainConfig(batch_size=7), 3)) == 2 * (3 * forward - 21 * 2 * 5)
+    assert operations(forward_products(network, 7, ALL_STEPS)) == 2 * forward
+    products = training_products(network, TrainConfig(batch_size=7), ALL_STEPS)
+    assert operations(products) == 2 * (3 * forward - 21 * 2 * 5)
+
+
+def test_layers_after_the_recurrence_are_needed_where_steps_count():
+    config = NetworkConfig(cell="elman", hidden_sizes=(5, 6), dense_after=(3,))
+    forward = 21 * 2 * 5 + 21 * 5 * 5 * 2 + 21 * 5 * 6 + 21 * 6 * 6 + 7 * 6 * 6 + 7 * 6 * 3 + 7 * 3 * 4
+    products = forward_products(RecurrentNetwork(config, 2, 4, 1), 7, Steps(3, 1))
+    assert operations(products) == 2 * forward
 
 
 def test_products_of_a_hypernetwork_are_those_counted_by_hand():
@@ -96,7 +109,7 @@ def test_products_of_a_hypernetwork_are_those_counted_by_hand():
 
 def test_recurrent_products_are_done_step_by_step():
     network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,)), 2, 4, 1)
-    products = training_products(network, TrainConfig(batch_size=7), 3)
+    products = training_products(network, TrainConfig(batch_size=7), ALL_STEPS)
     assert Product(7, 5, 20, 3) in products  # forwards
     assert Product(7, 20, 5, 3) in products  # backwards
     assert Product(5, 21, 20, 1) in products  # the kernel's gradient, in one

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.blocks import num_blocks, split_by_length
+from clrnn_tf.blocks import num_blocks, scored_end, split_by_length
 from clrnn_tf.config import ConfigurationError, TrainConfig
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.tasks import Batch
@@ -64,8 +64,28 @@ def test_the_number_of_blocks(config, jit, workers, expected):
     assert num_blocks(TrainConfig(**{"batch_size": 16, **config}), jit, tiny.stream(2), workers) == expected
 
 
-def test_sequences_of_one_length_stay_together():
-    assert num_blocks(TrainConfig(), True, golden.stream(2), 1) == 1
+def test_sequences_of_one_length_are_cut_in_two_to_run_side_by_side():
+    assert num_blocks(TrainConfig(), True, golden.stream(2), 1) == 2
+    assert num_blocks(TrainConfig(), False, golden.stream(2), 1) == 1
+
+
+@pytest.mark.parametrize(("time", "first", "kept"), [(11, 6, 5), (11, 0, 11), (40, 17, 25), (40, 39, 5), (117, 116, 5)])
+def test_only_the_end_that_counts_is_kept(time, first, kept):
+    batch = batch_of([time] * 3, time)
+    counts = np.zeros((3, time), np.float32)
+    counts[1, first] = 1.0
+    for field in ("loss_weights", "eval_weights"):  # either is enough
+        weights = {"loss_weights": tf.zeros_like(counts), "eval_weights": tf.zeros_like(counts), field: counts}
+        end = scored_end(batch._replace(**{name: tf.constant(value) for name, value in weights.items()}))
+        assert end.targets.shape[1] == end.loss_weights.shape[1] == end.eval_weights.shape[1] == kept
+        assert end.inputs.shape[1] == time
+        assert getattr(end, field)[1, first - time + kept] == 1.0
+
+
+def test_a_batch_in_which_nothing_counts_keeps_its_last_steps():
+    batch = batch_of([12, 3], 12)
+    nothing = tf.zeros_like(batch.loss_weights)
+    assert scored_end(batch._replace(loss_weights=nothing, eval_weights=nothing)).targets.shape[1] == 1
 
 
 def test_blocks_must_divide_the_batch():

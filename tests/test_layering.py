@@ -52,7 +52,7 @@ ALLOWED = {
     "methods.__init__": {"config"},
     "replay": {"losses", "tasks"},
     "vae": {"model", "network", "weights"},
-    "fisher": {"losses", "model", "tasks", "weights"},
+    "fisher": {"blocks", "losses", "model", "tasks", "weights"},
     "methods": {
         "config", "fisher", "hypernetwork", "losses", "methods.base", "model", "network", "optimizers",
         "output_regularizer", "replay", "tasks", "vae", "weights",

@@ -156,6 +156,31 @@ def test_compiled_gradient_equals_the_eager_one(cell, options, jit):
     assert_equal(tf.function(gradient, jit_compile=jit)(), gradient(), atol=1e-4)
 
 
+@pytest.mark.parametrize("last_steps", [1, 2, 6])
+@pytest.mark.parametrize("direction", ["forward", "backward", "bidirectional"])
+@pytest.mark.parametrize("cell", ["elman", "lstm"])
+@pytest.mark.parametrize("options", [{}, {"truncate": 4}, {"per_sequence_squares": True}])
+def test_the_last_steps_alone_are_those_of_all_steps(cell, direction, options, last_steps):
+    network = network_of(cell, hidden=(4, 5), direction=direction, dense_after=(3,))
+    weights, x, lengths = weights_of(network), normal(3, 6, 3), tf.constant(LENGTHS)
+    whole = network(weights, x, lengths, tf.constant(0), **options)
+    end = network(weights, x, lengths, tf.constant(0), last_steps=last_steps, **options)
+    for one, other in ((end.logits, whole.logits), (end.features, whole.features), (end.hidden[1], whole.hidden[1])):
+        np.testing.assert_allclose(one, other[:, -last_steps:], rtol=1e-12)
+    assert end.hidden[0].shape == whole.hidden[0].shape
+
+    def loss_of(**more):
+        def loss(weights, x):
+            logits = network(weights, x, lengths, tf.constant(0), **options, **more).logits
+            return tf.reduce_sum(tf.sin(logits[:, -last_steps:]))
+
+        return loss
+
+    assert_equal(
+        gradients_of(loss_of(last_steps=last_steps), weights, x), gradients_of(loss_of(), weights, x), rtol=1e-10
+    )
+
+
 @pytest.mark.parametrize(
     "modulated", [(), ("recurrent0/backward/gain",), ("recurrent0/forward/shift", "recurrent0/backward/gain")]
 )
