@@ -65,6 +65,12 @@ def split_by_length(batch: Batch, count: int) -> list[Batch]:
     return blocks
 
 
+def halves(batch: Batch) -> list[Batch]:
+    """The first and the second half of a batch; the batch alone where its number of sequences is odd."""
+    count = math.gcd(2, batch.lengths.shape[0])
+    return [Batch(*fields) for fields in zip(*(tf.split(field, count) for field in batch), strict=True)]
+
+
 def scored_end(batch: Batch) -> Batch:
     """The batch with targets and weights of its last S steps only, before which no sequence has weight.
 

@@ -163,17 +163,14 @@ class LSTMCell:
 
     def step(
         self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, state: LSTMState, modulation: Modulation | None = None
-    ) -> tuple[LSTMState, tf.Tensor]:
-        """New state and the gates after their activations [B, 4H], from projected inputs [B, 4H] and a state."""
+    ) -> tuple[LSTMState, tuple[tf.Tensor, ...], tf.Tensor]:
+        """New state, (i, f, g, o) and phi(gain c + shift), all [B, H], from projected inputs [B, 4H] and a state."""
         sums = projected + tf.matmul(state.hidden, recurrent_kernel)
         i, f, g, o = tf.split(sums, 4, axis=-1)
         i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
         cell = f * state.cell + i * g
-        return LSTMState(o * self.value(cell, modulation), cell), tf.concat([i, f, g, o], axis=-1)
-
-    def value(self, cell: tf.Tensor, modulation: Modulation | None) -> tf.Tensor:
-        """phi(gain c + shift), what the output gate lets through."""
-        return self.activation.apply(cell if modulation is None else modulation.apply(cell))
+        value = self.activation.apply(cell if modulation is None else modulation.apply(cell))
+        return LSTMState(o * value, cell), (i, f, g, o), value
 
 
 Cell = ElmanCell | LSTMCell

@@ -16,8 +16,15 @@ import tensorflow as tf
 
 
 def linear(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """X W + b of [T, B, in], [in, out] and [out], as one product (and one for each gradient) over T * B rows."""
-    return tf.tensordot(x, kernel, axes=1) + bias
+    """X W + b of [T, B, in], [in, out] and [out], as one product (and one for each gradient) over T * B rows.
+
+    Where the outputs are wider than the inputs, the bias is a further row of the kernel and 1 a further input: adding
+    it and summing its gradient would take each a turn of all outputs through memory.
+    """
+    if kernel.shape[0] >= kernel.shape[1]:
+        return tf.tensordot(x, kernel, axes=1) + bias
+    x = tf.concat([x, tf.ones_like(x[..., :1])], axis=-1)
+    return tf.tensordot(x, tf.concat([kernel, bias[tf.newaxis]], axis=0), axes=1)
 
 
 def linear_with_squares(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:

@@ -1,13 +1,14 @@
 """Unrolling of recurrent cells over time, with gradients written by hand.
 
 Time-major throughout: [T, B, ...], or [T, D, B, ...] for D directions that run in one loop. Only the recurrent product
-stays in the loop. The backward pass keeps the activations of the forward pass, computes the slopes of all time steps
-at once, walks back through time for the gradients of the gates' sums, and then gets the recurrent kernel's gradient in
-one large product over all time steps:
+stays in the loop. The forward pass keeps the slopes of the gates while they are at hand; the backward pass walks back
+through time for the gradients dz of the gates' sums, and then gets the recurrent kernel's gradient in one large product
+over all time steps:
 
     dU = sum_t h_{t-1}^T dz_t
 
-which is several times faster than automatic differentiation of the loop (`benchmarks/`).
+which is several times faster than automatic differentiation of the loop (`benchmarks/`). Half of the time goes into
+moving histories through memory: slopes take the place of the sums that they came from, and gradients that of slopes.
 """
 
 from __future__ import annotations
@@ -77,25 +78,26 @@ def _unroll_elman(
     def run(projected: tf.Tensor, recurrent_kernel: tf.Tensor):  # noqa: ANN202
         time, hidden0 = tf.shape(projected)[0], tf.zeros_like(projected[0])
 
-        def forward(t: tf.Tensor, hidden: tf.Tensor, history: tf.TensorArray):  # noqa: ANN202
-            hidden = cell.step(projected[t], recurrent_kernel, hidden)
-            return t + 1, hidden, history.write(t, hidden)
+        def forward(t, hidden, steps, before):  # noqa: ANN001, ANN202
+            before = before.write(t, hidden)
+            hidden = cell.step(steps.read(t), recurrent_kernel, hidden)
+            return t + 1, hidden, steps.write(t, hidden), before
 
-        _, _, history = _loop(time, forward, hidden0, [hidden0])
-        hiddens = history.stack()
+        histories = (_filled(projected), _history(time, hidden0))
+        _, _, *histories = _loop(time, forward, tf.constant(0), hidden0, *histories)
+        hiddens, before = (history.stack() for history in histories)
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            steps = _steps_with_gradient(time, truncate)
             kernel_transposed = tf.linalg.matrix_transpose(recurrent_kernel)
 
-            def backward(k: tf.Tensor, carried: tf.Tensor, history: tf.TensorArray):  # noqa: ANN202
-                t = time - 1 - k
-                d_sum = (upstream[t] + carried) * cell.activation.derivative(hiddens[t])
-                return k + 1, tf.matmul(d_sum, kernel_transposed), history.write(steps - 1 - k, d_sum)
+            def backward(t, carried, d_sums):  # noqa: ANN001, ANN202
+                d_sum = (d_sums.read(t) + carried) * cell.activation.derivative(hiddens[t])
+                return t - 1, tf.matmul(d_sum, kernel_transposed), d_sums.write(t, d_sum)
 
-            _, _, history = _loop(steps, backward, hidden0, [hidden0])
-            d_sums = _at_the_end(history.stack(), time, truncate)
-            return d_sums, gradients.kernel_gradient(hiddens[:-1], d_sums[1:])
+            steps = _steps_with_gradient(time, truncate)
+            _, _, d_sums = _loop(steps, backward, time - 1, hidden0, _filled(upstream))
+            d_sums = _only_last(d_sums.stack(), steps, truncate)
+            return d_sums, gradients.kernel_gradient(before, d_sums)
 
         return hiddens, gradient
 
@@ -107,51 +109,46 @@ def _unroll_lstm(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     @tf.custom_gradient
     def run(projected: tf.Tensor, recurrent_kernel: tf.Tensor, *gain_and_shift: tf.Tensor):  # noqa: ANN202
-        time, sums0 = tf.shape(projected)[0], tf.zeros_like(projected[0])
-        state0 = sums0[..., : cell.num_units]
+        time, state0 = tf.shape(projected)[0], tf.zeros_like(projected[0][..., : cell.num_units])
         modulation = Modulation(*gain_and_shift) if gain_and_shift else None
 
-        def forward(t, hidden, cell_state, hiddens, cells, gates):  # noqa: ANN001, ANN202
-            state, gate = cell.step(projected[t], recurrent_kernel, LSTMState(hidden, cell_state), modulation)
-            return (
-                t + 1, state.hidden, state.cell,
-                hiddens.write(t, state.hidden), cells.write(t, state.cell), gates.write(t, gate),
-            )  # fmt: skip
+        def forward(t, hidden, cell_state, steps, *histories):  # noqa: ANN001, ANN002, ANN202
+            before = LSTMState(hidden, cell_state)
+            state, gates, value = cell.step(steps.read(t), recurrent_kernel, before, modulation)
+            i, f, g, o = gates
+            slopes = [g * i * (1.0 - i), cell_state * f * (1.0 - f), i * (1.0 - g * g), value * o * (1.0 - o)]
+            kept = (*state, hidden, f, o * cell.activation.derivative(value))
+            written = (history.write(t, each) for history, each in zip(histories, kept, strict=True))
+            return t + 1, *state, steps.write(t, tf.concat(slopes, axis=-1)), *written
 
-        _, _, _, *histories = _loop(time, forward, (state0, state0), [state0, state0, sums0])
-        hiddens, cells, gates = (history.stack() for history in histories)
+        histories = (_filled(projected), *(_history(time, state0) for _ in range(5)))
+        _, _, _, *histories = _loop(time, forward, tf.constant(0), state0, state0, *histories)
+        sum_slopes, hiddens, cells, before, forget, value_slopes = (history.stack() for history in histories)
 
         def gradient(d_hiddens: tf.Tensor, d_cells: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            steps = _steps_with_gradient(time, truncate)
             kernel_transposed = tf.linalg.matrix_transpose(recurrent_kernel)
-            i, f, g, o = tf.split(gates, 4, axis=-1)
-            values = cell.value(cells, modulation)
-            before = tf.concat([state0[tf.newaxis], cells[:-1]], axis=0)
-            value_slopes = o * cell.activation.derivative(values)
-            sum_slopes = tf.concat(
-                [g * i * (1.0 - i), before * f * (1.0 - f), i * (1.0 - g * g), values * o * (1.0 - o)], axis=-1
-            )
 
-            def backward(k, d_hidden, d_cell, history, *values_history):  # noqa: ANN001, ANN002, ANN202
-                t = time - 1 - k
+            def backward(t, d_hidden, d_cell, d_sums, *d_values):  # noqa: ANN001, ANN002, ANN202
                 d_hidden = d_hidden + d_hiddens[t]
                 d_value = d_hidden * value_slopes[t]
                 d_cell = d_cell + d_cells[t] + (d_value if modulation is None else d_value * modulation.gain)
-                d_sum = tf.concat([d_cell, d_cell, d_cell, d_hidden], axis=-1) * sum_slopes[t]
+                d_sum = tf.concat([d_cell, d_cell, d_cell, d_hidden], axis=-1) * d_sums.read(t)
                 return (
-                    k + 1, tf.matmul(d_sum, kernel_transposed), d_cell * f[t],
-                    history.write(steps - 1 - k, d_sum),
-                    *(each.write(steps - 1 - k, d_value) for each in values_history),
+                    t - 1, tf.matmul(d_sum, kernel_transposed), d_cell * forget[t],
+                    d_sums.write(t, d_sum), *(each.write(t, d_value) for each in d_values),
                 )  # fmt: skip
 
-            shapes = [sums0] if modulation is None else [sums0, state0]
-            _, _, _, history, *values_history = _loop(steps, backward, (state0, state0), shapes)
-            d_sums = _at_the_end(history.stack(), time, truncate)
-            d_kernel = gradients.kernel_gradient(hiddens[:-1], d_sums[1:])
+            steps = _steps_with_gradient(time, truncate)
+            d_values = () if modulation is None else (_history(time, state0),)
+            _, _, _, d_sums, *d_values = _loop(
+                steps, backward, time - 1, state0, state0, _filled(sum_slopes), *d_values
+            )
+            d_sums = _only_last(d_sums.stack(), steps, truncate)
+            d_kernel = gradients.kernel_gradient(before, d_sums)
             if modulation is None:
                 return d_sums, d_kernel
-            d_values = values_history[0].stack()
-            return d_sums, d_kernel, _over_sequences(d_values * cells[time - steps :]), _over_sequences(d_values)
+            d_values = _only_last(d_values[0].stack(), steps, truncate)
+            return d_sums, d_kernel, _over_sequences(d_values * cells), _over_sequences(d_values)
 
         return (hiddens, cells), gradient
 
@@ -160,35 +157,32 @@ def _unroll_lstm(
     return run(recurrence.projected, recurrence.kernel, *recurrence.modulation)
 
 
-def _loop(
-    time: tf.Tensor,
-    body: Callable[..., tuple],
-    states: tf.Tensor | tuple[tf.Tensor, ...],
-    histories: list[tf.Tensor],
-) -> tuple:
-    """Run `body` for counters 0..time-1; one history per tensor in `histories` is shaped like it at every step."""
-    states = states if isinstance(states, tuple) else (states,)
-    arrays = tuple(
-        tf.TensorArray(example.dtype, size=time, element_shape=example.shape) for example in histories
-    )
-    return tf.while_loop(
-        lambda counter, *_: counter < time,
-        body,
-        (tf.constant(0), *states, *arrays),
-        maximum_iterations=time,
-    )
+def _history(time: tf.Tensor, example: tf.Tensor) -> tf.TensorArray:
+    """Room for a tensor like `example` at every step."""
+    return tf.TensorArray(example.dtype, size=time, element_shape=example.shape, clear_after_read=False)
+
+
+def _filled(steps: tf.Tensor) -> tf.TensorArray:
+    """A history that holds `steps` [T, ...] and may be overwritten step by step, in place where XLA compiles."""
+    return _history(tf.shape(steps)[0], steps[0]).unstack(steps)
+
+
+def _loop(steps: tf.Tensor, body: Callable[..., tuple], first: tf.Tensor, *states: tf.Tensor | tf.TensorArray) -> tuple:
+    """Run `body` so many times, from step number `first` on; the step's number and the states afterwards."""
+    return tf.while_loop(lambda *_: True, body, (first, *states), maximum_iterations=steps)
 
 
 def _steps_with_gradient(time: tf.Tensor, truncate: int | None) -> tf.Tensor:
     return time if truncate is None else tf.minimum(time, truncate)
 
 
-def _at_the_end(last_steps: tf.Tensor, time: tf.Tensor, truncate: int | None) -> tf.Tensor:
-    """[T, ...] from its last steps, with zeros before them."""
+def _only_last(history: tf.Tensor, steps: tf.Tensor, truncate: int | None) -> tf.Tensor:
+    """[T, ...] with zeros before the last `steps`."""
     if truncate is None:
-        return last_steps
-    paddings = [[time - tf.shape(last_steps)[0], 0]] + [[0, 0]] * (last_steps.shape.rank - 1)
-    return tf.pad(last_steps, paddings)
+        return history
+    time = tf.shape(history)[0]
+    is_last = tf.reshape(tf.range(time) >= time - steps, [-1] + [1] * (history.shape.rank - 1))
+    return tf.where(is_last, history, 0.0)
 
 
 def _over_sequences(d_values: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.blocks import num_blocks, scored_end, split_by_length
+from clrnn_tf.blocks import halves, num_blocks, scored_end, split_by_length
 from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.distribution import SingleWorker
@@ -279,9 +279,10 @@ class Trainer:
         classes = self.model.network.num_outputs if self.model.loss == "softmax" else 0
         totals = (tf.constant(0.0), tf.constant(0.0), tf.constant(0.0), tf.zeros([classes, classes]))
         for batch in dataset:
-            embedded = self.model.embed(batch.inputs, task_id)
-            scores = self._scores(weights, embedded, scored_end(batch), task_id)
-            totals = tuple(total + score for total, score in zip(totals, scores, strict=True))
+            for block in halves(batch) if self._num_blocks > 1 else [batch]:
+                embedded = self.model.embed(block.inputs, task_id)
+                scores = self._scores(weights, embedded, scored_end(block), task_id)
+                totals = tuple(total + score for total, score in zip(totals, scores, strict=True))
         return totals
 
     def _scores_of_batch(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.blocks import num_blocks, scored_end, split_by_length
+from clrnn_tf.blocks import halves, num_blocks, scored_end, split_by_length
 from clrnn_tf.config import ConfigurationError, TrainConfig
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.tasks import Batch
@@ -67,6 +67,14 @@ def test_the_number_of_blocks(config, jit, workers, expected):
 def test_sequences_of_one_length_are_cut_in_two_to_run_side_by_side():
     assert num_blocks(TrainConfig(), True, golden.stream(2), 1) == 2
     assert num_blocks(TrainConfig(), False, golden.stream(2), 1) == 1
+
+
+def test_halves():
+    first, second = halves(batch_of([3, 1, 2, 2], 3))
+    assert (list(first.lengths.numpy()), list(second.lengths.numpy())) == ([3, 1], [2, 2])
+    assert first.inputs.shape == second.inputs.shape == (2, 3, 1)
+    odd = batch_of([3, 1, 2], 3)
+    np.testing.assert_array_equal(halves(odd)[0].lengths, odd.lengths)
 
 
 @pytest.mark.parametrize(("time", "first", "kept"), [(11, 6, 5), (11, 0, 11), (40, 17, 25), (40, 39, 5), (117, 116, 5)])
