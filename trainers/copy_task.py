@@ -27,10 +27,47 @@ from trainers.run import main
 _PUBLISHED = "published README of Ehret et al. 2021"
 _ELMAN = NetworkConfig(cell="elman", hidden_sizes=(256,))
 _PERMUTED = copy_task.Config(num_tasks=5, input_length=5, permute_time=True)
+_PADDED = copy_task.Config(num_tasks=5, input_length=25, pattern_length=5, permute_time=True)
 _REPLAY = generative_replay.Config(
     distillation_strength=1.0, prior_strength=1.0, reconstruction_strength=10.0, decoder_orthogonal_strength=1.0,
     latent_dim=8, decoder_cell="elman", decoder_hidden_sizes=(256,),
 )  # fmt: skip
+_ORTHOGONAL_START = dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal")
+
+
+def _hnet_of_xor(permutations: int, strength: float, expected: Expected) -> Preset:
+    return Preset(
+        summary=f"HNET, pattern manipulation: each recalled bit is the parity of {permutations + 1} input bits",
+        method="hnet",
+        method_options=hnet.Config(strength=strength),
+        data=_xor(permutations),
+        network=_ELMAN,
+        hypernetwork=HypernetworkConfig(chunk_size=4000, hidden_sizes=(64, 64, 32), activation="sigmoid"),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-3, clip_norm=1.0, orthogonal_strength=1.0),
+        published_settings=f"MH perm_t xor chunk=4000 beta={strength} K=5 bs=128 it=20000 lr=0.005 clip=1 "
+        f"hnet=64,64,32 sigmoid temb=32 cemb=32 orth=1.0 r={permutations}",
+        expected=expected,
+    )
+
+
+def _online_ewc_of_xor(permutations: int, train: TrainConfig, expected: Expected) -> Preset:
+    return Preset(
+        summary=f"online EWC, pattern manipulation: each recalled bit is the parity of {permutations + 1} input bits",
+        method="online_ewc",
+        method_options=online_ewc.Config(strength=1000.0, num_sequences=200),
+        data=_xor(permutations),
+        network=_ORTHOGONAL_START,
+        train=dataclasses.replace(train, steps=20_000, batch_size=128, orthogonal_strength=10.0),
+        published_settings=f"MH perm_t xor K=5 bs=128 it=20000 lr={train.learning_rate} clip={train.clip_norm or -1} "
+        f"orth_init orth=10 lamEWC=1000.0 n_fisher=200 r={permutations}",
+        expected=expected,
+    )
+
+
+def _xor(permutations: int) -> copy_task.Config:
+    return dataclasses.replace(_PERMUTED, permute_xor=True, xor_separate=True, xor_iterations=permutations)
+
+
 _SHORT = NetworkConfig(cell="elman", hidden_sizes=(64,))
 
 PRESETS = {
@@ -105,7 +142,7 @@ PRESETS = {
         method="masking",
         method_options=masking.Config(fraction=0.8),
         data=_PERMUTED,
-        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        network=_ORTHOGONAL_START,
         train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-3, clip_norm=100.0),
         published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.005 clip=100 orth_init mask=0.8",
         expected=Expected(99.93, 73.73, _PUBLISHED),
@@ -115,7 +152,7 @@ PRESETS = {
         method="masking_si",
         method_options=masking_si.Config(strength=1.0, fraction=0.8),
         data=_PERMUTED,
-        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        network=_ORTHOGONAL_START,
         train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-3, clip_norm=100.0),
         published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.005 clip=100 orth_init mask=0.8 lamSI=1 si_task_only",
         expected=Expected(100.0, 100.0, _PUBLISHED),
@@ -155,7 +192,7 @@ PRESETS = {
         method="coresets",
         method_options=coresets.Config(strength=10.0, size=100),
         data=_PERMUTED,
-        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        network=_ORTHOGONAL_START,
         train=TrainConfig(steps=10_000, batch_size=128, learning_rate=1e-4, orthogonal_strength=10.0),
         published_settings="MH perm_t K=5 bs=128 it=10000 lr=0.0001 clip=-1 orth_init orth=10 distill=10 coreset=100",
         expected=Expected(None, 100.0, _PUBLISHED),
@@ -165,7 +202,7 @@ PRESETS = {
         method="generative_replay",
         method_options=_REPLAY,
         data=_PERMUTED,
-        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        network=_ORTHOGONAL_START,
         train=TrainConfig(
             steps=20_000, batch_size=128, learning_rate=1e-4, clip_norm=100.0, orthogonal_strength=1.0
         ),
@@ -180,11 +217,47 @@ PRESETS = {
             **dataclasses.asdict(dataclasses.replace(_REPLAY, decoder_orthogonal_strength=0.0)), strength=10.0
         ),
         data=_PERMUTED,
-        network=dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal"),
+        network=_ORTHOGONAL_START,
         hypernetwork=HypernetworkConfig(chunk_size=2500, chunk_embedding_std=0.1),
         train=TrainConfig(
             steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=1.0
         ),
+    ),
+    "hnet_padded": Preset(
+        summary="HNET, Padded Copy, p = 5, i = 25 (permuted, where the published command leaves all tasks alike)",
+        method="hnet",
+        method_options=hnet.Config(strength=10.0),
+        data=_PADDED,
+        network=_ELMAN,
+        hypernetwork=HypernetworkConfig(
+            chunk_size=4000, hidden_sizes=(60, 60, 30), task_embedding_size=16, chunk_embedding_size=32,
+            task_embedding_std=0.1, chunk_embedding_std=0.1,
+        ),
+        train=TrainConfig(
+            steps=10_000, batch_size=128, learning_rate=1e-3, clip_norm=10.0, orthogonal_strength=10.0
+        ),
+        published_settings="MH NO perm_t chunk=4000 beta=10.0 K=5 bs=128 it=10000 lr=0.001 clip=10 hnet=60,60,30 "
+        "temb=16 cemb=32 std_temb=0.1 std_cemb=0.1 orth=10.0 i=25 p=5",
+        expected=Expected(None, 100.0, _PUBLISHED),
+    ),
+    "online_ewc_padded": Preset(
+        summary="online EWC, Padded Copy, p = 5, i = 25",
+        method="online_ewc",
+        method_options=online_ewc.Config(strength=10_000.0, num_sequences=200),
+        data=_PADDED,
+        network=_ORTHOGONAL_START,
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-3, clip_norm=1.0, orthogonal_strength=1.0),
+        published_settings="MH perm_t K=5 i=25 p=5 bs=128 it=20000 lr=0.005 clip=1 orth_init orth=1.0 lamEWC=10000.0 "
+        "n_fisher=200",
+        expected=Expected(98.03, 98.07, _PUBLISHED),
+    ),
+    "hnet_xor": _hnet_of_xor(1, 1.0, Expected(100.0, 100.0, _PUBLISHED)),
+    "hnet_xor_5": _hnet_of_xor(5, 10.0, Expected(97.07, 93.93, _PUBLISHED)),
+    "online_ewc_xor": _online_ewc_of_xor(
+        1, TrainConfig(learning_rate=5e-3, clip_norm=1.0), Expected(99.65, 95.92, _PUBLISHED)
+    ),
+    "online_ewc_xor_5": _online_ewc_of_xor(
+        5, TrainConfig(learning_rate=1e-3), Expected(94.41, 86.39, _PUBLISHED)
     ),
     "hnet_short": Preset(
         summary="HNET, a smaller network and 1,500 steps a task: minutes instead of the published run's half hour",
