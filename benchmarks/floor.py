@@ -69,7 +69,7 @@ def training_products(network: RecurrentNetwork, config: TrainConfig, steps: Ste
             products.append(Product(forward.rows, forward.columns, forward.inner, forward.times))
         if spec.kind == "recurrent" and config.orthogonal_strength:
             units, blocks = spec.shape[0], spec.shape[1] // spec.shape[0]
-            products.append(Product(units, units, units, 3 * blocks))
+            products.append(Product(units, units, units, 2 * blocks))
     return products
 
 

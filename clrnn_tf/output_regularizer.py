@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from clrnn_tf.config import require
 from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.weights import Weights, unpack_own
 
 _BLOCK_SIZE = 2_000_000  # numbers of old tasks in memory at once: 8 MB, and half a dozen arrays of that size
 _TASKS_PER_BLOCK = (16, 4)  # the last block is a small one, filled up with tasks that do not count
@@ -84,8 +85,8 @@ class OutputRegularizer(tf.Module):
             ]
         fitting = max(1, _BLOCK_SIZE // (2 * int(tf.size(hidden)) + int(tf.size(rest))))
         self.tasks_per_block = tuple(sorted({min(fitting, size, most_old) for size in _TASKS_PER_BLOCK}, reverse=True))
-        self.generate_own = tf.function(source.generate_own, jit_compile=jit)
-        """`Hypernetwork.generate_own`, compiled as the regulariser is."""
+        self.weights_of = tf.function(self._weights_of_task, jit_compile=jit)
+        """Weights that the hypernetwork generates for a task (scalar id), compiled as the regulariser is."""
         self._gram = tf.function(self._gram_of_last_layers, jit_compile=jit)
         self._add_block = tf.function(self._with_block_added, jit_compile=jit)
         self._last_layer_gradients = tf.function(self._last_layer_gradients_of, jit_compile=jit)
@@ -170,6 +171,9 @@ class OutputRegularizer(tf.Module):
         if self._old_source:
             return {"old_hypernetwork": 4 * self._old_source.count_params()}
         return {"targets": 4 * sum(int(tf.size(v)) for v in (self._old_hidden, self._old_rest, *self._old_layer))}
+
+    def _weights_of_task(self, task_id: tf.Tensor, dropout_key: tf.Tensor | None = None) -> Weights:
+        return unpack_own(self.source.generate_own(task_id[tf.newaxis], dropout_key)[0], self.source.specs)
 
     def _variables(self) -> list[tf.Variable]:
         return [variable.value for variable in self.source.trainable_variables]

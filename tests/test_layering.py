@@ -27,7 +27,7 @@ ALLOWED = {
     "hyperfan": {"weights", "hypernetwork"},
     "chunks": {"weights"},
     "hypernetwork": {"config", "weights", "hyperfan", "chunks"},
-    "output_regularizer": {"config", "hypernetwork"},
+    "output_regularizer": {"config", "hypernetwork", "weights"},
     "model": {"network", "tasks", "weights"},
     "events": {"metrics", "tasks"},
     "joint": {"tasks"},

@@ -288,6 +288,20 @@ def test_shared_weights_start_within_the_published_bounds():
     assert np.abs(weights["head/kernel"].numpy()).max() <= 0.125
 
 
+def test_the_gradient_of_the_orthogonal_penalty_is_that_of_automatic_differentiation():
+    network = network_of("lstm", (3,), 4, 2)
+    weights = {spec.name: tf.constant(golden.fill(7, spec.shape)) for spec in network.weight_specs}
+    kernel = weights["recurrent0/forward/recurrent_kernel"]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(kernel)
+        value = 3.0 * orthogonal_penalty(weights, network.weight_specs)
+        blocks = tf.split(kernel, 4, axis=1)
+        errors = [tf.matmul(block, block, transpose_a=True) - tf.eye(3, dtype=block.dtype) for block in blocks]
+        plain = 3.0 * tf.add_n([tf.reduce_sum(tf.square(error)) for error in errors])
+    np.testing.assert_allclose(value, plain)
+    np.testing.assert_allclose(tape.gradient(value, kernel), tape.gradient(plain, kernel), rtol=1e-6)
+
+
 def test_orthogonal_start_has_no_orthogonal_penalty():
     network = network_of("lstm", (8,), 4, 2, recurrent_initializer="orthogonal")
     weights = SharedWeights(network.weight_specs, seed=1, orthogonal=True)(tf.constant(0))

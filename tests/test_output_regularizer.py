@@ -161,9 +161,9 @@ def test_blocks_of_large_networks_are_small(monkeypatch):
 def test_compiled_by_xla_nothing_changes(targets, gram):
     def results(jit):
         regularizer, source = changed(gram, targets, jit=jit)
-        own = regularizer.generate_own(tf.constant([3]))
+        own = regularizer.weights_of(tf.constant(3))
         counts = [value_and_gradients(regularizer, source, list(range(number))) for number in (0, 1, 3, 5)]
-        return [own, *(part for value, gradients in counts for part in (value, *gradients))]
+        return [*own.values(), *(part for value, gradients in counts for part in (value, *gradients))]
 
     for one, other in zip(results(False), results(True), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)

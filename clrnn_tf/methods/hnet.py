@@ -27,7 +27,7 @@ from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.tasks import Task
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, WeightSpec, own_size, unpack_own
+from clrnn_tf.weights import SharedWeights, Weights, WeightSource, WeightSpec, own_size
 
 _DROPOUT, _SUBSET = 0, 1  # which draw of a step a random key is for
 _HEADS_SEED_OFFSET = 2**17  # heads draw other numbers than the hypernetwork
@@ -48,11 +48,9 @@ def generate_and_regularize(
     method: Method, regularizer: OutputRegularizer, task_id: tf.Tensor, step: tf.Tensor
 ) -> tuple[Weights, tf.Tensor]:
     """The weights that a hypernetwork generates for a task's step, and the regulariser's loss for old tasks."""
-    source = regularizer.source
-    dropout_key = method.step_key(task_id, step, _DROPOUT) if source.config.dropout else None
-    generated = regularizer.generate_own(task_id[tf.newaxis], dropout_key)
+    dropout_key = method.step_key(task_id, step, _DROPOUT) if regularizer.source.config.dropout else None
     penalty = regularizer(task_id, method.step_key(task_id, step, _SUBSET), dropout_key)
-    return unpack_own(generated[0], source.specs), penalty
+    return regularizer.weights_of(task_id, dropout_key), penalty
 
 
 class SeparateHeads(WeightSource):
