@@ -72,14 +72,19 @@ def halves(batch: Batch) -> list[Batch]:
 
 
 def scored_end(batch: Batch) -> Batch:
-    """The batch with targets and weights of its last S steps only, before which no sequence has weight.
-
-    S is a multiple of an eighth of T (of 1 where T < 16), so that few programs are compiled. `inputs` keep all T.
-    """
-    time = tf.shape(batch.loss_weights)[1]
-    counts = tf.reduce_any((batch.loss_weights != 0.0) | (batch.eval_weights != 0.0), axis=0)  # [T]
-    unscored = tf.reduce_sum(tf.cast(tf.cumsum(tf.cast(counts, tf.int32)) == 0, tf.int32))
-    part = tf.maximum(time // _PARTS, 1)
-    first = tf.minimum(unscored // part * part, time - 1)
+    """The batch with targets and weights from `first_scored_step` on. `inputs` keep all T steps."""
+    first = first_scored_step(batch.loss_weights, batch.eval_weights)
     ends = {name: getattr(batch, name)[:, first:] for name in ("targets", "loss_weights", "eval_weights")}
     return batch._replace(**ends)
+
+
+def first_scored_step(*weights: tf.Tensor) -> tf.Tensor:
+    """Number of steps in which no sequence has any of the weights [B, T]; scalar below T.
+
+    A multiple of an eighth of T (any number where T < 16), so that few programs are compiled.
+    """
+    time = tf.shape(weights[0])[1]
+    counts = tf.reduce_any([tf.reduce_any(each != 0.0, axis=0) for each in weights], axis=0)  # [T]
+    unscored = tf.reduce_sum(tf.cast(tf.cumsum(tf.cast(counts, tf.int32)) == 0, tf.int32))
+    part = tf.maximum(time // _PARTS, 1)
+    return tf.minimum(unscored // part * part, time - 1)

@@ -54,7 +54,7 @@ ALLOWED = {
     "vae": {"model", "network", "weights"},
     "fisher": {"blocks", "losses", "model", "tasks", "weights"},
     "methods": {
-        "config", "fisher", "hypernetwork", "losses", "methods.base", "model", "network", "optimizers",
+        "blocks", "config", "fisher", "hypernetwork", "losses", "methods.base", "model", "network", "optimizers",
         "output_regularizer", "replay", "tasks", "vae", "weights",
     },
     "methods.context_mod": {

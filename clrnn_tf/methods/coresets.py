@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.blocks import first_scored_step
 from clrnn_tf.config import require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Model
@@ -87,6 +88,8 @@ class Coresets(Method):
             size = tf.size(batch.lengths)
             replay = self.replay(task_id, step, size)
             embedded = tf.stop_gradient(model.embed(replay.inputs, replay.task_ids))  # old tables stay as they are
+            first = first_scored_step(replay.loss_weights)
+            replay = replay._replace(loss_weights=replay.loss_weights[:, first:])
             loss = self._distill(model, weights, self._teacher(task_id), embedded, replay)
             return tasks_stood_for(task_id, size) * loss
 
@@ -108,9 +111,11 @@ class Coresets(Method):
     def _distillation(
         self, model: Model, weights: Weights, teacher: Weights, embedded: tf.Tensor, replay: Replay
     ) -> tf.Tensor:
-        """Distance of the answers to a replayed batch from the teacher's; scalar."""
+        """Distance of the answers to a replayed batch from the teacher's, in the steps with loss weights; scalar."""
+        last_steps = tf.shape(replay.loss_weights)[1]
         logits, targets = (
-            model.run(each, embedded, replay.lengths, replay.task_ids).logits for each in (weights, teacher)
+            model.run(each, embedded, replay.lengths, replay.task_ids, last_steps).logits
+            for each in (weights, teacher)
         )
         by_step = self.options.normalize == "step"
         return distillation(model.loss, logits, targets, replay, self.setup.num_tasks, by_step)
