@@ -13,14 +13,14 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.blocks import scored_end
+from clrnn_tf.blocks import halves, scored_end
 from clrnn_tf.losses import sequence_losses
 from clrnn_tf.model import Model
 from clrnn_tf.tasks import Batch, Task, batches_of_any_length
 from clrnn_tf.weights import Weights
 
 Labels = Literal["data", "sampled"]
-_MOST_SQUARES = 4_000_000  # gradients of single sequences held at once for one kernel: 16 MB
+_MOST_SQUARES = 16_000_000  # gradients of single sequences held at once for one kernel: 64 MB
 
 
 class FisherDiagonal:
@@ -37,7 +37,7 @@ class FisherDiagonal:
     def __init__(self, model: Model, labels: Labels, truncate: int | None, seed: int, jit: bool) -> None:
         self._model, self._labels, self._truncate, self._seed = model, labels, truncate, seed
         largest = max(spec.size for spec in model.network.weight_specs)
-        self.batch_size = max(1, min(64, _MOST_SQUARES // largest))
+        self.batch_size = max(1, min(64, _MOST_SQUARES // largest // 2 * 2))  # even: halves are computed side by side
         self._squares = tf.function(self._squares_of_batch, jit_compile=jit)
 
     def of(self, task: Task, num_sequences: int | None = None) -> Weights:
@@ -55,10 +55,12 @@ class FisherDiagonal:
         first = tf.constant(0)
         for batch in batches:
             counts = tf.cast(first + tf.range(self.batch_size) < number, tf.float32)
-            embedded = self._model.embed(batch.inputs, task_id)
-            squares = self._squares(weights, embedded, scored_end(batch), counts, task_id, first)
-            sums = {name: value + squares[name] for name, value in sums.items()}
-            first += self.batch_size
+            blocks = halves(batch)
+            for block, counted in zip(blocks, tf.split(counts, len(blocks)), strict=True):
+                embedded = self._model.embed(block.inputs, task_id)
+                squares = self._squares(weights, embedded, scored_end(block), counted, task_id, first)
+                sums = {name: value + squares[name] for name, value in sums.items()}
+                first += block.lengths.shape[0]
         return sums
 
     def _squares_of_batch(
