@@ -41,7 +41,7 @@ class ScaledLogits:
     def __init__(self, num_outputs):
         self.num_outputs = num_outputs
 
-    def __call__(self, weights, inputs, lengths, head_ids):
+    def __call__(self, weights, inputs, lengths, head_ids, last_steps=None):
         return Outputs(inputs * weights["scale"], (), (), inputs)
 
 

@@ -38,7 +38,7 @@ class PublishedNetwork:
         )
         self._network = network_of("elman", (4,), 3, 2)
 
-    def __call__(self, weights, inputs, lengths, head_ids):
+    def __call__(self, weights, inputs, lengths, head_ids, last_steps=None):
         named = {
             "recurrent0/forward/kernel": tf.transpose(weights["w_ih"]),
             "recurrent0/forward/bias": weights["b_ih"] + weights["b_hh"],
@@ -47,7 +47,7 @@ class PublishedNetwork:
             "recurrent0/forward/output_bias": weights["b_ho"],
             "head/kernel": tf.transpose(weights["w_out"])[tf.newaxis], "head/bias": weights["b_out"][tf.newaxis],
         }  # fmt: skip
-        return self._network(named, inputs, lengths, tf.constant(0))
+        return self._network(named, inputs, lengths, tf.constant(0), last_steps=last_steps)
 
 
 class GoldenSI(si.SI):
