@@ -48,7 +48,8 @@ start of an evaluation, 0.1 s, is most of what is seen.
 * **floor, large**: operations of the step's matrix products at the rate of one large product (1024 x 1024 x 1024),
   timed in every round. **floor, shapes**: the sum of the times of the step's own products, each done alone, also timed
   in every round; small products cannot reach the large rate. Either takes the better of NumPy and TensorFlow.
-  Activations, Adam and everything that is no product count for nothing.
+  Activations, Adam and everything that is no product count for nothing. Layers after the recurrence are counted, and by
+  us computed, from the first step on at which a sequence counts; PyTorch and Keras compute them for all steps.
 * **x times** in brackets: that time divided by ours; above 1 we are faster.
 * **99th percentile**: our steps called one by one, on one batch from memory (a call of its own each).
 * **input share**: what our step takes longer from its pipeline than from batches in memory.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -40,6 +41,13 @@ _ACTIVATIONS = {
     "elu": tf.nn.elu,
     "linear": tf.identity,
 }
+
+
+class Embeddings(NamedTuple):
+    """What tasks have of their own, [K, E] and [K, N, C]; empty for a kind that there is not."""
+
+    of_tasks: tf.Tensor
+    of_chunks: tf.Tensor
 
 
 @keras.saving.register_keras_serializable(package="clrnn_tf")
@@ -133,9 +141,19 @@ class Hypernetwork(WeightSource):
         """As `generate`, but [n, V]: of each task the body and its own head (`clrnn_tf.weights.unpack_own`)."""
         return self.own_weights(self.own_hidden(task_ids, dropout_key), task_ids)
 
-    def own_hidden(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
-        """Inputs of the last layer [n, chunks, H] for the chunks that the tasks use: of the body, then of the head."""
-        by_chunk, by_task = self._first_products(task_ids)
+    def embeddings(self) -> Embeddings:
+        """The embeddings of all tasks."""
+        own = self.task_embeddings, self.task_chunk_embeddings
+        return Embeddings(*(tf.stack([each.value for each in kind]) if kind else tf.zeros([0]) for kind in own))
+
+    def own_hidden(
+        self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None, embeddings: Embeddings | None = None
+    ) -> tf.Tensor:
+        """Inputs of the last layer [n, chunks, H] for the chunks that the tasks use: of the body, then of the head.
+
+        `embeddings` are taken in place of the layer's own.
+        """
+        by_chunk, by_task = self._first_products(task_ids, embeddings)
         if self._plan.head_chunks is None:
             return self._hidden_layers(by_chunk + by_task, dropout_key)
         chunks = tf.gather(self._plan.head_chunks, task_ids)  # [n, head chunks]
@@ -196,22 +214,23 @@ class Hypernetwork(WeightSource):
         specs = [WeightSpec(name, tuple(shape), *rest) for name, shape, *rest in config.pop("specs")]
         return cls(specs, HypernetworkConfig(**options), **config)
 
-    def _first_products(self, task_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _first_products(
+        self, task_ids: tf.Tensor, embeddings: Embeddings | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """First layer's sums of the inputs [c_k, e_t], taken apart so that neither part is repeated.
 
         Returns:
           The chunks' part [1 or n, N, width], biases included, and the tasks' part [n, 1, width].
         """
+        embeddings = self.embeddings() if embeddings is None else embeddings
         kernel = self.kernels[0].value
         of_chunks, of_tasks = kernel[: self._chunk_embedding_size], kernel[self._chunk_embedding_size :]
         by_task = tf.zeros([tf.shape(task_ids)[0], 1, kernel.shape[1]], kernel.dtype)
         if self.config.task_embedding_size:
-            embeddings = tf.gather(tf.stack([e.value for e in self.task_embeddings]), task_ids)  # [n, E]
-            by_task += tf.matmul(embeddings, of_tasks)[:, tf.newaxis]
+            by_task += tf.matmul(tf.gather(embeddings.of_tasks, task_ids), of_tasks)[:, tf.newaxis]
         by_chunk = tf.zeros([1, self.num_chunks, kernel.shape[1]], kernel.dtype)
         if self._per_task_chunks:
-            chunks = tf.gather(tf.stack([e.value for e in self.task_chunk_embeddings]), task_ids)  # [n, N, C]
-            by_chunk = _product(chunks, of_chunks)
+            by_chunk = _product(tf.gather(embeddings.of_chunks, task_ids), of_chunks)
         elif self.shared_chunk_embeddings is not None:
             by_chunk = tf.matmul(self.shared_chunk_embeddings.value, of_chunks)[tf.newaxis]
         return self._add_bias(by_chunk, 0), by_task
