@@ -15,7 +15,8 @@ Row = Mapping[str, object]
 _THEIRS = [variant for variant in VARIANTS if not variant.startswith("ours")]
 _MISSING = "–"
 
-_HOW = """Times of one step, taken in one run on one machine: read the ratios, not the milliseconds.
+_HOW = """Times of one step: read the ratios, not the milliseconds. The contestants of a section take turns in one run;
+with `--only`, sections come from several runs, and only figures of a section can be compared.
 
     make bench                                   # everything, about 25 minutes on 2 cores
     python -m benchmarks --only copy tasks       # some of it; the rest of results.json is kept
