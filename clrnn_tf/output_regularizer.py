@@ -87,6 +87,7 @@ class OutputRegularizer(tf.Module):
         self.tasks_per_block = tuple(sorted({min(fitting, size, most_old) for size in _TASKS_PER_BLOCK}, reverse=True))
         self.weights_of = tf.function(self._weights_of_task, jit_compile=jit)
         """Weights that the hypernetwork generates for a task (scalar id), compiled as the regulariser is."""
+        self._present = tf.function(self._present_of, jit_compile=jit)
         self._gram = tf.function(self._gram_of_last_layers, jit_compile=jit)
         self._add_block = tf.function(self._with_block_added, jit_compile=jit)
         self._last_layer_gradients = tf.function(self._last_layer_gradients_of, jit_compile=jit)
@@ -96,10 +97,12 @@ class OutputRegularizer(tf.Module):
         if self._old_source:
             self._old_source.copy_from(self.source)
             return
-        for old_id in range(num_old):  # one at a time: memory does not grow with the number of tasks
-            hidden, rest = self._taken_apart(self.source, tf.constant([old_id]))
-            self._old_hidden[old_id].assign(hidden[0])
-            self._old_rest[old_id].assign(rest[0])
+        embeddings = self.source.embeddings()
+        for block in self._blocks(num_old):  # as they are compared: else rounding would tell a network from itself
+            hidden, rest = self._present(tf.constant(block), embeddings)
+            for row, old_id in enumerate(block):
+                self._old_hidden[old_id].assign(hidden[row])
+                self._old_rest[old_id].assign(rest[row])
         if self.num_gram_chunks:
             for old, new in zip(self._old_layer, self.source.last_layer, strict=True):
                 old.assign(new)
@@ -177,6 +180,22 @@ class OutputRegularizer(tf.Module):
 
     def _weights_of_task(self, task_id: tf.Tensor, dropout_key: tf.Tensor | None = None) -> Weights:
         return unpack_own(self.source.generate_own(task_id[tf.newaxis], dropout_key)[0], self.source.specs)
+
+    def _present_of(self, task_ids: tf.Tensor, embeddings: Embeddings) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._taken_apart(self.source, task_ids, None, embeddings)
+
+    def _blocks(self, number: int) -> list[list[int]]:
+        """Ids 0 .. number - 1 in the blocks of `distance`; the last one is filled up with its last id."""
+        blocks, start = [], 0
+        *whole, last = self.tasks_per_block
+        for size in whole:
+            while start + size <= number:
+                blocks.append(list(range(start, start + size)))
+                start += size
+        while start < number:
+            blocks.append([min(start + row, number - 1) for row in range(last)])
+            start += last
+        return blocks
 
     def _shared_variables(self) -> list[tf.Variable]:
         """All variables of the hypernetwork but the embeddings of single tasks."""

@@ -169,6 +169,24 @@ def test_compiled_by_xla_nothing_changes(targets, gram):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("gram", [False, True])
+def test_a_network_is_no_distance_from_itself(gram, jit, monkeypatch):
+    """Exactly: rounding errors would be gradients, which Adam scales up to whole steps of the old embeddings."""
+    monkeypatch.setattr(output_regularizer, "_TASKS_PER_BLOCK", (3, 2))
+    config = HypernetworkConfig(chunk_size=9, hidden_sizes=(75, 40), activation="sigmoid")
+    source = Hypernetwork(SIX_HEADS, config, 6)
+    regularizer = OutputRegularizer(source, RegularizerConfig(), gram, jit)
+    in_a_step = tf.function(regularizer.distance)
+    for number in (1, 3, 4, 5):
+        regularizer.remember(number)
+        variables = [variable.value for variable in source.trainable_variables]
+        with tf.GradientTape() as tape:
+            value = in_a_step(tf.range(number))
+        assert float(value) == 0.0
+        assert not any(np.any(each) for each in tape.gradient(value, variables, unconnected_gradients="zero"))
+
+
 @every_form
 def test_memory_is_that_of_the_targets(targets, gram):
     regularizer, source = changed(gram, targets)
