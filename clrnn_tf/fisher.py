@@ -45,11 +45,11 @@ class FisherDiagonal:
         number = min(num_sequences or task.train.num_examples, task.train.num_examples)
         steps = -(-number // self.batch_size)
         batches = batches_of_any_length(task.train.batches(self.batch_size, self._seed, task.task_id)).take(steps)
-        sums = self._sum(batches, tf.constant(task.task_id), tf.constant(number))
+        sums = self._sum(iter(batches), tf.constant(task.task_id), tf.constant(number))
         return {name: value / number for name, value in sums.items()}
 
     @tf.function(reduce_retracing=True)
-    def _sum(self, batches: tf.data.Dataset, task_id: tf.Tensor, number: tf.Tensor) -> Weights:
+    def _sum(self, batches: tf.data.Iterator, task_id: tf.Tensor, number: tf.Tensor) -> Weights:
         weights = self._model.source(task_id)
         sums = {spec.name: tf.zeros(spec.shape) for spec in self._model.network.weight_specs}
         first = tf.constant(0)

@@ -111,7 +111,7 @@ class TaskInference(tf.Module):
         counts, joint = [], []
         for task in stream[: self.num_tasks]:
             batches = batches_of_any_length(task.test.in_order(batch_size, task.task_id))
-            inferred, right, scored = self._evaluate(batches)
+            inferred, right, scored = self._evaluate(iter(batches))
             counts.append(np.rint(inferred.numpy()).astype(np.int64))
             joint.append(100.0 * float(right) / float(scored))
         return InferenceScores(tuple(task.name for task in stream), np.stack(counts), np.array(joint))
@@ -153,11 +153,11 @@ class TaskInference(tf.Module):
         return logits, tf.math.divide_no_nan(total, tf.reduce_sum(step_weights, axis=1))
 
     @tf.function
-    def _evaluate(self, dataset: tf.data.Dataset) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _evaluate(self, batches: tf.data.Iterator) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Sequences [K] by inferred task, summed accuracy (0..1 a step) of their answers, scored steps."""
         weights = self.all_weights()
         counts, right, scored = tf.zeros([self.num_tasks]), tf.constant(0.0), tf.constant(0.0)
-        for batch in dataset:
+        for batch in batches:
             inferred = self._infer(weights, batch.inputs, batch.lengths, batch.eval_weights)
             counted = tf.cast(tf.reduce_any(batch.eval_weights > 0, axis=1), tf.float32)  # [B]
             counts += tf.linalg.matvec(tf.one_hot(inferred.task_ids, self.num_tasks), counted, transpose_a=True)

@@ -228,8 +228,9 @@ class DatasetSource:
 def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:
     """The same batches with a time axis of unknown static length, so that all tasks share one traced function.
 
-    Without the tuning of tf.data: an iterator that is dropped would wait for its tuning thread, which sleeps up to
-    60 s. And without its rewriting, which copies the arrays that a dataset holds whenever one is iterated in a graph.
+    Without the tuning of tf.data: a dropped iterator would wait for its tuning thread, which sleeps up to 60 s. And
+    without its rewriting, which copies a dataset's arrays whenever one is iterated in a graph. Give compiled functions
+    an iterator: a loop over the dataset itself becomes a function of tf.data's, set up again at every call (0.1 s).
     """
 
     def shape(field: tf.Tensor) -> list[int | None]:

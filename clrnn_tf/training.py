@@ -118,8 +118,8 @@ class Trainer:
         if source not in self._eval_batches:
             batches = source.in_order(self.config.eval_batch_size, task.task_id)
             self._eval_batches[source] = batches_of_any_length(batches)
-        totals = [value.numpy() for value in self._evaluate(self._eval_batches[source], tf.constant(task.task_id))]
-        loss, correct, scored, confusion = totals
+        totals = self._evaluate(iter(self._eval_batches[source]), tf.constant(task.task_id))
+        loss, correct, scored, confusion = [value.numpy() for value in totals]
         return Evaluation(
             loss=float(loss) / source.num_examples,
             accuracy=100.0 * float(correct) / float(scored) if scored and self.model.loss != "linear" else math.nan,
@@ -272,13 +272,13 @@ class Trainer:
 
     @tf.function
     def _evaluate(
-        self, dataset: tf.data.Dataset, task_id: tf.Tensor
+        self, batches: tf.data.Iterator, task_id: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Summed loss, summed accuracy (0..1 a step), scored steps, confusion matrix."""
         weights = self.model.source(task_id)
         classes = self.model.network.num_outputs if self.model.loss == "softmax" else 0
         totals = (tf.constant(0.0), tf.constant(0.0), tf.constant(0.0), tf.zeros([classes, classes]))
-        for batch in dataset:
+        for batch in batches:
             for block in halves(batch) if self._num_blocks > 1 else [batch]:
                 embedded = self.model.embed(block.inputs, task_id)
                 scores = self._scores(weights, embedded, scored_end(block), task_id)
