@@ -24,10 +24,8 @@ import tensorflow as tf
 
 from clrnn_tf.config import require
 from clrnn_tf.hypernetwork import Embeddings, Hypernetwork
+from clrnn_tf.task_blocks import TaskBlocks
 from clrnn_tf.weights import Weights, unpack_own
-
-_BLOCK_SIZE = 2_000_000  # numbers of old tasks in memory at once: 8 MB, and half a dozen arrays of that size
-_TASKS_PER_BLOCK = (16, 4)  # the last block is a small one, filled up with tasks that do not count
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,7 @@ class OutputRegularizer(tf.Module):
                 tf.Variable(tf.zeros(values.shape if self.num_gram_chunks else [0]), trainable=False)
                 for values in source.last_layer
             ]
-        fitting = max(1, _BLOCK_SIZE // (2 * int(tf.size(hidden)) + int(tf.size(rest))))
-        self.tasks_per_block = tuple(sorted({min(fitting, size, most_old) for size in _TASKS_PER_BLOCK}, reverse=True))
+        self.blocks = TaskBlocks(most_old, numbers_per_task=2 * int(tf.size(hidden)) + int(tf.size(rest)))
         self.weights_of = tf.function(self._weights_of_task, jit_compile=jit)
         """Weights that the hypernetwork generates for a task (scalar id), compiled as the regulariser is."""
         self._present = tf.function(self._present_of, jit_compile=jit)
@@ -97,12 +94,7 @@ class OutputRegularizer(tf.Module):
         if self._old_source:
             self._old_source.copy_from(self.source)
             return
-        embeddings = self.source.embeddings()
-        for block in self._blocks(num_old):  # as they are compared: else rounding would tell a network from itself
-            hidden, rest = self._present(tf.constant(block), embeddings)
-            for row, old_id in enumerate(block):
-                self._old_hidden[old_id].assign(hidden[row])
-                self._old_rest[old_id].assign(rest[row])
+        self._remember_tasks(tf.constant(num_old))
         if self.num_gram_chunks:
             for old, new in zip(self._old_layer, self.source.last_layer, strict=True):
                 old.assign(new)
@@ -148,20 +140,12 @@ class OutputRegularizer(tf.Module):
         gram = tf.cond(number > 0, self._gram, lambda: tf.zeros([side, side]))
         scale = 1.0 / tf.cast(tf.maximum(number, 1), tf.float32)
 
-        def add_blocks(size: int, least: int, state: tuple) -> tuple:
-            def add_block(start: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
-                positions = start + tf.range(size)
-                shares = tf.where(positions < number, scale, 0.0)
-                ids = tf.gather(old_ids, tf.minimum(positions, number - 1))
-                return start + size, *self._add_block(ids, shares, dropout_key, embeddings, gram, total, sums)
+        def add_block(positions: tf.Tensor, counts: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
+            ids = tf.gather(old_ids, positions)
+            return self._add_block(ids, scale * counts, dropout_key, embeddings, gram, total, sums)
 
-            return tf.while_loop(lambda start, *_: start + least <= number, add_block, state)
-
-        state = (tf.constant(0), tf.constant(0.0), [tf.zeros_like(each) for each in (*shared, *embeddings, gram)])
-        *whole, last = self.tasks_per_block
-        for size in whole:
-            state = add_blocks(size, size, state)
-        _, total, sums = add_blocks(last, 1, state)
+        sums = [tf.zeros_like(each) for each in (*shared, *embeddings, gram)]
+        total, sums = self.blocks.loop(number, add_block, (tf.constant(0.0), sums))
         gradients, of_tasks, of_chunks, gram_gradient = sums[: len(shared)], *sums[len(shared) :]
         if self.num_gram_chunks:
             gradients = tf.cond(
@@ -184,18 +168,21 @@ class OutputRegularizer(tf.Module):
     def _present_of(self, task_ids: tf.Tensor, embeddings: Embeddings) -> tuple[tf.Tensor, tf.Tensor]:
         return self._taken_apart(self.source, task_ids, None, embeddings)
 
-    def _blocks(self, number: int) -> list[list[int]]:
-        """Ids 0 .. number - 1 in the blocks of `distance`; the last one is filled up with its last id."""
-        blocks, start = [], 0
-        *whole, last = self.tasks_per_block
-        for size in whole:
-            while start + size <= number:
-                blocks.append(list(range(start, start + size)))
-                start += size
-        while start < number:
-            blocks.append([min(start + row, number - 1) for row in range(last)])
-            start += last
-        return blocks
+    @tf.function
+    def _remember_tasks(self, number: tf.Tensor) -> None:
+        """Targets of tasks 0 .. number - 1.
+
+        In the blocks in which they are compared: else rounding would tell a network from itself.
+        """
+        embeddings = self.source.embeddings()
+
+        def remember_block(ids: tf.Tensor, counts: tf.Tensor) -> tuple:
+            del counts  # what fills a block up is remembered twice
+            for old, new in zip((self._old_hidden, self._old_rest), self._present(ids, embeddings), strict=True):
+                old.scatter_update(tf.IndexedSlices(new, ids))
+            return ()
+
+        self.blocks.loop(number, remember_block, ())
 
     def _shared_variables(self) -> list[tf.Variable]:
         """All variables of the hypernetwork but the embeddings of single tasks."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf import output_regularizer
+from clrnn_tf import task_blocks
 from clrnn_tf.config import HypernetworkConfig
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig, quadratic_forms
@@ -140,9 +140,9 @@ def test_a_hypernetwork_without_hidden_layers_is_compared_directly():
 def test_blocks_of_tasks_add_up(targets, gram, monkeypatch):
     results = []
     for sizes in ((1,), (3, 2), (16, 4)):
-        monkeypatch.setattr(output_regularizer, "_TASKS_PER_BLOCK", sizes)
+        monkeypatch.setattr(task_blocks, "_TASKS_PER_BLOCK", sizes)
         regularizer, source = changed(gram, targets)
-        results.append((regularizer.tasks_per_block, *value_and_gradients(regularizer, source, [0, 1, 2, 3, 4])))
+        results.append((regularizer.blocks.sizes, *value_and_gradients(regularizer, source, [0, 1, 2, 3, 4])))
     blocks, values, gradients = zip(*results, strict=True)
     assert blocks == ((1,), (3, 2), (5, 4))  # 16 are more than there are old tasks
     assert values[0] > 0.01
@@ -153,8 +153,8 @@ def test_blocks_of_tasks_add_up(targets, gram, monkeypatch):
 
 
 def test_blocks_of_large_networks_are_small(monkeypatch):
-    monkeypatch.setattr(output_regularizer, "_BLOCK_SIZE", 120)
-    assert changed(gram=False)[0].tasks_per_block == (3,)
+    monkeypatch.setattr(task_blocks, "_BLOCK_SIZE", 120)
+    assert changed(gram=False)[0].blocks.sizes == (3,)
 
 
 @every_form
@@ -173,7 +173,7 @@ def test_compiled_by_xla_nothing_changes(targets, gram):
 @pytest.mark.parametrize("gram", [False, True])
 def test_a_network_is_no_distance_from_itself(gram, jit, monkeypatch):
     """Exactly: rounding errors would be gradients, which Adam scales up to whole steps of the old embeddings."""
-    monkeypatch.setattr(output_regularizer, "_TASKS_PER_BLOCK", (3, 2))
+    monkeypatch.setattr(task_blocks, "_TASKS_PER_BLOCK", (3, 2))
     config = HypernetworkConfig(chunk_size=9, hidden_sizes=(75, 40), activation="sigmoid")
     source = Hypernetwork(SIX_HEADS, config, 6)
     regularizer = OutputRegularizer(source, RegularizerConfig(), gram, jit)
