@@ -214,3 +214,21 @@ class SeparateWeights(WeightSource):
 
 def _constant(value: np.ndarray):  # noqa: ANN202 - a Keras initializer
     return lambda shape, dtype=None: tf.reshape(tf.constant(value, dtype), shape)
+
+
+def orthogonal_penalty(weights: Weights, specs: tuple[WeightSpec, ...]) -> tf.Tensor:
+    """Sum ||U^T U - I||_F^2 over the hidden-to-hidden matrices (the four gates' blocks of an LSTM, each alone)."""
+    penalty = tf.constant(0.0, next(iter(weights.values())).dtype)
+    for spec in specs:
+        if spec.kind != "recurrent":
+            continue
+        for block in tf.split(weights[spec.name], spec.shape[1] // spec.shape[0], axis=1):
+            penalty += _distance_from_orthogonal(block)
+    return penalty
+
+
+@tf.custom_gradient
+def _distance_from_orthogonal(block: tf.Tensor):  # noqa: ANN202
+    """||E||_F^2 with E = U^T U - I. Its gradient 4 U E takes one product, where differentiation would take two."""
+    error = tf.matmul(block, block, transpose_a=True) - tf.eye(block.shape[0], dtype=block.dtype)
+    return tf.reduce_sum(tf.square(error)), lambda upstream: 4.0 * upstream * tf.matmul(block, error)

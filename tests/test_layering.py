@@ -36,7 +36,7 @@ ALLOWED = {
     "validation": {"config", "events", "metrics", "tasks"},
     "training": {
         "blocks", "compilation", "config", "distribution", "events", "joint", "losses", "methods.base", "metrics",
-        "model", "network", "optimizers", "tasks", "validation", "weights",
+        "model", "optimizers", "tasks", "validation", "weights",
     },
     "learning": {"events", "joint", "metrics", "tasks", "training"},
     "run_directory": {"__init__", "config", "metrics"},

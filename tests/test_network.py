@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.config import ConfigurationError, NetworkConfig
-from clrnn_tf.network import RecurrentNetwork, orthogonal_penalty
-from clrnn_tf.weights import SharedWeights, own_indices, pack, total_size, unpack, unpack_own
+from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.weights import SharedWeights, orthogonal_penalty, own_indices, pack, total_size, unpack, unpack_own
 from tests import golden
 
 V1 = [-0.387652085, -1.201742344, -0.390549631, -1.208655981, -0.426825188, -1.177394432, -0.355180141, -1.093304185,
