@@ -84,7 +84,7 @@ class OutputRegularizer(tf.Module):
         self.blocks = TaskBlocks(most_old, numbers_per_task=2 * int(tf.size(hidden)) + int(tf.size(rest)))
         self.weights_of = tf.function(self._weights_of_task, jit_compile=jit)
         """Weights that the hypernetwork generates for a task (scalar id), compiled as the regulariser is."""
-        self._present = tf.function(self._present_of, jit_compile=jit)
+        self._present = tf.function(self._taken_apart, jit_compile=jit)
         self._gram = tf.function(self._gram_of_last_layers, jit_compile=jit)
         self._add_block = tf.function(self._with_block_added, jit_compile=jit)
         self._last_layer_gradients = tf.function(self._last_layer_gradients_of, jit_compile=jit)
@@ -165,9 +165,6 @@ class OutputRegularizer(tf.Module):
     def _weights_of_task(self, task_id: tf.Tensor, dropout_key: tf.Tensor | None = None) -> Weights:
         return unpack_own(self.source.generate_own(task_id[tf.newaxis], dropout_key)[0], self.source.specs)
 
-    def _present_of(self, task_ids: tf.Tensor, embeddings: Embeddings) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._taken_apart(self.source, task_ids, None, embeddings)
-
     @tf.function
     def _remember_tasks(self, number: tf.Tensor) -> None:
         """Targets of tasks 0 .. number - 1.
@@ -176,9 +173,9 @@ class OutputRegularizer(tf.Module):
         """
         embeddings = self.source.embeddings()
 
-        def remember_block(ids: tf.Tensor, counts: tf.Tensor) -> tuple:
-            del counts  # what fills a block up is remembered twice
-            for old, new in zip((self._old_hidden, self._old_rest), self._present(ids, embeddings), strict=True):
+        def remember_block(ids: tf.Tensor, _counts: tf.Tensor) -> tuple:  # what fills a block up is remembered twice
+            present = self._present(self.source, ids, None, embeddings)
+            for old, new in zip((self._old_hidden, self._old_rest), present, strict=True):
                 old.scatter_update(tf.IndexedSlices(new, ids))
             return ()
 
