@@ -41,9 +41,9 @@ def step_contestants(shape: Shape) -> list[Contestant]:
 def fisher_contestants(shape: Shape) -> list[Contestant]:
     """The Fisher information over `NUM_SEQUENCES` sequences, which is one step here."""
     trainer, task = _trainer(shape, "fine_tuning"), shape.stream[0]
-    ours = FisherDiagonal(trainer.model, "data", None, 0, jit=True)
+    ours = FisherDiagonal(trainer.model, "data", None, 0, jit=True, num_sequences=NUM_SEQUENCES)
     runs = {
-        "ours": lambda: ours.of(task, NUM_SEQUENCES),
+        "ours": lambda: ours.of(task),
         "compiled_loop": FisherLoop(trainer.model, task, NUM_SEQUENCES),
     }
     if HAS_TORCH:

@@ -12,10 +12,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Adam": "optimizers",
-    "ArraySource": "tasks",
+    "ArraySource": "sources",
     "Batch": "tasks",
     "ConfigurationError": "config",
-    "DatasetSource": "tasks",
+    "DatasetSource": "sources",
     "ElmanCell": "cells",
     "Evaluation": "metrics",
     "Experiment": "config",

@@ -16,7 +16,8 @@ import tensorflow as tf
 from clrnn_tf.blocks import halves, scored_end
 from clrnn_tf.losses import sequence_losses
 from clrnn_tf.model import Model
-from clrnn_tf.tasks import Batch, Task, batches_of_any_length
+from clrnn_tf.sources import first_batches
+from clrnn_tf.tasks import Batch, Task
 from clrnn_tf.weights import Weights
 
 Labels = Literal["data", "sampled"]
@@ -32,35 +33,44 @@ class FisherDiagonal:
       truncate: Steps of truncated backpropagation; None takes all.
       seed: Seed of the choice of sequences and of sampled targets.
       jit: Whether XLA compiles it.
+      num_sequences: Random training sequences of each task; None takes all.
     """
 
-    def __init__(self, model: Model, labels: Labels, truncate: int | None, seed: int, jit: bool) -> None:
+    def __init__(
+        self, model: Model, labels: Labels, truncate: int | None, seed: int, jit: bool, num_sequences: int | None = None
+    ) -> None:
         self._model, self._labels, self._truncate, self._seed = model, labels, truncate, seed
+        self._num_sequences = num_sequences
         largest = max(spec.size for spec in model.network.weight_specs)
         self.batch_size = max(1, min(64, _MOST_SQUARES // largest // 2 * 2))  # even: halves are computed side by side
+        if num_sequences is not None:  # in equal shares
+            share = -(-num_sequences // -(-num_sequences // self.batch_size))
+            self.batch_size = min(self.batch_size, share + share % 2)
         self._squares = tf.function(self._squares_of_batch, jit_compile=jit)
 
-    def of(self, task: Task, num_sequences: int | None = None) -> Weights:
-        """F by the names of the weights, over so many random training sequences of a task, or all of them."""
-        number = min(num_sequences or task.train.num_examples, task.train.num_examples)
+    def of(self, task: Task) -> Weights:
+        """F by the names of the weights."""
+        number = task.train.num_examples
+        if self._num_sequences is not None:
+            number = min(number, self._num_sequences)
         steps = -(-number // self.batch_size)
-        batches = batches_of_any_length(task.train.batches(self.batch_size, self._seed, task.task_id)).take(steps)
-        sums = self._sum(iter(batches), tf.constant(task.task_id), tf.constant(number))
+        sums = {spec.name: tf.zeros(spec.shape) for spec in self._model.network.weight_specs}
+        for step, batch in enumerate(first_batches(task.train, steps, self.batch_size, self._seed, task.task_id)):
+            first = step * self.batch_size
+            sums = self._add(sums, batch, tf.constant(task.task_id), tf.constant(first), tf.constant(number - first))
         return {name: value / number for name, value in sums.items()}
 
     @tf.function(reduce_retracing=True)
-    def _sum(self, batches: tf.data.Iterator, task_id: tf.Tensor, number: tf.Tensor) -> Weights:
+    def _add(self, sums: Weights, batch: Batch, task_id: tf.Tensor, first: tf.Tensor, left: tf.Tensor) -> Weights:
+        """`sums` and the squares of a batch's first `left` sequences, its first one being number `first`."""
         weights = self._model.source(task_id)
-        sums = {spec.name: tf.zeros(spec.shape) for spec in self._model.network.weight_specs}
-        first = tf.constant(0)
-        for batch in batches:
-            counts = tf.cast(first + tf.range(self.batch_size) < number, tf.float32)
-            blocks = halves(batch)
-            for block, counted in zip(blocks, tf.split(counts, len(blocks)), strict=True):
-                embedded = self._model.embed(block.inputs, task_id)
-                squares = self._squares(weights, embedded, scored_end(block), counted, task_id, first)
-                sums = {name: value + squares[name] for name, value in sums.items()}
-                first += block.lengths.shape[0]
+        counts = tf.cast(tf.range(self.batch_size) < left, tf.float32)
+        blocks = halves(batch)
+        for block, counted in zip(blocks, tf.split(counts, len(blocks)), strict=True):
+            embedded = self._model.embed(block.inputs, task_id)
+            squares = self._squares(weights, embedded, scored_end(block), counted, task_id, first)
+            sums = {name: value + squares[name] for name, value in sums.items()}
+            first += block.lengths.shape[0]
         return sums
 
     def _squares_of_batch(

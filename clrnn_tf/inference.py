@@ -21,7 +21,8 @@ import tensorflow as tf
 from clrnn_tf.config import require
 from clrnn_tf.losses import step_accuracy, step_entropies
 from clrnn_tf.model import Model
-from clrnn_tf.tasks import TaskStream, batches_of_any_length
+from clrnn_tf.sources import batches_of_any_length
+from clrnn_tf.tasks import TaskStream
 from clrnn_tf.weights import Weights
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from clrnn_tf.tasks import Source, Task, TaskStream, batches_of_any_length
+from clrnn_tf.sources import batches_of_any_length
+from clrnn_tf.tasks import Source, Task, TaskStream
 
 
 class JointSource:

@@ -22,7 +22,8 @@ from clrnn_tf.methods.base import Method
 from clrnn_tf.metrics import Evaluation
 from clrnn_tf.model import Model
 from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
-from clrnn_tf.tasks import Batch, Source, Task, TaskStream, batches_of_any_length
+from clrnn_tf.sources import batches_of_any_length
+from clrnn_tf.tasks import Batch, Source, Task, TaskStream
 from clrnn_tf.validation import Validation
 from clrnn_tf.weights import Weights, orthogonal_penalty
 

@@ -17,7 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import require
-from clrnn_tf.tasks import ArraySource, Batch, NgramInputs, Task, TaskStream
+from clrnn_tf.sources import ArraySource
+from clrnn_tf.tasks import Batch, NgramInputs, Task, TaskStream
 from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets
 from data_pipelines.conllu_files import UPOS, Sentence, Treebank, find_treebanks, read_sentences, select_languages
 from data_pipelines.word_vectors import UNKNOWN, WordVectors, find_vectors, read_vectors

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
+from clrnn_tf.sources import ArraySource
+from clrnn_tf.tasks import Batch, Task, TaskStream
 
 
 def fill(index, shape):

@@ -30,7 +30,8 @@ from clrnn_tf.fisher import FisherDiagonal
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
-from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
+from clrnn_tf.sources import ArraySource
+from clrnn_tf.tasks import Batch, Task, TaskStream
 from tests import tiny
 
 needs_torch = pytest.mark.skipif(
@@ -227,7 +228,7 @@ def test_fisher_loops_measure_what_ours_measures(compiled, monkeypatch):
     monkeypatch.setattr(methods, "NUM_SEQUENCES", 9)
     bench = Workbench(shape("elman", length_blocks=1))
     model, task = bench.tuner.model, bench.shape.stream[0]
-    expected = FisherDiagonal(model, "data", None, 0, jit=False).of(task, 9)
+    expected = FisherDiagonal(model, "data", None, 0, jit=False, num_sequences=9).of(task)
     measure = methods.FisherLoop(model, task, 9) if compiled else methods._torch_fisher(bench.tuner, task)
     for name, value in measure().items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-7)

@@ -14,7 +14,8 @@ from clrnn_tf.inference import InferenceScores, TaskInference
 from clrnn_tf.losses import step_entropies
 from clrnn_tf.model import Model
 from clrnn_tf.network import Outputs
-from clrnn_tf.tasks import ArraySource, Batch, Task, TaskStream
+from clrnn_tf.sources import ArraySource
+from clrnn_tf.tasks import Batch, Task, TaskStream
 from clrnn_tf.weights import WeightSource
 from tests import tiny
 from trainers import copy_task

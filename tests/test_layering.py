@@ -15,6 +15,7 @@ ALLOWED = {
     "inputs": set(),
     "compilation": {"config"},
     "tasks": {"config", "inputs"},
+    "sources": {"config", "tasks"},
     "weights": {"config", "backend"},
     "distribution": {"config", "tasks"},
     "losses": {"config", "tasks"},
@@ -31,12 +32,12 @@ ALLOWED = {
     "output_regularizer": {"config", "hypernetwork", "task_blocks", "weights"},
     "model": {"network", "tasks", "weights"},
     "events": {"metrics", "tasks"},
-    "joint": {"tasks"},
+    "joint": {"sources", "tasks"},
     "blocks": {"config", "tasks"},
     "validation": {"config", "events", "metrics", "tasks"},
     "training": {
         "blocks", "compilation", "config", "distribution", "events", "joint", "losses", "methods.base", "metrics",
-        "model", "optimizers", "tasks", "validation", "weights",
+        "model", "optimizers", "sources", "tasks", "validation", "weights",
     },
     "learning": {"events", "joint", "metrics", "tasks", "training"},
     "run_directory": {"__init__", "config", "metrics"},
@@ -49,14 +50,14 @@ ALLOWED = {
         "compilation", "config", "distribution", "events", "methods", "methods.base", "model", "network", "tasks",
         "training",
     },
-    "inference": {"config", "losses", "model", "tasks", "weights"},
+    "inference": {"config", "losses", "model", "sources", "tasks", "weights"},
     "methods.__init__": {"config"},
     "replay": {"losses", "tasks"},
     "vae": {"model", "network", "weights"},
-    "fisher": {"blocks", "losses", "model", "tasks", "weights"},
+    "fisher": {"blocks", "losses", "model", "sources", "tasks", "weights"},
     "methods": {
         "blocks", "config", "fisher", "hypernetwork", "losses", "methods.base", "model", "network", "optimizers",
-        "output_regularizer", "replay", "tasks", "vae", "weights",
+        "output_regularizer", "replay", "sources", "tasks", "vae", "weights",
     },
     "methods.context_mod": {
         "config", "hypernetwork", "methods.base", "methods.hnet", "output_regularizer", "tasks", "weights",
@@ -93,11 +94,11 @@ def test_modules_of_the_library_import_only_what_they_may(path):
 
 
 @pytest.mark.parametrize("path", modules("data_pipelines"), ids=str)
-def test_pipelines_know_tasks_and_settings_only(path):
+def test_pipelines_know_tasks_their_data_and_settings_only(path):
     for module in imports(path):
         package = module.split(".")[0]
         if package == "clrnn_tf":
-            assert module.split(".")[1] in ("config", "tasks"), module
+            assert module.split(".")[1] in ("config", "sources", "tasks"), module
         else:
             assert package not in ("export", "trainers"), module
 

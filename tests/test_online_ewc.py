@@ -100,10 +100,10 @@ def test_fisher_equals_a_loop_over_sequences(loss, direction):
     task = tiny.stream(2, loss=loss)[1]
     network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,), direction=direction), 3, 3, 2)
     model = Model(network, SharedWeights(network.weight_specs, seed=3), loss)
-    measure = FisherDiagonal(model, "data", None, seed=7, jit=False)
-    measure.batch_size = 9
     number = 25
-    measured = measure.of(task, number)
+    measure = FisherDiagonal(model, "data", None, seed=7, jit=False, num_sequences=number)
+    measure.batch_size = 9
+    measured = measure.of(task)
     weights = model.source(tf.constant(1))
     sums = dict.fromkeys(weights, 0.0)
     indices = tf.concat([task.train.training_indices(tf.constant(i), 9, 7, 1) for i in range(3)], 0).numpy()[:number]
@@ -121,6 +121,13 @@ def test_fisher_equals_a_loop_over_sequences(loss, direction):
             sums[name] += gradient.numpy() ** 2 / number
     for name, expected in sums.items():
         np.testing.assert_allclose(measured[name], expected, rtol=2e-5, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("number", "share"), [(None, 64), (200, 50), (64, 64), (65, 34), (1, 2)])
+def test_batches_are_equal_shares_of_the_sequences(number, share):
+    network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,)), 3, 3, 1)
+    model = Model(network, SharedWeights(network.weight_specs, seed=3), "softmax")
+    assert FisherDiagonal(model, "data", None, seed=7, jit=False, num_sequences=number).batch_size == share
 
 
 def test_sampled_labels_and_truncation_change_the_measure_and_are_repeatable():

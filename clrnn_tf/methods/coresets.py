@@ -19,7 +19,8 @@ from clrnn_tf.config import require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.replay import Replay, distillation, replayed_tasks, tasks_stood_for
-from clrnn_tf.tasks import Batch, Task, bucketed_length
+from clrnn_tf.sources import bucketed_length
+from clrnn_tf.tasks import Batch, Task
 from clrnn_tf.weights import Weights
 
 _TASKS, _ROWS = 0, 1  # which draw of a step a random key is for

@@ -85,8 +85,10 @@ class OnlineEWC(Method):
         """Measure the Fisher information of the task and hold on to its weights."""
         if self._diagonal is None:
             options = self.options
-            self._diagonal = FisherDiagonal(model, options.labels, options.truncate, self.setup.seed, self.setup.jit)
-        measured = self._diagonal.of(task, self.options.num_sequences).values()
+            self._diagonal = FisherDiagonal(
+                model, options.labels, options.truncate, self.setup.seed, self.setup.jit, options.num_sequences
+            )
+        measured = self._diagonal.of(task).values()
         for variable, fisher, anchor, new in zip(self._protected, self.fisher, self.anchors, measured, strict=True):
             fisher.assign(new + self.options.gamma * fisher)
             anchor.assign(variable)
