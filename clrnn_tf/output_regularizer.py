@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from clrnn_tf.config import require
 from clrnn_tf.hypernetwork import Embeddings, Hypernetwork
+from clrnn_tf.loss_program import with_gradients
 from clrnn_tf.task_blocks import TaskBlocks
 from clrnn_tf.weights import Weights, unpack_own
 
@@ -154,7 +155,7 @@ class OutputRegularizer(tf.Module):
         for own, stacked in ((self.source.task_embeddings, of_tasks), (self.source.task_chunk_embeddings, of_chunks)):
             shared = [*shared, *(each.value for each in own)]
             gradients = [*gradients, *(tf.unstack(stacked) if own else ())]
-        return _with_gradients(total, gradients, shared)
+        return with_gradients(total, gradients, shared)
 
     def kept_bytes(self) -> dict[str, int]:
         """What the targets are made of, or the copy of the hypernetwork that makes them again."""
@@ -285,16 +286,3 @@ def _pays(source: Hypernetwork, num_old: int) -> bool:
     units, width = source.kernels[-1].shape
     rows = num_old * source.num_whole_chunks
     return 4 * (2 * units + 1) ** 2 * (rows + width) < 6 * rows * units * width
-
-
-def _with_gradients(
-    value: tf.Tensor, gradients: Sequence[tf.Tensor], variables: Sequence[tf.Variable]
-) -> tf.Tensor:
-    """`value` as a function of `variables` whose gradients are known."""
-
-    @tf.custom_gradient
-    def run(*values: tf.Tensor):  # noqa: ANN202
-        del values
-        return tf.stop_gradient(value), lambda upstream: [upstream * gradient for gradient in gradients]
-
-    return run(*[tf.convert_to_tensor(variable) for variable in variables])

@@ -17,6 +17,7 @@ from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.distribution import SingleWorker
 from clrnn_tf.events import Observer, TrainingLog
 from clrnn_tf.joint import joint_task
+from clrnn_tf.loss_program import LossProgram
 from clrnn_tf.losses import sequence_losses, step_accuracy
 from clrnn_tf.methods.base import Method
 from clrnn_tf.metrics import Evaluation
@@ -72,7 +73,8 @@ class Trainer:
         self._eval_batches: dict[Source, tf.data.Dataset] = {}
         jit = uses_xla(config)
         self._num_blocks = num_blocks(config, jit, method.setup.stream, self.workers.count)
-        self._task_loss = tf.function(self._task_loss_of_batch, jit_compile=jit)
+        num_trained = 1 if model.embedding is None else 2  # the weights; embedded inputs, where they are trained
+        self._task_loss = LossProgram(self._task_loss_of_batch, jit, num_trained)
         self._scores = tf.function(self._scores_of_batch, jit_compile=jit)
         self._orthogonal = tf.function(self._orthogonal_of_weights, jit_compile=jit)
         self._update = tf.function(self._clip_and_apply, jit_compile=jit)

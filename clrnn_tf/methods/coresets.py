@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from clrnn_tf.blocks import first_scored_step
 from clrnn_tf.config import require
+from clrnn_tf.loss_program import LossProgram
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.replay import Replay, distillation, replayed_tasks, tasks_stood_for
@@ -68,7 +69,7 @@ class Coresets(Method):
         self._loss_weights = tf.Variable(tf.zeros(shape), trainable=False)
         self._lengths = tf.Variable(tf.zeros(shape[:2], tf.int32), trainable=False)
         self._buckets = sorted({math.ceil(shape[2] * part / _NUM_BUCKETS) for part in range(1, _NUM_BUCKETS + 1)})
-        self._distill = tf.function(self._distillation, jit_compile=setup.jit)
+        self._distill = LossProgram(self._distillation, setup.jit)
 
     def state_variables(self) -> list[tf.Variable]:
         """The coresets; the teacher is made anew before each task."""
@@ -91,7 +92,7 @@ class Coresets(Method):
             embedded = tf.stop_gradient(model.embed(replay.inputs, replay.task_ids))  # old tables stay as they are
             first = first_scored_step(replay.loss_weights)
             replay = replay._replace(loss_weights=replay.loss_weights[:, first:])
-            loss = self._distill(model, weights, self._teacher(task_id), embedded, replay)
+            (loss,) = self._distill(weights, self._teacher(task_id), model, embedded, replay)
             return tasks_stood_for(task_id, size) * loss
 
         loss = tf.cond(task_id > 0, on_old_tasks, lambda: tf.constant(0.0))
@@ -110,8 +111,8 @@ class Coresets(Method):
         return Replay(inputs, loss_weights, lengths, ids)
 
     def _distillation(
-        self, model: Model, weights: Weights, teacher: Weights, embedded: tf.Tensor, replay: Replay
-    ) -> tf.Tensor:
+        self, weights: Weights, teacher: Weights, model: Model, embedded: tf.Tensor, replay: Replay
+    ) -> tuple[tf.Tensor]:
         """Distance of the answers to a replayed batch from the teacher's, in the steps with loss weights; scalar."""
         last_steps = tf.shape(replay.loss_weights)[1]
         logits, targets = (
@@ -119,7 +120,7 @@ class Coresets(Method):
             for each in (weights, teacher)
         )
         by_step = self.options.normalize == "step"
-        return distillation(model.loss, logits, targets, replay, self.setup.num_tasks, by_step)
+        return (distillation(model.loss, logits, targets, replay, self.setup.num_tasks, by_step),)
 
     def after_task(self, task: Task, model: Model) -> None:
         """Draw the task's coreset."""
