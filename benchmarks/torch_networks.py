@@ -187,7 +187,7 @@ class TorchHypernetwork(nn.Module):
         self.num_weights = source.num_weights
         self.activation = _ACTIVATIONS[source.config.activation]
         self.chunks = _parameter(source.shared_chunk_embeddings)
-        self.tasks = nn.ParameterList(_parameter(embedding) for embedding in source.task_embeddings)
+        self.tasks = nn.ParameterList(_parameter(embedding) for embedding in source.embeddings().of_tasks)
         self.layers = nn.ModuleList()
         for kernel, bias in zip(source.kernels, source.biases, strict=True):
             layer = nn.Linear(*kernel.shape)

@@ -82,10 +82,12 @@ def _scale_chunk_embeddings(hypernetwork: Hypernetwork, mode: str) -> None:
             stacklevel=2,
         )
     bounds = np.sqrt(3.0 * np.maximum(variances, _SMALLEST_VARIANCE))[:, np.newaxis]
-    embeddings = hypernetwork.task_chunk_embeddings or [hypernetwork.shared_chunk_embeddings]
-    for index, embedding in enumerate(embeddings):
-        generator = np.random.default_rng([hypernetwork.seed, 2002, index])
-        embedding.assign(generator.uniform(-1.0, 1.0, embedding.shape) * bounds)
+    (embeddings,) = hypernetwork.task_chunk_embeddings or [hypernetwork.shared_chunk_embeddings]
+    sets = [
+        np.random.default_rng([hypernetwork.seed, 2002, index]).uniform(-1.0, 1.0, embeddings.shape[-2:]) * bounds
+        for index in range(math.prod(embeddings.shape[:-2]))  # of chunks: one of each task, or one of all
+    ]
+    embeddings.assign(np.reshape(sets, embeddings.shape))
 
 
 def _target_variance(mode: str, spec: WeightSpec) -> float:

@@ -78,21 +78,19 @@ class Hypernetwork(WeightSource):
         self._plan = OwnPlan.of(self.specs, self.chunk_size, self.num_chunks)
         self.kernels, self.biases = self._make_layers()
         self.shared_chunk_embeddings = (
-            self._embedding("chunk_embeddings", (self.num_chunks, self._chunk_embedding_size), 0)
+            self._variable("chunk_embeddings", self._draws(self._chunk_shape, 0))
             if self._chunk_embedding_size and not self._per_task_chunks
             else None
         )
+        self.num_tasks = 0
+        """K, tasks that have an embedding."""
         self.task_embeddings: list[keras.Variable] = []
+        """[n, E] of the n tasks to begin with, and [1, E] of each that was added."""
         self.task_chunk_embeddings: list[keras.Variable] = []
-        for _ in range(num_tasks):
-            self._add_embeddings()
+        """The same of the chunks' embeddings, [n, N, C]; empty where tasks share them."""
+        self._add_embeddings(num_tasks)
         if config.initializer != "uniform":
             hyperfan.initialize(self, config.initializer)
-
-    @property
-    def num_tasks(self) -> int:
-        """K, tasks that have an embedding."""
-        return max(len(self.task_embeddings), len(self.task_chunk_embeddings))
 
     @property
     def compression_ratio(self) -> float:
@@ -114,7 +112,7 @@ class Hypernetwork(WeightSource):
             f"a network of {self._plan.num_heads} heads has none for another task. Train with network.heads = single.",
         )
         self._tracker.unlock()  # Keras forbids new variables once a layer has been called.
-        self._add_embeddings()
+        self._add_embeddings(1)
         self._tracker.lock()
         return self.num_tasks - 1
 
@@ -143,17 +141,12 @@ class Hypernetwork(WeightSource):
 
     def embeddings(self) -> Embeddings:
         """The embeddings of all tasks."""
-        own = self.task_embeddings, self.task_chunk_embeddings
-        return Embeddings(*(tf.stack([each.value for each in kind]) if kind else tf.zeros([0]) for kind in own))
+        kinds = self.task_embeddings, self.task_chunk_embeddings
+        return Embeddings(*(tf.concat([each.value for each in kind], 0) if kind else tf.zeros([0]) for kind in kinds))
 
-    def own_hidden(
-        self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None, embeddings: Embeddings | None = None
-    ) -> tf.Tensor:
-        """Inputs of the last layer [n, chunks, H] for the chunks that the tasks use: of the body, then of the head.
-
-        `embeddings` are taken in place of the layer's own.
-        """
-        by_chunk, by_task = self._first_products(task_ids, embeddings)
+    def own_hidden(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
+        """Inputs of the last layer [n, chunks, H] for the chunks that the tasks use: of the body, then of the head."""
+        by_chunk, by_task = self._first_products(task_ids)
         if self._plan.head_chunks is None:
             return self._hidden_layers(by_chunk + by_task, dropout_key)
         chunks = tf.gather(self._plan.head_chunks, task_ids)  # [n, head chunks]
@@ -214,16 +207,13 @@ class Hypernetwork(WeightSource):
         specs = [WeightSpec(name, tuple(shape), *rest) for name, shape, *rest in config.pop("specs")]
         return cls(specs, HypernetworkConfig(**options), **config)
 
-    def _first_products(
-        self, task_ids: tf.Tensor, embeddings: Embeddings | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _first_products(self, task_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """First layer's sums of the inputs [c_k, e_t], taken apart so that neither part is repeated.
 
         Returns:
           The chunks' part [1 or n, N, width], biases included, and the tasks' part [n, 1, width].
         """
-        embeddings = self.embeddings() if embeddings is None else embeddings
-        kernel = self.kernels[0].value
+        embeddings, kernel = self.embeddings(), self.kernels[0].value
         of_chunks, of_tasks = kernel[: self._chunk_embedding_size], kernel[self._chunk_embedding_size :]
         by_task = tf.zeros([tf.shape(task_ids)[0], 1, kernel.shape[1]], kernel.dtype)
         if self.config.task_embedding_size:
@@ -272,21 +262,26 @@ class Hypernetwork(WeightSource):
                 biases.append(self._variable(bias.name, initial_value(bias, self.seed, 2 * index + 1)))
         return kernels, biases
 
-    def _add_embeddings(self) -> None:
-        task_id = self.num_tasks
+    def _add_embeddings(self, count: int) -> None:
+        first, self.num_tasks = self.num_tasks, self.num_tasks + count
+        indices = range(1 + first, 1 + self.num_tasks)
         if self.config.task_embedding_size:
-            shape = (self.config.task_embedding_size,)
-            self.task_embeddings.append(self._embedding(f"task_embedding{task_id}", shape, 1 + task_id))
+            draws = [self._draws((self.config.task_embedding_size,), index) for index in indices]
+            self.task_embeddings.append(self._variable(f"task_embeddings{first}", np.stack(draws)))
         if self._per_task_chunks:
-            shape = (self.num_chunks, self._chunk_embedding_size)
-            self.task_chunk_embeddings.append(self._embedding(f"chunk_embeddings{task_id}", shape, 1 + task_id))
+            draws = [self._draws(self._chunk_shape, index) for index in indices]
+            self.task_chunk_embeddings.append(self._variable(f"chunk_embeddings{first}", np.stack(draws)))
 
-    def _embedding(self, name: str, shape: tuple[int, ...], index: int) -> keras.Variable:
-        """Normal draws, a pure function of (seed, kind of embedding, index)."""
-        is_chunk = name.startswith("chunk")
-        std = self.config.chunk_embedding_std if is_chunk else self.config.task_embedding_std
-        generator = np.random.default_rng([self.seed, 1000 + is_chunk, index])
-        return self._variable(name, generator.normal(0.0, std, shape).astype(np.float32))
+    @property
+    def _chunk_shape(self) -> tuple[int, int]:
+        return self.num_chunks, self._chunk_embedding_size
+
+    def _draws(self, shape: tuple[int, ...], index: int) -> np.ndarray:
+        """Normal draws of an embedding, [E] of a task or [N, C] of chunks; a pure function of (seed, kind, index)."""
+        of_chunks = len(shape) == 2
+        std = self.config.chunk_embedding_std if of_chunks else self.config.task_embedding_std
+        generator = np.random.default_rng([self.seed, 1000 + of_chunks, index])
+        return generator.normal(0.0, std, shape).astype(np.float32)
 
     def _variable(self, name: str, value: np.ndarray) -> keras.Variable:
         return self.add_weight(

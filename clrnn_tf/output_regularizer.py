@@ -23,7 +23,7 @@ from typing import Literal
 import tensorflow as tf
 
 from clrnn_tf.config import require
-from clrnn_tf.hypernetwork import Embeddings, Hypernetwork
+from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.loss_program import with_gradients
 from clrnn_tf.task_blocks import TaskBlocks
 from clrnn_tf.weights import Weights, unpack_own
@@ -136,26 +136,22 @@ class OutputRegularizer(tf.Module):
         two programs serve any number of tasks, with no more memory for 100 of them than for one block. The Gram matrix
         is made once for all blocks, and its gradient goes back to the last layer once.
         """
-        shared, embeddings, number = self._shared_variables(), self.source.embeddings(), tf.size(old_ids)
+        variables, number = self._variables(), tf.size(old_ids)
         side = 2 * self.source.kernels[-1].shape[0] + 1 if self.num_gram_chunks else 0
         gram = tf.cond(number > 0, self._gram, lambda: tf.zeros([side, side]))
         scale = 1.0 / tf.cast(tf.maximum(number, 1), tf.float32)
 
         def add_block(positions: tf.Tensor, counts: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
             ids = tf.gather(old_ids, positions)
-            return self._add_block(ids, scale * counts, dropout_key, embeddings, gram, total, sums)
+            return self._add_block(ids, scale * counts, dropout_key, gram, total, sums)
 
-        sums = [tf.zeros_like(each) for each in (*shared, *embeddings, gram)]
-        total, sums = self.blocks.loop(number, add_block, (tf.constant(0.0), sums))
-        gradients, of_tasks, of_chunks, gram_gradient = sums[: len(shared)], *sums[len(shared) :]
+        sums = [tf.zeros_like(each) for each in (*variables, gram)]
+        total, (*gradients, gram_gradient) = self.blocks.loop(number, add_block, (tf.constant(0.0), sums))
         if self.num_gram_chunks:
             gradients = tf.cond(
                 number > 0, lambda: self._last_layer_gradients(gradients, gram_gradient), lambda: gradients
             )
-        for own, stacked in ((self.source.task_embeddings, of_tasks), (self.source.task_chunk_embeddings, of_chunks)):
-            shared = [*shared, *(each.value for each in own)]
-            gradients = [*gradients, *(tf.unstack(stacked) if own else ())]
-        return with_gradients(total, gradients, shared)
+        return with_gradients(total, gradients, variables)
 
     def kept_bytes(self) -> dict[str, int]:
         """What the targets are made of, or the copy of the hypernetwork that makes them again."""
@@ -172,51 +168,45 @@ class OutputRegularizer(tf.Module):
 
         In the blocks in which they are compared: else rounding would tell a network from itself.
         """
-        embeddings = self.source.embeddings()
 
         def remember_block(ids: tf.Tensor, _counts: tf.Tensor) -> tuple:  # what fills a block up is remembered twice
-            present = self._present(self.source, ids, None, embeddings)
+            present = self._present(self.source, ids)
             for old, new in zip((self._old_hidden, self._old_rest), present, strict=True):
                 old.scatter_update(tf.IndexedSlices(new, ids))
             return ()
 
         self.blocks.loop(number, remember_block, ())
 
-    def _shared_variables(self) -> list[tf.Variable]:
-        """All variables of the hypernetwork but the embeddings of single tasks."""
-        own = {id(each) for each in (*self.source.task_embeddings, *self.source.task_chunk_embeddings)}
-        return [variable.value for variable in self.source.trainable_variables if id(variable) not in own]
+    def _variables(self) -> list[tf.Variable]:
+        return [variable.value for variable in self.source.trainable_variables]
 
     def _with_block_added(
         self,
         ids: tf.Tensor,
         shares: tf.Tensor,
         dropout_key: tf.Tensor | None,
-        embeddings: Embeddings,
         gram: tf.Tensor,
         total: tf.Tensor,
         sums: list[tf.Tensor],
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """`total` and `sums` with the distances of one block, weighted by `shares`, and their gradients added.
 
-        Gradients are those of the shared variables, of the tasks' embeddings stacked (so that a program does not grow
-        with the number of tasks), and of the Gram matrix, each with the others constant.
+        Gradients are those of the hypernetwork's variables and of the Gram matrix, each with the others constant.
         """
-        of = [*self._shared_variables(), *embeddings, gram]
+        of = [*self._variables(), gram]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(of)
-            distance = self._sum_of_distances(ids, shares, embeddings, gram, dropout_key)
+            distance = self._sum_of_distances(ids, shares, gram, dropout_key)
         gradients = tape.gradient(distance, of, unconnected_gradients="zero")
         return total + distance, [
             each + tf.convert_to_tensor(gradient) for each, gradient in zip(sums, gradients, strict=True)
         ]
 
     def _sum_of_distances(
-        self, old_ids: tf.Tensor, shares: tf.Tensor, embeddings: Embeddings, gram: tf.Tensor,
-        dropout_key: tf.Tensor | None,
-    ) -> tf.Tensor:  # fmt: skip
+        self, old_ids: tf.Tensor, shares: tf.Tensor, gram: tf.Tensor, dropout_key: tf.Tensor | None
+    ) -> tf.Tensor:
         old_hidden, old_rest = self._remembered(old_ids)
-        hidden, rest = self._taken_apart(self.source, old_ids, dropout_key, embeddings)
+        hidden, rest = self._taken_apart(self.source, old_ids, dropout_key)
         distance = tf.reduce_sum(shares[:, tf.newaxis] * tf.square(rest - old_rest))
         if self.num_gram_chunks == 0:
             return distance
@@ -237,14 +227,14 @@ class OutputRegularizer(tf.Module):
         return tf.matmul(matrix, matrix, transpose_b=True)
 
     def _last_layer_gradients_of(self, gradients: list[tf.Tensor], gram_gradient: tf.Tensor) -> list[tf.Tensor]:
-        """Gradients of the shared variables with what comes by way of the Gram matrix added: dM = 2 (dG) M."""
+        """Gradients of the variables with what comes by way of the Gram matrix added: dM = 2 (dG) M."""
         moved, units = 2.0 * tf.matmul(gram_gradient, self._last_layers()), self.source.kernels[-1].shape[0]
         added = {self.source.kernels[-1].value.ref(): moved[:units] + moved[units:-1]}
         if self.source.config.use_bias:
             added[self.source.biases[-1].value.ref()] = moved[-1]
         return [
             gradient + added.get(variable.ref(), 0.0)
-            for gradient, variable in zip(gradients, self._shared_variables(), strict=True)
+            for gradient, variable in zip(gradients, self._variables(), strict=True)
         ]
 
     def _remembered(self, old_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -259,11 +249,10 @@ class OutputRegularizer(tf.Module):
         return self._old_layer if self._old_source is None else self._old_source.last_layer
 
     def _taken_apart(
-        self, source: Hypernetwork, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None,
-        embeddings: Embeddings | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:  # fmt: skip
+        self, source: Hypernetwork, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Last hidden units of the chunks that Gram matrices serve [n, chunks, H], and all other weights [n, rest]."""
-        hidden = source.own_hidden(task_ids, dropout_key, embeddings)
+        hidden = source.own_hidden(task_ids, dropout_key)
         return hidden[:, : self.num_gram_chunks], source.own_weights(hidden, task_ids, self.num_gram_chunks)
 
 

@@ -76,23 +76,38 @@ def time_major(outputs):
 
 
 def published_order(hypernetwork):
-    """Variables in the published order: task embeddings, W and b by layer, chunk embeddings."""
+    """Tensors in the published order, as (variable, row of it or None): task embeddings, W and b by layer, chunk
+    embeddings, which are tensors for each task where tasks have their own.
+    """
     layers = []
     for index, kernel in enumerate(hypernetwork.kernels):
-        layers.append(kernel)
+        layers.append((kernel, None))
         if hypernetwork.biases:
-            layers.append(hypernetwork.biases[index])
+            layers.append((hypernetwork.biases[index], None))
     shared = hypernetwork.shared_chunk_embeddings
-    chunks = hypernetwork.task_chunk_embeddings or ([] if shared is None else [shared])
-    return [*hypernetwork.task_embeddings, *layers, *chunks]
+    chunks = _rows(hypernetwork.task_chunk_embeddings) if shared is None else [(shared, None)]
+    return [*_rows(hypernetwork.task_embeddings), *layers, *chunks]
 
 
-def is_kernel(variable):
-    return variable.name.startswith("kernel")
+def _rows(variables):
+    return [(variable, row) for variable in variables for row in range(variable.shape[0])]
+
+
+def add_fill(hypernetwork, first, scale):
+    """Adds scale * fill(first + i) to its i-th tensor in the published order and layout."""
+    for index, (variable, row) in enumerate(published_order(hypernetwork), start=first):
+        shape = tuple(variable.shape)
+        if row is not None:
+            rows = np.zeros(shape)
+            rows[row] = fill(index, shape[1:])
+            variable.assign_add(scale * rows)
+        else:
+            of_kernel = variable.name.startswith("kernel")
+            variable.assign_add(scale * (fill(index, shape[::-1]).T if of_kernel else fill(index, shape)))
 
 
 def fill_hypernetwork(hypernetwork):
     """Gives all its variables the values of the golden vectors."""
-    for index, variable in enumerate(published_order(hypernetwork)):
-        shape = tuple(variable.shape)
-        variable.assign(fill(index, shape[::-1]).T if is_kernel(variable) else fill(index, shape))
+    for variable in hypernetwork.variables:
+        variable.assign(np.zeros(variable.shape))
+    add_fill(hypernetwork, 0, 1.0)

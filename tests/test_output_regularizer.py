@@ -34,22 +34,19 @@ def golden_value(specs, targets, gram):
     regularizer = OutputRegularizer(source, RegularizerConfig(targets=targets), gram)
     assert regularizer.num_gram_chunks == (source.num_whole_chunks if gram else 0)
     regularizer.remember(2)
-    for index, variable in enumerate(golden.published_order(source)):
-        shape = tuple(variable.shape)
-        of_kernel = golden.is_kernel(variable)
-        change = golden.fill(50 + index, shape[::-1]).T if of_kernel else golden.fill(50 + index, shape)
-        variable.assign_add(0.01 * change)
+    golden.add_fill(source, 50, 0.01)
     return value_and_gradients(regularizer, source, [0, 1])
 
 
 def value_and_gradients(regularizer, source, old_ids):
-    variables = [variable.value for variable in golden.published_order(source)]
+    """Gradients in the published order."""
+    tensors = golden.published_order(source)
     with tf.GradientTape() as tape:
         value = regularizer.distance(tf.constant(old_ids))
-    return float(value), [
-        tf.convert_to_tensor(gradient)
-        for gradient in tape.gradient(value, variables, unconnected_gradients="zero")
-    ]
+    gradients = tape.gradient(value, [variable.value for variable, _ in tensors], unconnected_gradients="zero")
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    rows = [row for _, row in tensors]
+    return float(value), [each if row is None else each[row] for each, row in zip(gradients, rows, strict=True)]
 
 
 @every_form
