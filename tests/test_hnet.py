@@ -2,9 +2,11 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig
+from clrnn_tf.experiment import build_trainer
 from clrnn_tf.methods import hnet
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.sources import batches_of_any_length
 from tests import tiny
 
 
@@ -43,3 +45,15 @@ def test_weights_of_the_current_task_are_those_of_the_source():
     weights, _ = method.weights_and_penalties(tf.constant(3), tf.constant(0))
     for name, value in method.source(tf.constant(3)).items():
         np.testing.assert_allclose(weights[name], value, atol=1e-6)
+
+
+def test_the_compiled_step_does_not_grow_with_the_number_of_tasks():
+    sizes = []
+    for num_tasks in (40, 80):  # blocks of old tasks have the same sizes, and both use Gram matrices
+        stream = tiny.stream(num_tasks)
+        trainer = build_trainer(tiny.experiment(train={"steps": 1}), stream)
+        batches = iter(batches_of_any_length(stream[0].train.batches(16, 0, 0)))
+        step = trainer.train_steps.get_concrete_function(batches, tf.constant(0), tf.constant(0), tf.constant(1))
+        graph = step.graph.as_graph_def()
+        sizes.append(len(graph.node) + sum(len(function.node_def) for function in graph.library.function))
+    assert sizes[1] <= sizes[0] + 10  # a variable for each task would add hundreds
