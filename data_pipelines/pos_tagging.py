@@ -45,6 +45,9 @@ class Config:
     """Directory with `xx.npz`, `xx.vec`, `xx.vec.gz` or `xx.pkl` per language; default: `wordvec` in the data."""
     vector_norm: float | None = None
     """Scale the vectors of each language to this median length; `None` leaves them as they are in the file."""
+    align_vectors: bool = False
+    """Rotate the vectors of each language so that the words it shares with the first one lie near theirs (orthogonal
+    Procrustes). Vectors made for each language alone have no directions in common."""
     unknown_words: Literal["mask", "drop_sentence"] = "mask"
     """Words without a vector: `mask` trains on them but does not score them; `drop_sentence` drops their sentences,
     as published."""
@@ -92,26 +95,17 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     languages = (config.languages or _in_paper_order(treebanks))[: config.num_tasks]
     selected = select_languages(treebanks, languages, root)
     files = _vector_files(config, data_dir, languages)
-    tables = {language: read_vectors(path) for language, path in files.items()}
-    if config.vector_norm is not None:
-        for table in tables.values():
-            table.scale_to(config.vector_norm)
-    widths = {language: table.width for language, table in tables.items()}
-    require(
-        len(set(widths.values())) < 2,
-        "word vectors of all languages must have one width. Received: "
-        + ", ".join(f"{files[language]} with {width}" for language, width in widths.items()) + ".",
-    )  # fmt: skip
+    tables = _tables(config, files)
     tasks = tuple(
         _task(task_id, treebank, tables.get(treebank.language), config) for task_id, treebank in enumerate(selected)
     )
     return TaskStream(
         name="pos_tagging",
         tasks=tasks,
-        num_features=next(iter(widths.values()), config.ngram_dim),
+        num_features=next((table.width for table in tables.values()), config.ngram_dim),
         num_outputs=len(UPOS),
         loss="softmax",
-        data_source=_source_in_words(data_dir, selected, files),
+        data_source=_source_in_words(data_dir, selected, files, config.align_vectors),
         class_names=UPOS,
         ngrams=None if tables else NgramInputs(config.num_buckets, NUM_NGRAMS),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
@@ -140,8 +134,40 @@ def _vector_files(config: Config, data_dir: Path | None, languages: Sequence[str
     return files
 
 
-def _source_in_words(data_dir: Path | None, treebanks: Sequence[Treebank], files: dict[str, Path]) -> str:
+def _tables(config: Config, files: dict[str, Path]) -> dict[str, WordVectors]:
+    """The vectors of each language, aligned and scaled as the settings say."""
+    tables = {language: read_vectors(path) for language, path in files.items()}
+    require(
+        len({table.width for table in tables.values()}) < 2,
+        "word vectors of all languages must have one width. Received: "
+        + ", ".join(f"{files[language]} with {table.width}" for language, table in tables.items()) + ".",
+    )  # fmt: skip
+    if config.align_vectors:
+        _align(tables)
+    if config.vector_norm is not None:
+        for table in tables.values():
+            table.scale_to(config.vector_norm)
+    return tables
+
+
+def _align(tables: dict[str, WordVectors]) -> None:
+    """Rotate the tables of all languages onto that of the first."""
+    require(bool(tables), "data.align_vectors needs word vectors. Received: none; words come in as character n-grams.")
+    (first, reference), *others = tables.items()
+    for language, table in others:
+        common = table.align_to(reference)
+        require(
+            common >= table.width,
+            f"data.align_vectors needs at least {table.width} words, the width of the vectors, that {language} has in "
+            f"common with {first}. Received: {common}.",
+        )
+
+
+def _source_in_words(
+    data_dir: Path | None, treebanks: Sequence[Treebank], files: dict[str, Path], aligned: bool
+) -> str:
     words = "word vectors " + next(iter(files.values())).parent.name if files else "hashed character n-grams"
+    words += f", aligned to {treebanks[0].language}" if aligned else ""
     if data_dir is None:
         return f"starter treebank of this project, {len(treebanks)} languages, {words}"
     names = ", ".join(treebank.name for treebank in treebanks)

@@ -52,6 +52,23 @@ class WordVectors:
         """Multiply all vectors by one factor, so that the median of their lengths is `norm`."""
         self.table *= np.float32(norm / np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1)))
 
+    def align_to(self, other: WordVectors) -> int:
+        """Rotate all vectors so that the words of both tables lie as near as they can; how many words these are.
+
+            R = argmin ||A R - B||_F = U V^T,     A^T B = U S V^T        over R with R^T R = 1
+
+        for the vectors A [n, D] and B [n, D] of the n common words. Distances and angles within the table stay as they
+        are. Words that two languages write alike are mostly names, numbers, punctuation and loans, so no dictionary is
+        needed (Smith et al., "Offline bilingual word vectors, orthogonal transformations and the inverted softmax",
+        ICLR 2017).
+        """
+        common = [word for word in self._rows if word in other._rows]
+        own = self.table[[self._rows[word] for word in common]]
+        theirs = other.table[[other._rows[word] for word in common]]
+        left, _, right = np.linalg.svd(own.T @ theirs)
+        self.table = (self.table @ (left @ right)).astype(np.float32)
+        return len(common)
+
     def row(self, form: str) -> int:
         """Row of a form by the published rule, or `UNKNOWN`.
 

@@ -1,5 +1,6 @@
 """CoNLL-U files, word vectors, character n-grams, and the stream made of them."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -276,6 +277,43 @@ def test_vectors_must_be_there_for_all_and_of_one_width(tmp_path):
     with pytest.raises(ConfigurationError, match="must have one width. Received: .*en.npz with 3.*de.npz with 2"):
         pos_tagging.make_stream(pos_tagging.Config(), tmp_path)
     assert pos_tagging.make_stream(pos_tagging.Config(vectors="none"), tmp_path).ngrams is not None
+
+
+def rotation(size):
+    return np.linalg.qr(np.random.default_rng(0).normal(size=(size, size)))[0]
+
+
+def test_alignment_undoes_a_rotation_and_takes_other_words_along():
+    vectors = np.random.default_rng(1).normal(size=(12, 4))
+    english = WordVectors([f"w{number}" for number in range(8)], vectors[:8])
+    german = WordVectors([f"w{number}" for number in range(11, -1, -1)], vectors[::-1] @ rotation(4))
+    assert german.align_to(english) == 8
+    np.testing.assert_allclose(german.table[1:], vectors[::-1], atol=1e-6)
+    assert not german.table[UNKNOWN].any()
+
+
+def test_vectors_of_a_stream_are_aligned_to_the_first_language_and_scaled(tmp_path):
+    vectors = np.array([[2.0, 0.0], [0.0, 4.0], [1.0, 1.0]])
+    turned = np.stack([vectors[:, 1], -vectors[:, 0]], axis=1)
+    for language, table in (("de", vectors), ("en", turned)):
+        write_treebank(tmp_path, language)
+        write_npz(tmp_path / "wordvec" / f"{language}.npz", ["in", "dem", "haus"], table)
+    config = pos_tagging.Config(align_vectors=True, vector_norm=1.0, languages=("de", "en"))
+    stream = pos_tagging.make_stream(config, tmp_path)
+    assert stream.data_source.endswith("word vectors wordvec, aligned to de")
+    for task in stream:
+        np.testing.assert_allclose(batch_of(task.test).inputs[1], vectors / 2.0, atol=1e-6)  # 2 is the median length
+
+
+def test_alignment_needs_vectors_and_enough_words_in_common(tmp_path):
+    for language, words in (("de", WORDS[:4]), ("en", ["in", *"xyz"])):
+        write_treebank(tmp_path, language)
+        write_npz(tmp_path / "wordvec" / f"{language}.npz", words, np.arange(12.0).reshape(4, 3))
+    config = pos_tagging.Config(align_vectors=True, languages=("de", "en"))
+    with pytest.raises(ConfigurationError, match="at least 3 words, .* that en has in common with de. Received: [01]."):
+        pos_tagging.make_stream(config, tmp_path)
+    with pytest.raises(ConfigurationError, match="needs word vectors. Received: none"):
+        pos_tagging.make_stream(dataclasses.replace(config, vectors="none"), tmp_path)
 
 
 def test_a_folder_without_treebanks_is_named(tmp_path):
