@@ -100,7 +100,18 @@ def test_only_runs_of_a_preset_as_it_is_stand_beside_its_published_figures(runs)
     rows = registry.with_tables(page, entries).splitlines()
     assert [row.rsplit("|", 2)[1].strip() for row in rows[3:6]] == ["–", "99.99, –", "99.99, –"]
     by_task = [row for row in rows if row.startswith("| task1 | ")]
-    assert len(by_task) == 1 and by_task[0].count("|") == 4  # one column of two: seed 0 of the preset
+    shown = " → ".join(f"{changed[f'{when}_accuracy'][1]:.1f}" for when in ("during", "final"))
+    assert by_task == [f"| task1 | {shown} |"]  # one column: seed 0 of the preset
+
+
+def test_a_run_without_during_accuracy_has_a_dash_in_its_place(runs):
+    entry = registry.entry_of(runs[0])
+    entry |= {"command": "python -m trainers.copy_task --preset fine_tuning_permuted"}
+    entry |= {"mean_during_accuracy": None, "during_accuracy": [None] * len(entry["task_names"]), "forgetting": None}
+    page = "<!-- results: copy_task -->\n<!-- end -->\n<!-- results: copy_task by task -->\n<!-- end -->\n"
+    rows = registry.with_tables(page, [entry]).splitlines()
+    assert f"| 0 | – | {entry['mean_final_accuracy']:.2f} | – |" in rows[3]
+    assert f"| task1 | – → {entry['final_accuracy'][1]:.1f} |" in rows
 
 
 def test_the_tables_of_the_readme_are_those_of_the_register():

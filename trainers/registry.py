@@ -174,11 +174,14 @@ def _table_by_task(entries: Sequence[Entry]) -> str:
             firsts.setdefault(entry["preset"], entry)
     whole = list(firsts.values())
     rows = [
-        "| task | " + " | ".join(f"`{entry['preset']}`: during | final" for entry in whole) + " |",
-        "|---" * (1 + 2 * len(whole)) + "|",
+        "| during → final | " + " | ".join(f"`{entry['preset']}`" for entry in whole) + " |",
+        "|---" * (1 + len(whole)) + "|",
     ]
     for index, name in enumerate(names):
-        scores = [f"{entry[f'{when}_accuracy'][index]:.1f}" for entry in whole for when in ("during", "final")]
+        scores = [
+            " → ".join(_percent(entry[f"{when}_accuracy"][index], digits=1) for when in ("during", "final"))
+            for entry in whole
+        ]
         rows.append(f"| {name} | {' | '.join(scores)} |")
     return "\n".join(rows) + "\n"
 
@@ -188,8 +191,8 @@ def _is_as_preset(entry: Entry) -> bool:
     return re.sub(r" --seed \d+", "", entry["command"]).endswith(f"--preset {entry['preset']}")
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+def _percent(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":
