@@ -68,6 +68,18 @@ def test_a_registered_command_is_one_that_the_trainer_takes(runs):
     assert experiment.to_dict() == stored
 
 
+def test_settings_that_are_on_or_off_are_flags():
+    from clrnn_tf.config import updated
+    from trainers.run import parse
+
+    switched = {"data": {"permute_time": False, "permute_width": True}}
+    experiment = updated(BENCHMARK.presets["fine_tuning_permuted"].experiment("copy_task", 0), switched)
+    provenance = {"preset": "fine_tuning_permuted", "data_dir": None}
+    _, command = registry.command_of(BENCHMARK, {**experiment.to_dict(), "provenance": provenance})
+    assert command.endswith("--data.no-permute-time --data.permute-width")
+    assert parse(BENCHMARK, command.split()[3:])[0] == experiment
+
+
 def test_the_same_command_again_replaces_its_line(runs, tmp_path):
     path = tmp_path / "registry.jsonl"
     for chosen in (runs, runs[:1]):

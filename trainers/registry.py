@@ -117,9 +117,15 @@ def command_of(benchmark: Benchmark, settings: Mapping[str, object]) -> tuple[st
         words.append("--data-dir DIR")
     words.append(f"--preset {preset}")
     for name, (_, value) in changes[preset].items():
-        flag = name.replace("method_options", settings["method"]).replace("_", "-")
-        words.append(f"--{flag} {' '.join(map(str, value)) if isinstance(value, list) else value}")
+        words.append(_flag(name.replace("method_options", settings["method"]).replace("_", "-"), value))
     return preset, " ".join(words)
+
+
+def _flag(name: str, value: object) -> str:
+    if isinstance(value, bool):  # --data.align-vectors or --data.no-align-vectors
+        group, dot, last = name.rpartition(".")
+        return f"--{group}{dot}{'' if value else 'no-'}{last}"
+    return f"--{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def benchmark_of(name: str) -> Benchmark:
