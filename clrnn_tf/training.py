@@ -73,8 +73,8 @@ class Trainer:
         self._eval_batches: dict[Source, tf.data.Dataset] = {}
         jit = uses_xla(config)
         self._num_blocks = num_blocks(config, jit, method.setup.stream, self.workers.count)
-        num_trained = 1 if model.embedding is None else 2  # the weights; embedded inputs, where they are trained
-        self._task_loss = LossProgram(self._task_loss_of_batch, jit, num_trained)
+        # differentiated with respect to the weights, and to embedded inputs where these are trained
+        self._task_loss = LossProgram(self._task_loss_of_batch, jit, num_trained=1 + bool(embedding))
         self._scores = tf.function(self._scores_of_batch, jit_compile=jit)
         self._orthogonal = tf.function(self._orthogonal_of_weights, jit_compile=jit)
         self._update = tf.function(self._clip_and_apply, jit_compile=jit)
