@@ -1,4 +1,4 @@
-"""Training of one task and evaluation of any: one compiled step for all tasks."""
+"""Training of one task after another: one compiled step for all tasks."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.blocks import halves, num_blocks, scored_end, split_by_length
+from clrnn_tf.blocks import num_blocks, scored_end, split_by_length
 from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.distribution import SingleWorker
+from clrnn_tf.evaluation import Evaluator
 from clrnn_tf.events import Observer, TrainingLog
 from clrnn_tf.joint import joint_task
 from clrnn_tf.loss_program import LossProgram
 from clrnn_tf.losses import sequence_losses, step_accuracy
 from clrnn_tf.methods.base import Method
-from clrnn_tf.metrics import Evaluation
 from clrnn_tf.model import Model
 from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
 from clrnn_tf.sources import batches_of_any_length
-from clrnn_tf.tasks import Batch, Source, Task, TaskStream
+from clrnn_tf.tasks import Batch, Task, TaskStream
 from clrnn_tf.validation import Validation
 from clrnn_tf.weights import Weights, orthogonal_penalty
 
@@ -70,12 +69,11 @@ class Trainer:
         embedding = [] if model.embedding is None else list(model.embedding.trainable_variables)
         self.variables = [*method.variables_to_train(), *embedding]
         self.optimizer = Adam(self.variables, config)
-        self._eval_batches: dict[Source, tf.data.Dataset] = {}
         jit = uses_xla(config)
         self._num_blocks = num_blocks(config, jit, method.setup.stream, self.workers.count)
         # differentiated with respect to the weights, and to embedded inputs where these are trained
         self._task_loss = LossProgram(self._task_loss_of_batch, jit, num_trained=1 + bool(embedding))
-        self._scores = tf.function(self._scores_of_batch, jit_compile=jit)
+        self.evaluate = Evaluator(model, config.eval_batch_size, jit, in_halves=self._num_blocks > 1)
         self._orthogonal = tf.function(self._orthogonal_of_weights, jit_compile=jit)
         self._update = tf.function(self._clip_and_apply, jit_compile=jit)
 
@@ -114,19 +112,6 @@ class Trainer:
         """Validations on `tasks`. To a best step belongs also what the method gathered on the way there."""
         variables = [*self.variables, *self.method.state_variables()]
         return Validation(tasks, self.evaluate, variables, self.config, self.observers)
-
-    def evaluate(self, task: Task, source: Source) -> Evaluation:
-        """Scores of a task on one of its splits."""
-        if source not in self._eval_batches:
-            batches = source.in_order(self.config.eval_batch_size, task.task_id)
-            self._eval_batches[source] = batches_of_any_length(batches)
-        totals = self._evaluate(iter(self._eval_batches[source]), tf.constant(task.task_id))
-        loss, correct, scored, confusion = [value.numpy() for value in totals]
-        return Evaluation(
-            loss=float(loss) / source.num_examples,
-            accuracy=100.0 * float(correct) / float(scored) if scored and self.model.loss != "linear" else math.nan,
-            confusion=np.rint(confusion).astype(np.int64) if self.model.loss == "softmax" else None,
-        )
 
     def _steps_to_next_pause(self, step: int, validates: bool) -> int:
         pauses = [self.config.log_every - step % self.config.log_every]
@@ -271,33 +256,3 @@ class Trainer:
         self.optimizer.apply(gradients, learning_rate, accept)
         self.method.after_update(before, gradients, self.optimizer, accept)
         return norm, accept
-
-    @tf.function
-    def _evaluate(
-        self, batches: tf.data.Iterator, task_id: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Summed loss, summed accuracy (0..1 a step), scored steps, confusion matrix."""
-        weights = self.model.source(task_id)
-        classes = self.model.network.num_outputs if self.model.loss == "softmax" else 0
-        totals = (tf.constant(0.0), tf.constant(0.0), tf.constant(0.0), tf.zeros([classes, classes]))
-        for batch in batches:
-            for block in halves(batch) if self._num_blocks > 1 else [batch]:
-                embedded = self.model.embed(block.inputs, task_id)
-                scores = self._scores(weights, embedded, scored_end(block), task_id)
-                totals = tuple(total + score for total, score in zip(totals, scores, strict=True))
-        return totals
-
-    def _scores_of_batch(
-        self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        last_steps = tf.shape(batch.loss_weights)[1]
-        logits = self.model.run(weights, embedded, batch.lengths, task_id, last_steps).logits
-        loss = tf.reduce_sum(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
-        right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
-        confusion = tf.zeros([0, 0])
-        if self.model.loss == "softmax":
-            classes = self.model.network.num_outputs
-            true = tf.one_hot(batch.targets, classes) * batch.eval_weights[..., tf.newaxis]
-            predicted = tf.one_hot(tf.argmax(logits, axis=-1), classes)
-            confusion = tf.einsum("btc,btd->cd", true, predicted)
-        return loss, right, tf.reduce_sum(batch.eval_weights), confusion

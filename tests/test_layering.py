@@ -35,10 +35,11 @@ ALLOWED = {
     "events": {"metrics", "tasks"},
     "joint": {"sources", "tasks"},
     "blocks": {"config", "tasks"},
+    "evaluation": {"blocks", "losses", "metrics", "model", "sources", "tasks", "weights"},
     "validation": {"config", "events", "metrics", "tasks"},
     "training": {
-        "blocks", "compilation", "config", "distribution", "events", "joint", "loss_program", "losses", "methods.base",
-        "metrics", "model", "optimizers", "sources", "tasks", "validation", "weights",
+        "blocks", "compilation", "config", "distribution", "evaluation", "events", "joint", "loss_program", "losses",
+        "methods.base", "model", "optimizers", "sources", "tasks", "validation", "weights",
     },
     "learning": {"events", "joint", "metrics", "tasks", "training"},
     "run_directory": {"__init__", "config", "metrics"},

@@ -57,7 +57,7 @@ def test_the_second_task_does_not_retrace(method):
         trainer.fit(task)
         trainer.evaluate(task, task.test)
     assert trainer.train_steps.experimental_get_tracing_count() == 1
-    assert trainer._evaluate.experimental_get_tracing_count() == 1
+    assert trainer.evaluate.totals.experimental_get_tracing_count() == 1
     assert trainer._task_loss.program.experimental_get_tracing_count() == 1
 
 
