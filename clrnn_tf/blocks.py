@@ -12,11 +12,15 @@ the recurrence need not be computed before.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import tensorflow as tf
 
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.tasks import Batch, TaskStream
+
+Sequences = TypeVar("Sequences", bound=tuple)
+"""A named tuple of tensors like `Batch`: with `inputs` and `lengths`; fields have axes [B, ...] or [B, T, ...]."""
 
 _NUM_BLOCKS = 4  # where lengths vary; with more of them products get small
 _NUM_EQUAL_BLOCKS = 2  # where they do not
@@ -44,7 +48,7 @@ def num_blocks(config: TrainConfig, jit: bool, stream: TaskStream, num_workers: 
     return math.gcd(_NUM_BLOCKS if vary else _NUM_EQUAL_BLOCKS, share)
 
 
-def split_by_length(batch: Batch, count: int) -> list[Batch]:
+def split_by_length(batch: Sequences, count: int) -> list[Sequences]:
     """The batch as `count` batches of equal size, the shortest sequences first; all its sequences, each once.
 
     Args:
@@ -58,10 +62,10 @@ def split_by_length(batch: Batch, count: int) -> list[Batch]:
         return [batch]
     blocks = []
     for rows in tf.split(tf.argsort(batch.lengths, stable=True), count):
-        block = Batch(*(tf.gather(field, rows) for field in batch))
+        block = type(batch)(*(tf.gather(field, rows) for field in batch))
         longest = tf.maximum(tf.reduce_max(block.lengths), 1)
         time = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, tf.shape(batch.inputs)[1])
-        blocks.append(Batch(*(field if field.shape.rank == 1 else field[:, :time] for field in block)))
+        blocks.append(type(batch)(*(field if field.shape.rank == 1 else field[:, :time] for field in block)))
     return blocks
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from clrnn_tf import methods
+from clrnn_tf.blocks import num_blocks
 from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import ConfigurationError, Experiment
 from clrnn_tf.distribution import SingleWorker
@@ -26,6 +27,8 @@ def build_trainer(
     workers: SingleWorker | None = None,
 ) -> Trainer:
     """The network, method, model and trainer of an experiment on a stream, untrained."""
+    workers = workers or SingleWorker()
+    jit = uses_xla(experiment.train)
     method_type = methods.find(experiment.method).METHOD
     method_type.check(experiment)
     num_task_ids = len(stream) if experiment.network.task_id_input else 0
@@ -38,7 +41,8 @@ def build_trainer(
             stream=stream,
             seed=experiment.seed,
             options=experiment.method_options,
-            jit=uses_xla(experiment.train),
+            jit=jit,
+            num_blocks=num_blocks(experiment.train, jit, stream, workers.count),
         )
     )
     embedding = None

@@ -12,7 +12,7 @@ than the number of old tasks, a random choice of them takes part and counts for 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -44,17 +44,25 @@ def replayed_tasks(num_tasks: int, task_id: tf.Tensor, size: tf.Tensor, key: tf.
     return tf.gather(order, tf.range(size) % task_id)
 
 
-def tasks_stood_for(task_id: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """How many old tasks each task of a replayed batch counts for: above 1 where `size` is below their number."""
-    return tf.cast(task_id / tf.minimum(task_id, size), tf.float32)
+def weighted_by_share(
+    replay: Replay, task_id: tf.Tensor, num_tasks: int, normalize: Literal["sequence", "step"] = "sequence"
+) -> Replay:
+    """The batch with loss weights w / |C_j|, so that `distillation` is a plain sum, over any part of the batch.
 
-
-def distillation(
-    loss: Loss, logits: tf.Tensor, teacher_logits: tf.Tensor, replay: Replay, num_tasks: int, by_step: bool = False
-) -> tf.Tensor:
-    """Sum over old tasks of the mean over their share; scalar. The mean is over sequences, or over weighted steps."""
-    losses = tf.reduce_sum(distillation_losses(loss, logits, teacher_logits) * replay.loss_weights, axis=1)  # [B]
-    sizes = tf.reduce_sum(replay.loss_weights, axis=1) if by_step else tf.ones_like(losses)
+    Args:
+      replay: Its tasks are all old ones, or as many as it has sequences.
+      task_id: t, the present task; where a batch has fewer tasks, they count for all.
+      num_tasks: K.
+      normalize: Whether |C_j| counts sequences, or steps by their weight.
+    """
     own = tf.one_hot(replay.task_ids, num_tasks)  # [B, K]
-    totals, sizes = (tf.linalg.matvec(own, each, transpose_a=True) for each in (losses, sizes))  # [K]
-    return tf.reduce_sum(tf.math.divide_no_nan(totals, sizes))
+    counts = tf.reduce_sum(replay.loss_weights, axis=1) if normalize == "step" else tf.ones_like(own[:, 0])  # [B]
+    sizes = tf.linalg.matvec(own, tf.linalg.matvec(own, counts, transpose_a=True))  # [B]: |C_j| of each one's task
+    stood_for = tf.cast(task_id / tf.minimum(task_id, tf.size(replay.task_ids)), tf.float32)
+    shares = tf.math.divide_no_nan(stood_for, sizes)
+    return replay._replace(loss_weights=replay.loss_weights * shares[:, tf.newaxis])
+
+
+def distillation(loss: Loss, logits: tf.Tensor, teacher_logits: tf.Tensor, loss_weights: tf.Tensor) -> tf.Tensor:
+    """Weighted sum of the distances of a student's outputs from its teacher's; scalar. See `weighted_by_share`."""
+    return tf.reduce_sum(distillation_losses(loss, logits, teacher_logits) * loss_weights)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from clrnn_tf.blocks import num_blocks, scored_end, split_by_length
+from clrnn_tf.blocks import scored_end, split_by_length
 from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.distribution import SingleWorker
@@ -70,7 +70,7 @@ class Trainer:
         self.variables = [*method.variables_to_train(), *embedding]
         self.optimizer = Adam(self.variables, config)
         jit = uses_xla(config)
-        self._num_blocks = num_blocks(config, jit, method.setup.stream, self.workers.count)
+        self._num_blocks = method.setup.num_blocks
         # differentiated with respect to the weights, and to embedded inputs where these are trained
         self._task_loss = LossProgram(self._task_loss_of_batch, jit, num_trained=1 + bool(embedding))
         self.evaluate = Evaluator(model, config.eval_batch_size, jit, in_halves=self._num_blocks > 1)

@@ -49,8 +49,8 @@ ALLOWED = {
     "tensorboard": {"config", "events", "figures", "metrics", "tasks"},
     "report": {"config", "figures", "metrics", "run_directory"},
     "experiment": {
-        "compilation", "config", "distribution", "events", "methods", "methods.base", "model", "network", "tasks",
-        "training",
+        "blocks", "compilation", "config", "distribution", "events", "methods", "methods.base", "model", "network",
+        "tasks", "training",
     },
     "inference": {"config", "losses", "model", "sources", "tasks", "weights"},
     "methods.__init__": {"config"},

@@ -39,6 +39,8 @@ class MethodSetup:
     """The method's own `Config`."""
     jit: bool = False
     """Whether XLA compiles the main network, for methods that run it by themselves."""
+    num_blocks: int = 1
+    """Blocks into which a batch is divided to run the main network; see `clrnn_tf.blocks`."""
 
     @property
     def num_tasks(self) -> int:

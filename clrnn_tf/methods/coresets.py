@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.blocks import first_scored_step
+from clrnn_tf.blocks import first_scored_step, split_by_length
 from clrnn_tf.config import require
 from clrnn_tf.loss_program import LossProgram
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Model
-from clrnn_tf.replay import Replay, distillation, replayed_tasks, tasks_stood_for
+from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.sources import bucketed_length
 from clrnn_tf.tasks import Batch, Task
 from clrnn_tf.weights import Weights
@@ -87,13 +87,14 @@ class Coresets(Method):
             return {"distillation": tf.constant(0.0)}
 
         def on_old_tasks() -> tf.Tensor:
-            size = tf.size(batch.lengths)
-            replay = self.replay(task_id, step, size)
-            embedded = tf.stop_gradient(model.embed(replay.inputs, replay.task_ids))  # old tables stay as they are
-            first = first_scored_step(replay.loss_weights)
-            replay = replay._replace(loss_weights=replay.loss_weights[:, first:])
-            (loss,) = self._distill(weights, self._teacher(task_id), model, embedded, replay)
-            return tasks_stood_for(task_id, size) * loss
+            replay = self.replay(task_id, step, tf.size(batch.lengths))
+            replay = weighted_by_share(replay, task_id, self.setup.num_tasks, self.options.normalize)
+            teacher, losses = self._teacher(task_id), []
+            for block in split_by_length(replay, self.setup.num_blocks):
+                embedded = tf.stop_gradient(model.embed(block.inputs, block.task_ids))  # old tables stay as they are
+                scored = block.loss_weights[:, first_scored_step(block.loss_weights) :]
+                losses += self._distill(weights, teacher, model, embedded, block._replace(loss_weights=scored))
+            return tf.add_n(losses)
 
         loss = tf.cond(task_id > 0, on_old_tasks, lambda: tf.constant(0.0))
         return {"distillation": self.options.strength * loss}
@@ -104,23 +105,25 @@ class Coresets(Method):
         counts = tf.gather(self._counts, ids)
         draws = tf.random.stateless_uniform([size], self.step_key(task_id, step, _ROWS))
         rows = tf.minimum(tf.cast(draws * tf.cast(counts, tf.float32), tf.int32), counts - 1)
-        chosen = tf.stack([ids, rows], axis=1)
-        lengths = tf.gather_nd(self._lengths, chosen)
+        chosen = ids * self._lengths.shape[1] + rows
+        lengths = tf.gather(tf.reshape(self._lengths, [-1]), chosen)
         time = bucketed_length(tf.reduce_max(lengths), self._buckets)
-        inputs, loss_weights = (tf.gather_nd(kept, chosen)[:, :time] for kept in (self._inputs, self._loss_weights))
+        steps = chosen[:, tf.newaxis] * self._inputs.shape[2] + tf.range(time)  # [B, T]: later ones are not read
+        inputs, loss_weights = (
+            tf.gather(tf.reshape(kept, [-1, *kept.shape[3:]]), steps) for kept in (self._inputs, self._loss_weights)
+        )
         return Replay(inputs, loss_weights, lengths, ids)
 
     def _distillation(
         self, weights: Weights, teacher: Weights, model: Model, embedded: tf.Tensor, replay: Replay
     ) -> tuple[tf.Tensor]:
-        """Distance of the answers to a replayed batch from the teacher's, in the steps with loss weights; scalar."""
+        """Distance of the answers to replayed sequences from the teacher's, in the steps with loss weights; scalar."""
         last_steps = tf.shape(replay.loss_weights)[1]
         logits, targets = (
             model.run(each, embedded, replay.lengths, replay.task_ids, last_steps).logits
             for each in (weights, teacher)
         )
-        by_step = self.options.normalize == "step"
-        return (distillation(model.loss, logits, targets, replay, self.setup.num_tasks, by_step),)
+        return (distillation(model.loss, logits, targets, replay.loss_weights),)
 
     def after_task(self, task: Task, model: Model) -> None:
         """Draw the task's coreset."""

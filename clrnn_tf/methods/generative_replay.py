@@ -32,7 +32,7 @@ from clrnn_tf.config import NetworkConfig, require, require_positive
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.replay import Replay, distillation, replayed_tasks, tasks_stood_for
+from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.tasks import Batch, Task, TaskStream
 from clrnn_tf.vae import Decoder, Latent, Likelihood, as_inputs, latent_specs, prior_matching, reconstruction
 from clrnn_tf.weights import SharedWeights, Weights, WeightSource, orthogonal_penalty
@@ -206,15 +206,15 @@ class GenerativeReplay(Method):
         of_batch = self._on_batch(model, autoencoder, embedded, batch.inputs, noise, task_id)
 
         def with_old_tasks() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            size = tf.size(batch.lengths)
-            replay = self.replay(task_id, step, size)
+            replay = self.replay(task_id, step, tf.size(batch.lengths))
+            replay = weighted_by_share(replay, task_id, self.setup.num_tasks)
             noise = self._noise(tf.shape(replay.inputs)[:2], self.step_key(task_id, step, _REPLAY_NOISE))
             embedded = model.embed(replay.inputs, replay.task_ids)
             distilled, *of_replay = self._on_replay(model, autoencoder, self.teacher(task_id), embedded, replay, noise)
             means = of_batch
             if self.learns_from_replay:  # as many sequences are replayed as the batch has
                 means = [0.5 * (own + old) for own, old in zip(of_batch, of_replay, strict=True)]
-            return tasks_stood_for(task_id, size) * distilled, *means
+            return distilled, *means
 
         return tf.cond(task_id > 0, with_old_tasks, lambda: (tf.constant(0.0), *of_batch))
 
@@ -263,7 +263,7 @@ class GenerativeReplay(Method):
         """Distillation, prior matching and reconstruction of a replayed batch."""
         outputs = model.run(autoencoder.network, embedded, replay.lengths, replay.task_ids)
         answers = model.run(teacher, embedded, replay.lengths, replay.task_ids).logits
-        distilled = distillation(model.loss, outputs.logits, answers, replay, self.setup.num_tasks)
+        distilled = distillation(model.loss, outputs.logits, answers, replay.loss_weights)
         if not self.learns_from_replay:
             return distilled, tf.constant(0.0), tf.constant(0.0)
         return distilled, *self._autoencoder_losses(
