@@ -99,9 +99,20 @@ def test_tables_are_written_between_their_marks(runs):
     made = registry.with_tables(page, entries)
     assert "old" not in made and made.startswith("a\n<!-- results: copy_task -->\n| method |")
     rows = made.splitlines()
-    assert rows[4].startswith(f"| fine_tuning | `{entries[0]['command']}` | 0 | ")
-    assert f"{entries[0]['mean_final_accuracy']:.2f}" in rows[4]
+    assert rows[4].startswith(f"| fine_tuning | `{entries[0]['command']}` | 0, 1 | ")
     assert registry.with_tables(made, entries) == made
+
+
+def test_runs_that_differ_in_their_seed_share_a_row_with_mean_and_deviation(runs):
+    figures = ({"mean_final_accuracy": 70.0, "seconds": None}, {"mean_final_accuracy": 74.0, "seconds": 120.0})
+    first, second = ({**registry.entry_of(path), **figure} for path, figure in zip(runs, figures, strict=True))
+    page = "<!-- results: copy_task -->\n<!-- end -->\n"
+    assert len(registry.with_tables(page, [first]).splitlines()) == 5
+    assert " | 70.00 | " in registry.with_tables(page, [first])
+    row = registry.with_tables(page, [first, second]).splitlines()[3]
+    assert f"`{first['command']}` | 0, 1 | " in row
+    assert " | 72.00 ± 2.83 | " in row  # sample deviation: sqrt(((70 - 72)^2 + (74 - 72)^2) / (2 - 1))
+    assert " | 2 | " in row  # minutes of the run that has them
 
 
 def test_only_runs_of_a_preset_as_it_is_stand_beside_its_published_figures(runs):
@@ -110,7 +121,7 @@ def test_only_runs_of_a_preset_as_it_is_stand_beside_its_published_figures(runs)
     entries = [changed, {**changed, "command": as_preset}, {**second, "command": f"{as_preset} --seed 1"}]
     page = "<!-- results: copy_task -->\n<!-- end -->\n<!-- results: copy_task by task -->\n<!-- end -->\n"
     rows = registry.with_tables(page, entries).splitlines()
-    assert [row.rsplit("|", 2)[1].strip() for row in rows[3:6]] == ["–", "99.99, –", "99.99, –"]
+    assert [row.rsplit("|", 2)[1].strip() for row in rows[3:5]] == ["–", "99.99, –"]
     by_task = [row for row in rows if row.startswith("| task1 | ")]
     shown = " → ".join(f"{changed[f'{when}_accuracy'][1]:.1f}" for when in ("during", "final"))
     assert by_task == [f"| task1 | {shown} |"]  # one column: seed 0 of the preset

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -155,20 +156,33 @@ def with_tables(page: str, entries: Sequence[Entry]) -> str:
 
 
 def _table(entries: Sequence[Entry]) -> str:
+    """A row for each command; runs that differ in their seed alone share one, with their means and deviations."""
     has_f1 = any(entry["mean_final_weighted_f1"] is not None for entry in entries)
-    names = ["method", "command", "seed", "during", "final", *["final weighted F1"] * has_f1, "forgetting", "minutes"]
+    names = ["method", "command", "seeds", "during", "final", *["final weighted F1"] * has_f1, "forgetting", "minutes"]
     rows = [f"| {' | '.join(names)} | published: during, final |", "|---" * (len(names) + 1) + "|"]
+    runs: dict[str, list[Entry]] = {}
     for entry in entries:
-        published = "–"
-        expected = benchmark_of(entry["benchmark"]).presets[entry["preset"]]
-        if expected.published_settings and expected.expected and _is_as_preset(entry):
+        runs.setdefault(_without_seed(entry["command"]), []).append(entry)
+    for command, group in runs.items():
+        first, published = group[0], "–"
+        expected = benchmark_of(first["benchmark"]).presets[first["preset"]]
+        if expected.published_settings and expected.expected and _is_as_preset(first):
             published = f"{_percent(expected.expected.during)}, {_percent(expected.expected.final)}"
-        minutes = "–" if entry["seconds"] is None else f"{entry['seconds'] / 60:.0f}"
+        minutes = [entry["seconds"] / 60 for entry in group if entry["seconds"] is not None]
         shown = ["mean_during_accuracy", "mean_final_accuracy", *["mean_final_weighted_f1"] * has_f1, "forgetting"]
-        figures = " | ".join(_percent(entry[name]) for name in shown)
-        command = f"{entry['method']} | `{entry['command']}` | {entry['seed']}"
-        rows.append(f"| {command} | {figures} | {minutes} | {published} |")
+        figures = " | ".join(_mean_of_seeds([entry[name] for entry in group]) for name in shown)
+        seeds = ", ".join(str(entry["seed"]) for entry in group)
+        took = f"{statistics.fmean(minutes):.0f}" if minutes else "–"
+        rows.append(f"| {first['method']} | `{command}` | {seeds} | {figures} | {took} | {published} |")
     return "\n".join(rows) + "\n"
+
+
+def _mean_of_seeds(values: Sequence[float | None]) -> str:
+    """`mean ± sample standard deviation`, or the value where there is one run."""
+    if None in values:
+        return "–"
+    mean = _percent(statistics.fmean(values))
+    return mean if len(values) == 1 else f"{mean} ± {_percent(statistics.stdev(values))}"
 
 
 def _table_by_task(entries: Sequence[Entry]) -> str:
@@ -194,7 +208,11 @@ def _table_by_task(entries: Sequence[Entry]) -> str:
 
 def _is_as_preset(entry: Entry) -> bool:
     """Whether nothing but the seed differs from the preset."""
-    return re.sub(r" --seed \d+", "", entry["command"]).endswith(f"--preset {entry['preset']}")
+    return _without_seed(entry["command"]).endswith(f"--preset {entry['preset']}")
+
+
+def _without_seed(command: str) -> str:
+    return re.sub(r" --seed \d+", "", command)
 
 
 def _percent(value: float | None, digits: int = 2) -> str:
