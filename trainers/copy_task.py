@@ -137,6 +137,17 @@ PRESETS = {
         published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.001 clip=1.0 lamEWC=100.0 n_fisher=-1 orth=0.01",
         expected=Expected(99.93, 98.66, _PUBLISHED),
     ),
+    "online_ewc_task_id": Preset(
+        summary="online EWC, Permuted Copy, p = i = 5, the network being told the task",
+        method="online_ewc",
+        method_options=online_ewc.Config(strength=1e7, num_sequences=200),
+        data=_PERMUTED,
+        network=dataclasses.replace(_ORTHOGONAL_START, task_id_input=True),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-2, clip_norm=1.0, orthogonal_strength=1.0),
+        published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.01 clip=1 task-id input orth_init orth=1 "
+        "lamEWC=10000000.0 n_fisher=200",
+        expected=Expected(97.61, 97.54, _PUBLISHED),
+    ),
     "masking_permuted": Preset(
         summary="masking, Permuted Copy, p = i = 5",
         method="masking",

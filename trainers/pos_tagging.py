@@ -181,6 +181,15 @@ PRESETS = {
     "fine_tuning": _FINE_TUNING,
     "si": _SI,
     "online_ewc": _ONLINE_EWC,
+    "online_ewc_task_id": dataclasses.replace(
+        _ONLINE_EWC,
+        summary="online EWC, the network being told the language",
+        network=dataclasses.replace(_BILSTM, task_id_input=True),
+        train=dataclasses.replace(_ONLINE_EWC.train, steps=5_000),
+        published_settings="MH K=20 bs=64 it=5000 lr=0.005 clip=100 rnn=32 task-id input orth=1 lamEWC=10.0 "
+        "n_fisher=200",
+        expected=Expected(89.78, 89.67, _PUBLISHED),
+    ),
     "masking": _MASKING,
     "masking_si": _MASKING_SI,
     "multitask": _MULTITASK,
