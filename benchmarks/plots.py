@@ -10,7 +10,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 - after the choice of a backend
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter  # noqa: E402
+from matplotlib.ticker import FixedLocator, LogFormatter, NullLocator, ScalarFormatter  # noqa: E402
 
 Row = Mapping[str, object]
 
@@ -79,5 +79,6 @@ def _finish(panel: plt.Axes, axes: Axes, xs: Sequence[float], y_label: str) -> N
         panel.xaxis.set_minor_locator(NullLocator())
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_formatter(ScalarFormatter())
+        panel.yaxis.set_minor_formatter(LogFormatter())  # plain numbers, where there is room for them
     else:
         panel.set_ylim(bottom=0)

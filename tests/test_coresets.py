@@ -101,7 +101,7 @@ def test_old_ngram_tables_stay_as_they_are():
 
 
 def test_xla_and_plain_graph_agree():
-    """In value and gradient; training amplifies rounding where student and teacher are still the same."""
+    """In value and gradient, XLA on four blocks and the graph on the whole batch; training would amplify rounding."""
     stream, results = tiny.stream(3), []
     batch = next(iter(stream[2].train.batches(8, 0, 2)))
     for jit in ("on", "off"):

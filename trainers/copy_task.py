@@ -37,7 +37,7 @@ _ORTHOGONAL_START = dataclasses.replace(_ELMAN, recurrent_initializer="orthogona
 
 def _hnet_of_xor(permutations: int, strength: float, expected: Expected) -> Preset:
     return Preset(
-        summary=f"HNET, pattern manipulation: each recalled bit is the parity of {permutations + 1} input bits",
+        summary=f"HNET, pattern manipulation: recalled bits are parities of up to {permutations + 1} input bits",
         method="hnet",
         method_options=hnet.Config(strength=strength),
         data=_xor(permutations),
@@ -52,7 +52,7 @@ def _hnet_of_xor(permutations: int, strength: float, expected: Expected) -> Pres
 
 def _online_ewc_of_xor(permutations: int, train: TrainConfig, expected: Expected) -> Preset:
     return Preset(
-        summary=f"online EWC, pattern manipulation: each recalled bit is the parity of {permutations + 1} input bits",
+        summary=f"online EWC, pattern manipulation: recalled bits are parities of up to {permutations + 1} input bits",
         method="online_ewc",
         method_options=online_ewc.Config(strength=1000.0, num_sequences=200),
         data=_xor(permutations),
