@@ -1,8 +1,8 @@
 """Data of tasks: batches that are a pure function of (seed, task, step).
 
-Position p of a task's training order (p = step * batch_size + row) is example `shuffle(p mod N)` of epoch `p div N`,
-with one pseudo-random permutation per (seed, task, epoch). Nothing is stored between steps, so a run resumed at any
-step sees the batches it would have seen, and batches straddle epochs.
+Position p of a task's training order (p = step * batch_size + row) is example `order[p mod N]` of epoch `p div N`,
+with one pseudo-random order per (seed, task, epoch). A run resumed at any step sees the batches it would have seen, and
+batches straddle epochs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tensorflow as tf
 from clrnn_tf.config import ConfigurationError, require
 from clrnn_tf.tasks import Batch, Source
 
-_FEW = 16  # batches that are made one by one sooner than a dataset is set up
+_FEW = 16  # batches that are made sooner than a dataset is set up
 
 
 def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
@@ -26,7 +26,7 @@ def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
     return tf.where(index < len(buckets), tf.gather(sizes, tf.minimum(index, len(buckets) - 1)), longest)
 
 
-def epoch_key(seed: int, task_id: int, epoch: tf.Tensor, size: int) -> tf.Tensor:
+def epoch_key(seed: int, task_id: int, epoch: int | tf.Tensor, size: int) -> tf.Tensor:
     """Random words [size] int64 for one epoch of a task; counters as keys would give related permutations."""
     pair = tf.stack([np.int64(seed), np.int64(task_id) + epoch * 2**20])
     return tf.random.stateless_uniform([size], pair, None, None, tf.int64)
@@ -65,26 +65,26 @@ class ArraySource:
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         """See `Source.batches`."""
-        steps = tf.data.Dataset.counter(start_step)
-        batch_at = partial(self.training_batch, batch_size=batch_size, seed=seed, task_id=task_id)
-        return steps.map(batch_at, num_parallel_calls=1, deterministic=True).prefetch(2)
+        first_epoch, seen = divmod(start_step * batch_size, self.num_examples)
 
-    def training_batch(self, step: tf.Tensor, batch_size: int, seed: int, task_id: int) -> Batch:
-        """The batch of `batches` that step `step`, scalar int64, trains on."""
-        return self._gather(self.training_indices(step, batch_size, seed, task_id), task_id)
+        def order(epoch: tf.Tensor) -> tf.Tensor:
+            return self.epoch_order(epoch, seed, task_id)[tf.where(epoch == first_epoch, seen, 0) :]
 
-    def training_indices(self, step: tf.Tensor, batch_size: int, seed: int, task_id: int) -> tf.Tensor:
-        """Indices [batch_size] of the examples that step `step` trains on."""
-        positions = tf.cast(step, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
-        epochs = positions // self.num_examples
-        max_epochs = -(-batch_size // self.num_examples) + 1  # that one batch can touch
-        keys = tf.stack([epoch_key(seed, task_id, epochs[0] + later, 3) for later in range(max_epochs)])
-        return tf.raw_ops.RandomIndexShuffle(
-            index=positions % self.num_examples,
-            seed=tf.gather(keys, epochs - epochs[0]),  # [batch_size, 3]
-            max_index=tf.fill([batch_size], np.int64(self.num_examples - 1)),
-            rounds=8,
-        )
+        one_by_one = {"num_parallel_calls": 1, "deterministic": True}
+        orders = tf.data.Dataset.counter(first_epoch).map(order, **one_by_one).prefetch(1)
+        chosen = orders.rebatch(batch_size, drop_remainder=True)
+        return chosen.map(partial(self._gather, task_id=task_id), **one_by_one).prefetch(2)
+
+    def first_batches(self, count: int, batch_size: int, seed: int, task_id: int) -> list[Batch]:
+        """The first so many of `batches`, made without a dataset."""
+        epochs = range(-(-count * batch_size // self.num_examples))
+        indices = tf.concat([self.epoch_order(epoch, seed, task_id) for epoch in epochs], 0)[: count * batch_size]
+        return [self._gather(chosen, task_id) for chosen in tf.reshape(indices, [count, batch_size])]
+
+    def epoch_order(self, epoch: int | tf.Tensor, seed: int, task_id: int) -> tf.Tensor:
+        """A permutation [N] int32 of the examples: the order in which this epoch of this task trains on them."""
+        key = epoch_key(seed, task_id, epoch, 2)
+        return tf.argsort(tf.random.stateless_uniform([self.num_examples], key, None, None, tf.int64), stable=True)
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
         """See `Source.in_order`; sorted by length, so that batches carry little padding."""
@@ -189,18 +189,14 @@ class DatasetSource:
 
 
 def first_batches(source: Source, count: int, batch_size: int, seed: int, task_id: int) -> Iterable[Batch]:
-    """The first so many training batches, to be taken one by one outside of compiled functions.
+    """The first so many training batches, for use outside of compiled functions.
 
     A few of them are made directly where the source can do that: setting a dataset up takes as long as a dozen.
     """
     if count > _FEW or not isinstance(source, ArraySource):
         return source.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
-
-    def batch_at(step: int) -> Batch:
-        with tf.device("CPU:0"):
-            return source.training_batch(tf.constant(step, tf.int64), batch_size, seed, task_id)
-
-    return map(batch_at, range(count))
+    with tf.device("CPU:0"):
+        return source.first_batches(count, batch_size, seed, task_id)
 
 
 def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:

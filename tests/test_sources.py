@@ -125,12 +125,8 @@ def epoch_indices(num_examples, num_epochs, seed=1, task_id=2):
     """Indices [epochs, num_examples] of whole epochs, as a source of `num_examples` examples draws them."""
     source = ArraySource({"ids": np.ones((num_examples, 1)), "lengths": np.ones(num_examples)}, make_batch)
 
-    @tf.function
-    def draw():
-        epochs = tf.range(num_epochs, dtype=tf.int64)
-        return tf.map_fn(lambda step: source.training_indices(step, num_examples, seed, task_id), epochs)
-
-    return draw().numpy()
+    order = tf.function(lambda epoch: source.epoch_order(epoch, seed, task_id))
+    return np.stack([order(tf.constant(epoch, tf.int64)).numpy() for epoch in range(num_epochs)])
 
 
 def test_every_example_comes_first_equally_often():
