@@ -45,7 +45,6 @@ ALONE = (
     ("hnet_all", "ours"), ("hnet_all", "torch_loop"), ("hnet_all", "torch_fused"),
     ("fine_tuning", "ours"), ("fine_tuning", "keras"),
 )  # fmt: skip
-_EVALUATED_STEPS = 400  # time steps that an evaluation covers at least
 
 
 class Workbench:
@@ -77,17 +76,15 @@ class Workbench:
             run = keras_steps.runner(step, self.batches)
         else:
             run = self._torch(kind, variant)
-        cycle = self.shape.cycle
-        if kind == "forward":  # one evaluation of so many batches, lest its start outweigh them
-            cycle = max(cycle, _EVALUATED_STEPS // self.batches[0].inputs.shape[1])
+        cycle = len(self.test_batches) if kind == "forward" else self.shape.cycle
         return Contestant(kind, variant, run, cycle)
 
     def products(self, kind: str) -> list[Product]:
         """Products that a kind of step needs."""
-        number = len(self.batches)
+        batches = self.test_batches if kind == "forward" else self.batches
         steps = Steps(
-            all=sum(batch.inputs.shape[1] for batch in self.batches) / number,
-            scored=sum(_scored_steps(batch) for batch in self.batches) / number,
+            all=sum(batch.inputs.shape[1] for batch in batches) / len(batches),
+            scored=sum(_scored_steps(batch) for batch in batches) / len(batches),
         )
         trainer = self.trainer if kind.startswith("hnet") else self.tuner
         network = trainer.model.network
@@ -101,8 +98,13 @@ class Workbench:
 
     @functools.cached_property
     def batches(self) -> list[Batch]:
-        """Batches as NumPy arrays."""
+        """Batches of training as NumPy arrays."""
         return self.shape.batches(self.last_task)
+
+    @functools.cached_property
+    def test_batches(self) -> list[Batch]:
+        """Batches of an evaluation as NumPy arrays."""
+        return self.shape.test_batches(self.last_task)
 
     @functools.cached_property
     def trainer(self) -> Trainer:
@@ -121,7 +123,7 @@ class Workbench:
         trainer = self.trainer if kind.startswith("hnet") else self.tuner
         task_id = self._task(kind)
         if kind == "forward":
-            return our_steps.evaluation(trainer, self.shape, self.batches, task_id)
+            return our_steps.evaluation(trainer, self.shape, task_id)
         if from_memory:
             return our_steps.training_from_memory(trainer, self.batches, task_id)
         return our_steps.training_from_pipeline(trainer, self.shape, task_id)
@@ -142,7 +144,9 @@ class Workbench:
         else:
             packed = variant == "torch_fused"
             step = steps.ModulesFineTuningStep(network, self.tuner, self.last_task, packed)
-        return steps.runner(step.evaluate if kind == "forward" else step, self.batches)
+        if kind == "forward":
+            return steps.runner(step.evaluate, self.test_batches)
+        return steps.runner(step, self.batches)
 
 
 def _scored_steps(batch: Batch) -> int:

@@ -10,35 +10,18 @@ from benchmarks.shapes import Shape
 from clrnn_tf.config import Experiment
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.sources import batches_of_any_length
-from clrnn_tf.tasks import Batch, Task
+from clrnn_tf.tasks import Batch
 from clrnn_tf.training import Trainer
 
 Run = Callable[[int], None]
 
 
-class RepeatedBatches:
-    """A source that yields the same batches over and over, from memory.
-
-    Args:
-      batches: Those batches.
-      count: Batches that `in_order` yields.
-    """
-
-    def __init__(self, batches: Sequence[Batch], count: int) -> None:
-        self._batches, self._count = batches, count
-        self.num_examples = count * len(batches[0].lengths)
-        self.lengths_vary = len({int(length) for batch in batches for length in batch.lengths}) > 1
-
-    def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
-        """An endless dataset."""
-        first, *others = (tf.data.Dataset.from_tensors(Batch(*map(tf.constant, batch))) for batch in self._batches)
-        for other in others:
-            first = batches_of_any_length(first).concatenate(batches_of_any_length(other))
-        return first.repeat()
-
-    def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
-        """So many batches."""
-        return self.batches(batch_size, 0, task_id).take(self._count)
+def repeated(batches: Sequence[Batch]) -> tf.data.Dataset:
+    """The same batches over and over, from memory."""
+    first, *others = (tf.data.Dataset.from_tensors(Batch(*map(tf.constant, batch))) for batch in batches)
+    for other in others:
+        first = batches_of_any_length(first).concatenate(batches_of_any_length(other))
+    return first.repeat()
 
 
 def ready_trainer(experiment: Experiment, shape: Shape) -> Trainer:
@@ -58,17 +41,17 @@ def training_from_pipeline(trainer: Trainer, shape: Shape, task_id: int) -> Run:
 
 def training_from_memory(trainer: Trainer, batches: Sequence[Batch], task_id: int) -> Run:
     """Steps fed with batches that are already there."""
-    return _training(trainer, RepeatedBatches(batches, 1).batches(0, 0, task_id), task_id)
+    return _training(trainer, repeated(batches), task_id)
 
 
-def evaluation(trainer: Trainer, shape: Shape, batches: Sequence[Batch], task_id: int) -> Run:
-    """Evaluation of so many batches that are already there."""
-    sources: dict[int, RepeatedBatches] = {}
-    task: Task = shape.stream[task_id]
+def evaluation(trainer: Trainer, shape: Shape, task_id: int) -> Run:
+    """Evaluations of the whole test split as in every run, for so many batches altogether."""
+    task = shape.stream[task_id]
+    batches_of_test = -(-task.test.num_examples // trainer.config.eval_batch_size)
 
     def run(count: int) -> None:
-        source = sources.setdefault(count, RepeatedBatches(batches, count))
-        trainer.evaluate(task, source)
+        for _ in range(0, count, batches_of_test):
+            trainer.evaluate(task, task.test)
 
     return run
 

@@ -34,8 +34,8 @@ _MEANING = """## What is measured
 Contestants of one network take turns of at least 0.12 s in an order drawn for each round; a figure is the median over
 rounds of the time of a turn divided by its steps. *HNET step*: generate weights, forward, backward, regulariser, clip,
 Adam. *Fine-tuning step*: the same without hypernetwork, regulariser and orthogonal penalty. *Forward only*: loss (ours:
-and accuracy and confusions) of a batch of the training's size. Ours are evaluations of some 400 time steps, each with
-a start of its own, which is most of what is seen where batches are cheap.
+and accuracy and confusions) of a batch of the training's size. It is that of the test split: ours
+through its pipeline and with the start of an evaluation, others' from batches that are already there.
 
 * **clrnn_tf** steps go through the trainer of every run, its input pipeline included. All others get batches that are
   already in memory.

@@ -16,6 +16,8 @@ from clrnn_tf.tasks import Batch, Source, Task, TaskStream
 from data_pipelines.storage import find_data_dir
 from trainers import copy_task, pos_tagging
 
+_EXAMPLES = 512
+_EVALUATED_STEPS = 50_000  # time steps in a test split of random numbers, lest the start of an evaluation outweigh them
 _POS_LANGUAGE, _POS_TASKS, _POS_CYCLE, _POS_FEATURES = "en", 20, 16, 64
 
 
@@ -44,7 +46,11 @@ class Shape:
     def batches(self, task_id: int) -> list[Batch]:
         """The batches of a cycle as NumPy arrays."""
         dataset = self.stream[task_id].train.batches(self.experiment.train.batch_size, 0, task_id)
-        return [Batch(*(field.numpy() for field in batch)) for batch in dataset.take(self.cycle)]
+        return _arrays(dataset.take(self.cycle))
+
+    def test_batches(self, task_id: int) -> list[Batch]:
+        """The batches of an evaluation as NumPy arrays."""
+        return _arrays(self.stream[task_id].test.in_order(self.experiment.train.eval_batch_size, task_id))
 
 
 def copy() -> Shape:
@@ -75,7 +81,8 @@ def pos() -> Shape:
     pipeline = pos_tagging.BENCHMARK.pipeline
     if data_dir is None:
         stream = pipeline.make_stream(pipeline.Config())
-        task = dataclasses.replace(stream[0], train=_RandomVectors(stream[0].train))
+        train, test = map(_RandomVectors, (stream[0].train, stream[0].test))
+        task = dataclasses.replace(stream[0], train=train, test=test)
         stream = dataclasses.replace(stream, num_features=_POS_FEATURES, ngrams=None)
         words = "lengths of the starter treebank, random vectors"
     else:
@@ -122,21 +129,24 @@ SHAPES: dict[str, Callable[[], Shape]] = {
 
 def random_stream(num_tasks: int, time_steps: int, num_features: int, num_outputs: int) -> TaskStream:
     """Normal inputs and uniform labels, of which the last step's counts."""
-    generator = np.random.default_rng(0)
-    number = 512
-    arrays = {
-        "inputs": generator.standard_normal((number, time_steps, num_features), np.float32),
-        "targets": np.repeat(generator.integers(0, num_outputs, (number, 1)), time_steps, 1).astype(np.int32),
-        "lengths": np.full(number, time_steps, np.int32),
-    }
     last = (np.arange(time_steps) == time_steps - 1).astype(np.float32)[np.newaxis]
 
     def make_batch(fields: dict[str, tf.Tensor]) -> Batch:
         weights = tf.broadcast_to(last, tf.shape(fields["targets"]))
         return Batch(fields["inputs"], fields["targets"], weights, weights, fields["lengths"], tf.constant(0))
 
-    source = ArraySource(arrays, make_batch)
-    tasks = _repeated(Task(0, "random", source, source), num_tasks)
+    def source(number: int) -> ArraySource:
+        generator = np.random.default_rng(0)
+        labels = generator.integers(0, num_outputs, (number, 1))
+        arrays = {
+            "inputs": generator.standard_normal((number, time_steps, num_features), np.float32),
+            "targets": np.repeat(labels, time_steps, 1).astype(np.int32),
+            "lengths": np.full(number, time_steps, np.int32),
+        }
+        return ArraySource(arrays, make_batch)
+
+    tested = max(_EXAMPLES, _EVALUATED_STEPS // time_steps)
+    tasks = _repeated(Task(0, "random", source(_EXAMPLES), source(tested)), num_tasks)
     return TaskStream("random", tasks, num_features, num_outputs, "softmax", "random numbers")
 
 
@@ -160,6 +170,10 @@ def _with_equal_eval_batches(experiment: Experiment) -> Experiment:
     """Evaluation in batches of the training's size, so that the times of both can be compared."""
     train = dataclasses.replace(experiment.train, eval_batch_size=experiment.train.batch_size)
     return dataclasses.replace(experiment, train=train)
+
+
+def _arrays(dataset: tf.data.Dataset) -> list[Batch]:
+    return [Batch(*(field.numpy() for field in batch)) for batch in dataset]
 
 
 def _repeated(task: Task, num_tasks: int) -> tuple[Task, ...]:

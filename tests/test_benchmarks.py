@@ -137,17 +137,16 @@ def batches_of_different_lengths():
     return [Batch(*(f.numpy() for f in batch)) for batch in stream[0].train.batches(16, 0, 0).take(2)]
 
 
-def test_a_constant_source_repeats_its_batches():
+def test_batches_from_memory_are_repeated():
     batches = batches_of_different_lengths()
-    repeated = list(our_steps.RepeatedBatches(batches, 5).in_order(16, 0))
+    repeated = list(our_steps.repeated(batches).take(5))
     assert len(repeated) == 5
     for number, batch in enumerate(repeated):
         np.testing.assert_array_equal(batch.inputs, batches[number % 2].inputs)
 
 
 def losses_of_ours(bench, task_id, num_steps):
-    dataset = our_steps.RepeatedBatches(bench.batches, 1).batches(0, 0, 0)
-    iterator = iter(our_steps.batches_of_any_length(dataset))
+    iterator = iter(our_steps.batches_of_any_length(our_steps.repeated(bench.batches)))
     one = tf.constant(1)
     return [
         float(bench.trainer.train_steps(iterator, tf.constant(task_id), tf.constant(step), one)[0]["total"])
@@ -182,9 +181,8 @@ def test_hnet_steps_in_pytorch_are_ours(style, network, loss, orthogonal):
 
 
 def tuner_loss(bench):
-    batch = Batch(*map(tf.constant, bench.batches[0]))
-    source = our_steps.RepeatedBatches([batch], 1)
-    return bench.tuner.evaluate(bench.shape.stream[2], source).loss
+    batches = iter(our_steps.batches_of_any_length(our_steps.repeated(bench.batches[:1]).take(1)))
+    return float(bench.tuner.evaluate.totals(batches, tf.constant(2))[0]) / len(bench.batches[0].lengths)
 
 
 @needs_torch
@@ -223,6 +221,18 @@ def test_our_contestants_run():
     bench.contestant("fine_tuning", "ours_from_memory").run(2)
 
 
+def test_an_evaluation_covers_the_whole_test_split():
+    bench = Workbench(Shape("random", "", shape().experiment, random_stream(3, 4, 2, 3), ""))
+    evaluated = []
+    bench.tuner.evaluate = lambda task, source: evaluated.append((task.task_id, source))
+    contestant = bench.contestant("forward", "ours")
+    examples = sum(len(batch.lengths) for batch in bench.test_batches)
+    assert contestant.cycle == len(bench.test_batches)
+    assert examples * 4 >= 50_000
+    contestant.run(2 * contestant.cycle)
+    assert evaluated == [(2, bench.shape.stream[2].test)] * 2
+
+
 @pytest.mark.parametrize("compiled", [True, pytest.param(False, marks=needs_torch)])
 def test_fisher_loops_measure_what_ours_measures(compiled, monkeypatch):
     monkeypatch.setattr(methods, "NUM_SEQUENCES", 9)
@@ -238,8 +248,7 @@ def test_tagging_is_measured_without_real_data_as_well(monkeypatch):
     monkeypatch.delenv("CLRNN_DATA_DIR", raising=False)
     bench = Workbench(shapes.pos())
     assert "starter treebank" in bench.shape.title
-    (batch,) = our_steps.RepeatedBatches(bench.batches[:1], 1).in_order(64, 0)
-    assert batch.inputs.shape[2] == 64
+    assert bench.batches[0].inputs.shape[2] == bench.test_batches[0].inputs.shape[2] == 64
     assert bench.tuner.config.batch_size == 64
     assert next(iter(bench.shape.stream[0].train.in_order(64, 0))).inputs.shape[2] == 64
 
