@@ -209,7 +209,7 @@ PRESETS = {
         hypernetwork=HypernetworkConfig(
             chunk_size=None, hidden_sizes=(), task_embedding_size=32, task_embedding_std=0.1
         ),
-        train=TrainConfig(steps=400, batch_size=32, learning_rate=2e-3, validate_every=100),
+        train=TrainConfig(steps=400, batch_size=32, learning_rate=1e-2, validate_every=100),
     ),
     "starter_fine_tuning": _starter(_FINE_TUNING, "fine-tuning"),
     "starter_si": _starter(_SI, "synaptic intelligence"),
