@@ -115,7 +115,7 @@ def test_bfloat16_learns_like_float32_and_keeps_variables_in_float32():
     stream = tiny.stream(1)
     accuracies, variables = {}, {}
     for precision in ("float32", "bfloat16"):
-        trainer = trainer_of(stream, train={"precision": precision, "steps": 80, "jit": "auto"})
+        trainer = trainer_of(stream, train={"precision": precision, "steps": 160, "jit": "auto"})
         trainer.fit(stream[0])
         assert {variable.dtype for variable in trainer.variables} == {tf.float32}
         accuracies[precision] = trainer.evaluate(stream[0], stream[0].test).accuracy
@@ -166,7 +166,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(poison):
 
 def test_keep_best_ends_with_the_weights_of_the_best_validation():
     stream = tiny.stream(1)
-    trainer = trainer_of(stream, train={"keep_best": True, "steps": 200, "learning_rate": 0.5})
+    trainer = trainer_of(stream, train={"keep_best": True, "steps": 200, "learning_rate": 1.0})
     trainer.fit(stream[0])
     best = max(log.evaluation.accuracy for log in trainer.observers[0].validations)
     last = trainer.observers[0].validations[-1].evaluation.accuracy
