@@ -165,13 +165,15 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_state(poison):
 
 
 def test_keep_best_ends_with_the_weights_of_the_best_validation():
-    stream = tiny.stream(1)
-    trainer = trainer_of(stream, train={"keep_best": True, "steps": 200, "learning_rate": 1.0})
-    trainer.fit(stream[0])
-    best = max(log.evaluation.accuracy for log in trainer.observers[0].validations)
-    last = trainer.observers[0].validations[-1].evaluation.accuracy
-    assert trainer.evaluate(stream[0], stream[0].validation).accuracy == best
-    assert last < best  # the learning rate is high enough for the two to differ
+    stream, ended_lower = tiny.stream(1), []
+    for seed in range(3):
+        trainer = trainer_of(stream, train={"keep_best": True, "steps": 200, "learning_rate": 1.0})
+        trainer.seed = seed
+        trainer.fit(stream[0])
+        accuracies = [log.evaluation.accuracy for log in trainer.observers[0].validations]
+        assert trainer.evaluate(stream[0], stream[0].validation).accuracy == max(accuracies)
+        ended_lower.append(accuracies[-1] < max(accuracies))
+    assert any(ended_lower)  # the learning rate is high enough for the two to differ
 
 
 def test_early_stopping_counts_validations_without_gain():
