@@ -48,7 +48,7 @@ def experiment(method="hnet", seed=0, network=None, train=None, hypernetwork=Non
         benchmark="tiny",
         method=method,
         seed=seed,
-        network=NetworkConfig(cell="elman", hidden_sizes=(12,), **(network or {})),
+        network=NetworkConfig(**{"cell": "elman", "hidden_sizes": (12,), **(network or {})}),
         hypernetwork=HypernetworkConfig(
             **{"chunk_size": 60, "hidden_sizes": (16,), "chunk_embedding_std": 0.3, **(hypernetwork or {})}
         ),
