@@ -55,7 +55,7 @@ class Evaluator:
         totals = (tf.constant(0.0), tf.constant(0.0), tf.constant(0.0), tf.zeros([classes, classes]))
         for batch in batches:
             for block in halves(batch) if self._in_halves else [batch]:
-                embedded = self.model.embed(block.inputs, task_id)
+                embedded = self.model.embed(block.inputs, block.lengths, task_id)
                 scores = self.scores(weights, embedded, scored_end(block), task_id)
                 totals = tuple(total + score for total, score in zip(totals, scores, strict=True))
         return totals

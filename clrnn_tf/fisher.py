@@ -67,7 +67,7 @@ class FisherDiagonal:
         counts = tf.cast(tf.range(self.batch_size) < left, tf.float32)
         blocks = halves(batch)
         for block, counted in zip(blocks, tf.split(counts, len(blocks)), strict=True):
-            embedded = self._model.embed(block.inputs, task_id)
+            embedded = self._model.embed(block.inputs, block.lengths, task_id)
             squares = self._squares(weights, embedded, scored_end(block), counted, task_id, first)
             sums = {name: value + squares[name] for name, value in sums.items()}
             first += block.lengths.shape[0]

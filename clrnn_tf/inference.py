@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.blocks import valid_targets
 from clrnn_tf.config import require
 from clrnn_tf.losses import step_accuracy, step_entropies
 from clrnn_tf.model import Model
@@ -108,14 +109,14 @@ class TaskInference(tf.Module):
         return tf.vectorized_map(self.model.source, tf.range(self.num_tasks))
 
     def evaluate(self, stream: TaskStream, batch_size: int) -> InferenceScores:
-        """Infer the tasks of all test sequences of the tasks to choose from."""
-        counts, joint = [], []
-        for task in stream[: self.num_tasks]:
+        """Infer the tasks of all test sequences of the tasks to choose from; a stream may have more."""
+        counts, joint, tasks = [], [], stream[: self.num_tasks]
+        for task in tasks:
             batches = batches_of_any_length(task.test.in_order(batch_size, task.task_id))
             inferred, right, scored = self._evaluate(iter(batches))
             counts.append(np.rint(inferred.numpy()).astype(np.int64))
             joint.append(100.0 * float(right) / float(scored))
-        return InferenceScores(tuple(task.name for task in stream), np.stack(counts), np.array(joint))
+        return InferenceScores(tuple(task.name for task in tasks), np.stack(counts), np.array(joint))
 
     def _infer(
         self, weights: Weights, inputs: tf.Tensor, lengths: tf.Tensor, step_weights: tf.Tensor
@@ -126,7 +127,7 @@ class TaskInference(tf.Module):
 
         def ask(task_id: tf.Tensor, best: tf.Tensor, ids: tf.Tensor, logits: tf.Tensor, all_: tf.TensorArray) -> tuple:
             own = {name: each[task_id] for name, each in weights.items()}
-            answer, entropy = self._run(own, self.model.embed(inputs, task_id), lengths, task_id, step_weights)
+            answer, entropy = self._run(own, self.model.embed(inputs, lengths, task_id), lengths, task_id, step_weights)
             surer = entropy < best  # [B]
             logits = tf.where(surer[:, tf.newaxis, tf.newaxis], answer, logits)
             ids = tf.where(surer, task_id, ids)
@@ -162,7 +163,7 @@ class TaskInference(tf.Module):
             inferred = self._infer(weights, batch.inputs, batch.lengths, batch.eval_weights)
             counted = tf.cast(tf.reduce_any(batch.eval_weights > 0, axis=1), tf.float32)  # [B]
             counts += tf.linalg.matvec(tf.one_hot(inferred.task_ids, self.num_tasks), counted, transpose_a=True)
-            accuracy = step_accuracy(self.model.loss, inferred.logits, batch.targets)
+            accuracy = step_accuracy(self.model.loss, inferred.logits, valid_targets(batch))
             right += tf.reduce_sum(accuracy * batch.eval_weights)
             scored += tf.reduce_sum(batch.eval_weights)
         return counts, right, scored

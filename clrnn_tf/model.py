@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.inputs import NgramInputs, without_padding
 from clrnn_tf.network import Outputs, RecurrentNetwork
-from clrnn_tf.tasks import Loss, NgramInputs
+from clrnn_tf.tasks import Loss
 from clrnn_tf.weights import Weights, WeightSource
 
 
@@ -77,8 +78,12 @@ class Model(tf.Module):
         own_parts = self.network.num_heads > 1 or self.embedding is not None or self.num_task_ids > 0
         return own_parts or self.source.depends_on_task
 
-    def embed(self, inputs: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
-        """What the network reads of a batch, [B, T, F] float32; the task is a scalar, or [B] one for each example."""
+    def embed(self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+        """What the network reads of a batch, [B, T, F] float32; the task is a scalar, or [B] one for each example.
+
+        Padding is replaced by 0 first, so that it may hold anything.
+        """
+        inputs = without_padding(inputs, lengths)
         embedded = inputs if self.embedding is None else self.embedding(inputs, task_id)
         return append_task_id(embedded, task_id, self.num_task_ids)
 
@@ -95,7 +100,7 @@ class Model(tf.Module):
 
     def __call__(self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> Outputs:
         """Outputs for inputs of one task (scalar id), with the source's present weights."""
-        return self.run(self.source(task_id), self.embed(inputs, task_id), lengths, task_id)
+        return self.run(self.source(task_id), self.embed(inputs, lengths, task_id), lengths, task_id)
 
 
 def append_task_id(embedded: tf.Tensor, task_id: tf.Tensor, num_tasks: int) -> tf.Tensor:

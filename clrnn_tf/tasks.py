@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, overload
 
 import tensorflow as tf
 
@@ -22,9 +22,9 @@ class Batch(NamedTuple):
     """One batch, axes: B batch, T time, F features, C outputs of a head."""
 
     inputs: tf.Tensor
-    """[B, T, F] float32; or [B, T, G] int32 n-gram buckets where the stream has `ngrams`."""
+    """[B, T, F] float32; or [B, T, G] int32 n-gram buckets where the stream has `ngrams`. Padding may hold anything."""
     targets: tf.Tensor
-    """[B, T] int32 class ids (softmax), or [B, T, C] float32 (sigmoid, linear)."""
+    """[B, T] int32 class ids (softmax), or [B, T, C] float32 (sigmoid, linear). Anything where both weights are 0."""
     loss_weights: tf.Tensor
     """[B, T] float32; 0 = not trained on."""
     eval_weights: tf.Tensor
@@ -92,7 +92,13 @@ class TaskStream(Sequence[Task]):
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def __getitem__(self, index: int) -> Task:  # type: ignore[override]
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Task, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Task | tuple[Task, ...]:
         return self.tasks[index]
 
     def __iter__(self) -> Iterator[Task]:

@@ -215,7 +215,8 @@ class Trainer:
         scores = []
         for block in split_by_length(batch, self._num_blocks):
             ids = block.task_id if self.method.learns_jointly else task_id  # a scalar is cheaper
-            scores.append(self._task_loss(weights, self.model.embed(block.inputs, ids), scored_end(block), ids))
+            embedded = self.model.embed(block.inputs, block.lengths, ids)
+            scores.append(self._task_loss(weights, embedded, scored_end(block), ids))
         losses, right, scored = zip(*scores, strict=True)
         return tf.add_n(losses) / len(losses), 100.0 * tf.add_n(right) / tf.maximum(tf.add_n(scored), 1.0)
 

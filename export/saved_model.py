@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.events import Observer
+from clrnn_tf.inputs import without_padding
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.model import Model, NgramEmbedding, append_task_id
 from clrnn_tf.tasks import TaskStream
@@ -54,6 +55,7 @@ class FrozenTask(tf.Module):
         )
 
     def _serve(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = without_padding(inputs, lengths)
         if self._table is not None:
             inputs = NgramEmbedding.look_up(self._table, inputs)
         inputs = append_task_id(inputs, self._head, self._num_task_ids)

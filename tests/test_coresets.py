@@ -78,7 +78,7 @@ def test_the_loss_equals_its_equation(normalize, num_old, size, ngrams):
     totals = {}
     for row in range(size):
         task_id, length = replay.task_ids[row], replay.lengths[row : row + 1]
-        inputs = model.embed(replay.inputs[row : row + 1], task_id)
+        inputs = model.embed(replay.inputs[row : row + 1], length, task_id)
         logits, targets = (model.run(each, inputs, length, task_id).logits for each in (student, teacher))
         weights = replay.loss_weights[row].numpy()
         value = (distillation_losses("softmax", logits, targets)[0].numpy() * weights).sum()

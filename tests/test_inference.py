@@ -256,3 +256,12 @@ def test_every_source_says_whether_it_depends_on_the_task():
     for method, depends in expected.items():
         trainer = build_trainer(tiny.experiment(method, network={"heads": "single"}), tiny.stream(2))
         assert trainer.model.depends_on_task is depends, method
+
+
+def test_a_stream_may_have_more_tasks_than_there_are_to_choose_from():
+    stream = separated_stream()
+    trainer = build_trainer(tiny.experiment("hnet"), stream)
+    scores = TaskInference(trainer.model, 2).evaluate(stream, 16)
+    assert scores.task_names == ("t0", "t1")
+    assert scores.counts.shape == (2, 2)
+    assert inference_table(scores, np.zeros(2)).row_count == 3

@@ -91,7 +91,8 @@ class Coresets(Method):
             replay = weighted_by_share(replay, task_id, self.setup.num_tasks, self.options.normalize)
             teacher, losses = self._teacher(task_id), []
             for block in split_by_length(replay, self.setup.num_blocks):
-                embedded = tf.stop_gradient(model.embed(block.inputs, block.task_ids))  # old tables stay as they are
+                embedded = model.embed(block.inputs, block.lengths, block.task_ids)
+                embedded = tf.stop_gradient(embedded)  # old tables stay as they are
                 scored = block.loss_weights[:, first_scored_step(block.loss_weights) :]
                 losses += self._distill(weights, teacher, model, embedded, block._replace(loss_weights=scored))
             return tf.add_n(losses)

@@ -29,6 +29,7 @@ from typing import Literal, NamedTuple
 import tensorflow as tf
 
 from clrnn_tf.config import NetworkConfig, require, require_positive
+from clrnn_tf.inputs import without_padding
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork
@@ -202,14 +203,15 @@ class GenerativeReplay(Method):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Distillation, prior matching and reconstruction, each without its strength."""
         noise = self._noise(tf.shape(batch.inputs)[:2], self.step_key(task_id, step, _BATCH_NOISE))
-        embedded = model.embed(batch.inputs, task_id)
-        of_batch = self._on_batch(model, autoencoder, embedded, batch.inputs, noise, task_id)
+        inputs = without_padding(batch.inputs, batch.lengths)  # padding is reconstructed, too: as 0
+        embedded = model.embed(inputs, batch.lengths, task_id)
+        of_batch = self._on_batch(model, autoencoder, embedded, inputs, noise, task_id)
 
         def with_old_tasks() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             replay = self.replay(task_id, step, tf.size(batch.lengths))
             replay = weighted_by_share(replay, task_id, self.setup.num_tasks)
             noise = self._noise(tf.shape(replay.inputs)[:2], self.step_key(task_id, step, _REPLAY_NOISE))
-            embedded = model.embed(replay.inputs, replay.task_ids)
+            embedded = model.embed(replay.inputs, replay.lengths, replay.task_ids)
             distilled, *of_replay = self._on_replay(model, autoencoder, self.teacher(task_id), embedded, replay, noise)
             means = of_batch
             if self.learns_from_replay:  # as many sequences are replayed as the batch has
