@@ -14,7 +14,7 @@ from clrnn_tf.config import ConfigurationError, Experiment
 from clrnn_tf.distribution import SingleWorker
 from clrnn_tf.events import Observer
 from clrnn_tf.methods.base import MethodSetup
-from clrnn_tf.model import Model, NgramEmbedding
+from clrnn_tf.model import NgramEmbedding, TaskModel
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.tasks import TaskStream
 from clrnn_tf.training import Trainer
@@ -48,7 +48,7 @@ def build_trainer(
     embedding = None
     if stream.ngrams is not None:
         embedding = NgramEmbedding(stream.ngrams, stream.num_features, len(stream), experiment.seed)
-    model = Model(network, method.source, stream.loss, embedding, num_task_ids)
+    model = TaskModel(network, method.source, stream.outputs, embedding, num_task_ids)
     return Trainer(model, method, experiment.train, experiment.seed, observers, workers)
 
 

@@ -4,7 +4,7 @@ Where the task is not given, every task's network answers, and that of the lowes
 
     H_k(x) = sum_t w_t h_kt(x) / sum_t w_t,     k* = argmin_k H_k(x)
 
-with the entropy h_kt of the outputs of task k's network at step t (`clrnn_tf.losses.step_entropies`) and the weights w
+with the entropy h_kt of the outputs of task k's network at step t (`OutputKind.entropy`) and the weights w
 of scored steps; the first of equal tasks is taken. Entropies are comparable because all heads have the same outputs.
 Source: von Oswald et al., "Continual learning with hypernetworks" (ICLR 2020). It works for every method whose
 networks differ by task, and inferring the task of a batch costs as much as running it through all of them.
@@ -20,8 +20,7 @@ import tensorflow as tf
 
 from clrnn_tf.blocks import valid_targets
 from clrnn_tf.config import require
-from clrnn_tf.losses import step_accuracy, step_entropies
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
 from clrnn_tf.sources import batches_of_any_length
 from clrnn_tf.tasks import TaskStream
 from clrnn_tf.weights import Weights
@@ -76,12 +75,10 @@ class TaskInference(tf.Module):
       ConfigurationError: There is nothing to choose from, or outputs have no entropy.
     """
 
-    def __init__(self, model: Model, num_tasks: int, jit: bool = False) -> None:
+    def __init__(self, model: TaskModel, num_tasks: int, jit: bool = False) -> None:
         super().__init__()
         require(num_tasks > 1, f"task inference needs at least 2 tasks to choose from. Received: {num_tasks}.")
-        require(
-            model.loss != "linear", "task inference needs outputs that are probabilities. Received: linear outputs."
-        )
+        model.outputs.require_probabilities("task inference")
         require(
             model.depends_on_task,
             "task inference needs networks that differ by task. Received: one network for all tasks. Use "
@@ -113,9 +110,10 @@ class TaskInference(tf.Module):
         counts, joint, tasks = [], [], stream[: self.num_tasks]
         for task in tasks:
             batches = batches_of_any_length(task.test.in_order(batch_size, task.task_id))
-            inferred, right, scored = self._evaluate(iter(batches))
+            inferred, statistics = self._evaluate(iter(batches))
             counts.append(np.rint(inferred.numpy()).astype(np.int64))
-            joint.append(100.0 * float(right) / float(scored))
+            metrics = self.model.outputs.metrics({name: total.numpy() for name, total in statistics.items()})
+            joint.append(metrics["accuracy"])
         return InferenceScores(tuple(task.name for task in tasks), np.stack(counts), np.array(joint))
 
     def _infer(
@@ -150,20 +148,19 @@ class TaskInference(tf.Module):
         self, weights: Weights, embedded: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor, step_weights: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits [B, T, C] of one task's network and mean entropies [B]."""
-        logits = self.model.run(weights, embedded, lengths, task_id).logits
-        total = tf.reduce_sum(step_entropies(self.model.loss, logits) * step_weights, axis=1)
+        logits = self.model.network(weights, embedded, lengths, task_id).logits
+        total = tf.reduce_sum(self.model.outputs.entropy(logits) * step_weights, axis=1)
         return logits, tf.math.divide_no_nan(total, tf.reduce_sum(step_weights, axis=1))
 
     @tf.function
-    def _evaluate(self, batches: tf.data.Iterator) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Sequences [K] by inferred task, summed accuracy (0..1 a step) of their answers, scored steps."""
-        weights = self.all_weights()
-        counts, right, scored = tf.zeros([self.num_tasks]), tf.constant(0.0), tf.constant(0.0)
+    def _evaluate(self, batches: tf.data.Iterator) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Sequences [K] by inferred task, and the statistics of their answers."""
+        weights, outputs = self.all_weights(), self.model.outputs
+        counts, statistics = tf.zeros([self.num_tasks]), outputs.no_statistics(self.model.network.num_outputs)
         for batch in batches:
             inferred = self._infer(weights, batch.inputs, batch.lengths, batch.eval_weights)
             counted = tf.cast(tf.reduce_any(batch.eval_weights > 0, axis=1), tf.float32)  # [B]
             counts += tf.linalg.matvec(tf.one_hot(inferred.task_ids, self.num_tasks), counted, transpose_a=True)
-            accuracy = step_accuracy(self.model.loss, inferred.logits, valid_targets(batch))
-            right += tf.reduce_sum(accuracy * batch.eval_weights)
-            scored += tf.reduce_sum(batch.eval_weights)
-        return counts, right, scored
+            of_batch = outputs.statistics(inferred.logits, valid_targets(batch), batch.eval_weights)
+            statistics = {name: total + of_batch[name] for name, total in statistics.items()}
+        return counts, statistics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,11 +21,25 @@ class Evaluation:
     """Percent of the scored steps (softmax) or output bits (sigmoid) that are right; nan for linear outputs."""
     confusion: np.ndarray | None = None
     """[C, C] scored steps by (true class, predicted class); softmax only."""
+    further: Mapping[str, float] = field(default_factory=dict)
+    """Other metrics of the kind of output, by name; percent."""
+
+    @classmethod
+    def of(cls, loss: float, metrics: Mapping[str, float], confusion: np.ndarray | None = None) -> Evaluation:
+        """From the loss and what `OutputKind.metrics` returns."""
+        further = {name: value for name, value in metrics.items() if name != "accuracy"}
+        return cls(loss, metrics["accuracy"], confusion, further)
 
     @property
-    def weighted_f1(self) -> float:
-        """Weighted F1 in percent, or nan where there are no classes."""
-        return math.nan if self.confusion is None else weighted_f1(self.confusion)
+    def metrics(self) -> dict[str, float]:
+        """Every score by its name: `loss` in nats, all others in percent. Whoever records or reports reads these."""
+        of_classes = {} if self.confusion is None else {"weighted_f1": weighted_f1(self.confusion)}
+        return {"loss": self.loss, "accuracy": self.accuracy, **of_classes, **self.further}
+
+    @property
+    def quality(self) -> float:
+        """The higher, the better: the accuracy, or the negative loss where there is no accuracy."""
+        return -self.loss if math.isnan(self.accuracy) else self.accuracy
 
 
 def weighted_f1(confusion: np.ndarray) -> float:
@@ -94,10 +109,15 @@ class ResultMatrix:
         self.rows.append(evaluations)
 
     def scores(self, metric: str = "accuracy") -> np.ndarray:
-        """[rows, K] of one metric: `accuracy`, `loss` or `weighted_f1`."""
-        return np.array(
-            [[getattr(evaluation, metric) for evaluation in row] for row in self.rows], np.float64
-        ).reshape(len(self.rows), self.num_tasks)
+        """[rows, K] of one metric by its name in `Evaluation.metrics`."""
+        scores = [[evaluation.metrics[metric] for evaluation in row] for row in self.rows]
+        return np.array(scores, np.float64).reshape(len(self.rows), self.num_tasks)
+
+    @property
+    def further_metrics(self) -> tuple[str, ...]:
+        """Names of the metrics besides loss and accuracy; () before the first row."""
+        names = self.rows[0][0].metrics if self.rows else ()
+        return tuple(name for name in names if name not in ("loss", "accuracy"))
 
     def during(self, metric: str = "accuracy") -> np.ndarray:
         """Score of each learned task right after learning it; nan where tasks are learned jointly."""
@@ -135,7 +155,7 @@ class ResultMatrix:
             "backward_transfer": self.backward_transfer(),
             "forward_transfer": self.forward_transfer(),
         }
-        if self.rows[0][0].confusion is not None:
-            summary["mean_during_weighted_f1"] = float(self.during("weighted_f1").mean())
-            summary["mean_final_weighted_f1"] = float(self.final("weighted_f1").mean())
+        for name in self.further_metrics:
+            summary[f"mean_during_{name}"] = float(self.during(name).mean())
+            summary[f"mean_final_{name}"] = float(self.final(name).mean())
         return summary

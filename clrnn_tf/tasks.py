@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, overload
+from typing import NamedTuple, Protocol, overload
 
 import tensorflow as tf
 
 from clrnn_tf.config import require
 from clrnn_tf.inputs import InputModel, NgramInputs
-
-Loss = Literal["softmax", "sigmoid", "linear"]
+from clrnn_tf.outputs import OUTPUT_KINDS, OutputName
 
 
 class Batch(NamedTuple):
@@ -73,7 +72,8 @@ class TaskStream(Sequence[Task]):
     """F: width of the main network's inputs (of the embedding, where inputs are n-grams)."""
     num_outputs: int
     """C: outputs of one head."""
-    loss: Loss
+    outputs: OutputName
+    """What the outputs of a head are; see `clrnn_tf.outputs`."""
     data_source: str
     """Where the data came from, in words; stands beside every result."""
     class_names: tuple[str, ...] = ()
@@ -88,6 +88,8 @@ class TaskStream(Sequence[Task]):
         require(ids == list(range(len(ids))), f"task ids must count from 0. Received: {ids}.")
         names = [task.name for task in self.tasks]
         require(len(set(names)) == len(names), f"task names must differ. Received: {names}.")
+        known = ", ".join(OUTPUT_KINDS)
+        require(self.outputs in OUTPUT_KINDS, f"outputs must be one of {known}. Received: {self.outputs}.")
 
     def __len__(self) -> int:
         return len(self.tasks)

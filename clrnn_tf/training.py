@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from clrnn_tf.blocks import scored_end, split_by_length
+from clrnn_tf.blocks import split_by_length
 from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import TrainConfig, require
 from clrnn_tf.distribution import SingleWorker
@@ -18,9 +18,8 @@ from clrnn_tf.evaluation import Evaluator
 from clrnn_tf.events import Observer, TrainingLog
 from clrnn_tf.joint import joint_task
 from clrnn_tf.loss_program import LossProgram
-from clrnn_tf.losses import sequence_losses, step_accuracy
 from clrnn_tf.methods.base import Method
-from clrnn_tf.model import Model
+from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
 from clrnn_tf.sources import batches_of_any_length
 from clrnn_tf.tasks import Batch, Task, TaskStream
@@ -50,7 +49,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Model,
+        model: TaskModel,
         method: Method,
         config: TrainConfig,
         seed: int,
@@ -135,7 +134,7 @@ class Trainer:
             step=step + count,
             num_steps=self.num_steps,
             losses={name: float(value) for name, value in losses.items()},
-            accuracy=math.nan if self.model.loss == "linear" else float(accuracy),
+            accuracy=float(accuracy) if self.model.outputs.has_accuracy else math.nan,
             gradient_norm=float(norm),
             seconds_per_step=(time.perf_counter() - began) / count,
         )
@@ -215,8 +214,8 @@ class Trainer:
         scores = []
         for block in split_by_length(batch, self._num_blocks):
             ids = block.task_id if self.method.learns_jointly else task_id  # a scalar is cheaper
-            embedded = self.model.embed(block.inputs, block.lengths, ids)
-            scores.append(self._task_loss(weights, embedded, scored_end(block), ids))
+            prepared = self.model.prepare(block, ids)
+            scores.append(self._task_loss(weights, prepared.inputs, prepared._replace(inputs=None)))
         losses, right, scored = zip(*scores, strict=True)
         return tf.add_n(losses) / len(losses), 100.0 * tf.add_n(right) / tf.maximum(tf.add_n(scored), 1.0)
 
@@ -227,17 +226,12 @@ class Trainer:
         ]
 
     def _task_loss_of_batch(
-        self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
+        self, weights: Weights, embedded: tf.Tensor, prepared: Prepared
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Mean loss over the batch, summed accuracy (0..1 a step), scored steps; of the steps that targets hold."""
-        dtype = tf.as_dtype(self.config.precision)
-        weights = {name: tf.cast(weight, dtype) for name, weight in weights.items()}
-        last_steps = tf.shape(batch.loss_weights)[1]
-        logits = self.model.run(weights, tf.cast(embedded, dtype), batch.lengths, task_id, last_steps).logits
-        logits = tf.cast(logits, tf.float32)
-        loss = tf.reduce_mean(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
-        right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
-        return loss, right, tf.reduce_sum(batch.eval_weights)
+        """Mean loss over the batch, summed accuracy (0..1 a step), scored steps."""
+        prepared = prepared._replace(inputs=embedded)
+        scores = self.model.score(weights, prepared, tf.as_dtype(self.config.precision))
+        return tf.reduce_mean(scores.losses), scores.statistics["correct"], scores.statistics["scored"]
 
     def _orthogonal_of_weights(self, weights: Weights) -> tf.Tensor:
         return self.config.orthogonal_strength * orthogonal_penalty(weights, self.model.network.weight_specs)

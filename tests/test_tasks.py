@@ -8,7 +8,7 @@ from tests import tiny
 def task_stream(*tasks):
     source = tiny.stream(1)[0].train
     made = tuple(Task(task_id, name, source, source) for task_id, name in tasks)
-    return TaskStream("s", made, num_features=3, num_outputs=3, loss="softmax", data_source="made up")
+    return TaskStream("s", made, num_features=3, num_outputs=3, outputs="softmax", data_source="made up")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.tasks import Batch, Task, TaskStream
@@ -112,12 +112,12 @@ class Method(tf.Module):
         return self.source(task_id), {}
 
     def auxiliary_losses(
-        self, model: Model, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+        self, model: TaskModel, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Losses that need the network run on data: replay, distillation, reconstruction. Scalars by name.
 
         Args:
-          model: Runs the network (`model.run`).
+          model: Runs the network (`model.embed`, `model.network`, `model.logits`).
           weights: Those of the step, from `weights_and_penalties`.
           batch: The current task's batch.
           task_id: Scalar, the current task.
@@ -141,7 +141,7 @@ class Method(tf.Module):
         """Called after the optimizer's step with the values before it and the clipped gradients that it took."""
         del before, gradients, optimizer, accept  # AutoGraph cannot convert a function without a body
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Called once after the last step of a task, with the weights it keeps."""
 
     def kept_bytes(self) -> dict[str, int]:

@@ -18,7 +18,7 @@ from clrnn_tf.blocks import first_scored_step, split_by_length
 from clrnn_tf.config import require
 from clrnn_tf.loss_program import LossProgram
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.sources import bucketed_length
 from clrnn_tf.tasks import Batch, Task
@@ -80,7 +80,7 @@ class Coresets(Method):
         self._teacher.copy_from(self.source)
 
     def auxiliary_losses(
-        self, model: Model, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+        self, model: TaskModel, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Distillation on as many old sequences as the batch has; nothing is run without old tasks."""
         if self.options.strength == 0.0:
@@ -91,10 +91,7 @@ class Coresets(Method):
             replay = weighted_by_share(replay, task_id, self.setup.num_tasks, self.options.normalize)
             teacher, losses = self._teacher(task_id), []
             for block in split_by_length(replay, self.setup.num_blocks):
-                embedded = model.embed(block.inputs, block.lengths, block.task_ids)
-                embedded = tf.stop_gradient(embedded)  # old tables stay as they are
-                scored = block.loss_weights[:, first_scored_step(block.loss_weights) :]
-                losses += self._distill(weights, teacher, model, embedded, block._replace(loss_weights=scored))
+                losses += self._distill(weights, teacher, model, _prepared(model, block))
             return tf.add_n(losses)
 
         loss = tf.cond(task_id > 0, on_old_tasks, lambda: tf.constant(0.0))
@@ -116,17 +113,13 @@ class Coresets(Method):
         return Replay(inputs, loss_weights, lengths, ids)
 
     def _distillation(
-        self, weights: Weights, teacher: Weights, model: Model, embedded: tf.Tensor, replay: Replay
+        self, weights: Weights, teacher: Weights, model: TaskModel, prepared: Prepared
     ) -> tuple[tf.Tensor]:
         """Distance of the answers to replayed sequences from the teacher's, in the steps with loss weights; scalar."""
-        last_steps = tf.shape(replay.loss_weights)[1]
-        logits, targets = (
-            model.run(each, embedded, replay.lengths, replay.task_ids, last_steps).logits
-            for each in (weights, teacher)
-        )
-        return (distillation(model.loss, logits, targets, replay.loss_weights),)
+        student_logits, teacher_logits = model.logits(weights, prepared), model.logits(teacher, prepared)
+        return (distillation(model.outputs, student_logits, teacher_logits, prepared.loss_weights),)
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Draw the task's coreset."""
         count = self._counts[task.task_id]
         batch = next(iter(task.train.batches(count, self.setup.seed + _SEED_OFFSET, task.task_id).take(1)))
@@ -142,6 +135,13 @@ class Coresets(Method):
         num_kept = int(tf.math.count_nonzero(self._lengths[:, 0]))
         sequence = 4 * (int(np.prod(self._inputs.shape[2:])) + int(self._loss_weights.shape[2]) + 1)
         return {"coresets": sequence * sum(self._counts[:num_kept]), "teacher": self._teacher.num_bytes}
+
+
+def _prepared(model: TaskModel, replay: Replay) -> Prepared:
+    """Replayed sequences as the network reads them, without a gradient: old tables of n-grams stay as they are."""
+    scored = replay.loss_weights[:, first_scored_step(replay.loss_weights) :]
+    embedded = model.embed(replay.inputs, replay.lengths, replay.task_ids)
+    return Prepared(tf.stop_gradient(embedded), replay.lengths, replay.task_ids, scored)
 
 
 METHOD = Coresets

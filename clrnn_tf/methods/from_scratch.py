@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
 from clrnn_tf.tasks import Task
 from clrnn_tf.weights import SeparateWeights, Weights
 
@@ -50,7 +50,7 @@ class FromScratch(Method):
         """The weights in training, whatever the task id."""
         return self.source.working(), {}
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Keep the task's weights."""
         self.source.end()
         self._num_kept.assign(task.task_id + 1)

@@ -31,7 +31,7 @@ import tensorflow as tf
 from clrnn_tf.config import NetworkConfig, require, require_positive
 from clrnn_tf.inputs import without_padding
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.tasks import Batch, Task, TaskStream
@@ -182,7 +182,7 @@ class GenerativeReplay(Method):
         return self.decoder_source(task_id)
 
     def auxiliary_losses(
-        self, model: Model, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+        self, model: TaskModel, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """The autoencoder's losses on the batch and on replayed sequences, and distillation on the latter."""
         options = self.options
@@ -199,7 +199,7 @@ class GenerativeReplay(Method):
         return dict(zip(GenerativeReplay.loss_names, scaled, strict=True))
 
     def _replay_and_autoencoder_losses(
-        self, model: Model, autoencoder: Autoencoder, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+        self, model: TaskModel, autoencoder: Autoencoder, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Distillation, prior matching and reconstruction, each without its strength."""
         noise = self._noise(tf.shape(batch.inputs)[:2], self.step_key(task_id, step, _BATCH_NOISE))
@@ -241,7 +241,7 @@ class GenerativeReplay(Method):
 
     def _losses_on_batch(
         self,
-        model: Model,
+        model: TaskModel,
         autoencoder: Autoencoder,
         embedded: tf.Tensor,
         inputs: tf.Tensor,
@@ -250,12 +250,12 @@ class GenerativeReplay(Method):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Prior matching and reconstruction of the present task's batch, padding included."""
         lengths = tf.fill(tf.shape(inputs)[:1], tf.shape(inputs)[1])
-        features = model.run(autoencoder.network, embedded, lengths, task_id).features
+        features = model.network(autoencoder.network, embedded, lengths, task_id).features
         return self._autoencoder_losses(autoencoder, features, inputs, lengths, noise, task_id)
 
     def _losses_on_replay(
         self,
-        model: Model,
+        model: TaskModel,
         autoencoder: Autoencoder,
         teacher: Weights,
         embedded: tf.Tensor,
@@ -263,9 +263,9 @@ class GenerativeReplay(Method):
         noise: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Distillation, prior matching and reconstruction of a replayed batch."""
-        outputs = model.run(autoencoder.network, embedded, replay.lengths, replay.task_ids)
-        answers = model.run(teacher, embedded, replay.lengths, replay.task_ids).logits
-        distilled = distillation(model.loss, outputs.logits, answers, replay.loss_weights)
+        outputs = model.network(autoencoder.network, embedded, replay.lengths, replay.task_ids)
+        answers = model.network(teacher, embedded, replay.lengths, replay.task_ids).logits
+        distilled = distillation(model.outputs, outputs.logits, answers, replay.loss_weights)
         if not self.learns_from_replay:
             return distilled, tf.constant(0.0), tf.constant(0.0)
         return distilled, *self._autoencoder_losses(

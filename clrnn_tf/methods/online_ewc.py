@@ -18,7 +18,8 @@ import tensorflow as tf
 from clrnn_tf.config import require
 from clrnn_tf.fisher import FisherDiagonal, Labels
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
+from clrnn_tf.outputs import OUTPUT_KINDS
 from clrnn_tf.tasks import Task
 from clrnn_tf.weights import Weights
 
@@ -57,10 +58,8 @@ class OnlineEWC(Method):
     def __init__(self, setup: MethodSetup) -> None:
         super().__init__(setup)
         self.options: Config = setup.options
-        require(
-            self.options.labels == "data" or setup.stream.loss != "linear",
-            "online_ewc.labels = sampled needs class probabilities, which a linear output does not have.",
-        )
+        if self.options.labels == "sampled":
+            OUTPUT_KINDS[setup.stream.outputs].require_probabilities("online_ewc.labels = sampled")
         self._protected = self.variables_to_train()
         self.fisher = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # F
         self.anchors = [tf.Variable(v, trainable=False) for v in self._protected]  # theta*
@@ -81,7 +80,7 @@ class OnlineEWC(Method):
         ]
         return weights, {"ewc_penalty": 0.5 * self.options.strength * tf.add_n(distances)}
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Measure the Fisher information of the task and hold on to its weights."""
         if self._diagonal is None:
             options = self.options

@@ -28,7 +28,7 @@ import tensorflow as tf
 
 from clrnn_tf.config import require
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.tasks import Task
 from clrnn_tf.weights import Weights
@@ -94,7 +94,7 @@ class SI(Method):
             changes = [variable - old for variable, old in zip(self._protected, before, strict=False)]
             self._count(gradients[: len(self._protected)], changes, accept)
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Turn the task's contributions into importances, and hold on to its weights."""
         for variable, importance, anchor, contribution in zip(
             self._protected, self.importances, self.anchors, self.contributions, strict=True
