@@ -13,7 +13,13 @@ from clrnn_tf.config import require
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of one task on one split."""
+    """Scores of one task on one split.
+
+    Example:
+      >>> from clrnn_tf import Evaluation
+      >>> Evaluation(loss=0.5, accuracy=80.0).metrics
+      {'loss': 0.5, 'accuracy': 80.0}
+    """
 
     loss: float
     """Sum over time of the loss-weighted negative log-likelihood, mean over sequences; nats."""
@@ -71,6 +77,14 @@ class ResultMatrix:
 
     Where all tasks are learned jointly there is a single row, after all of them: "final" is defined, "during" and what
     is derived from it are not (nan).
+
+    Example: the first task falls from 80 to 60 % when the second is learned.
+      >>> from clrnn_tf import Evaluation, ResultMatrix
+      >>> matrix = ResultMatrix(("a", "b"))
+      >>> matrix.add([Evaluation(1.0, 80.0), Evaluation(3.0, 30.0)])
+      >>> matrix.add([Evaluation(2.0, 60.0), Evaluation(1.0, 90.0)])
+      >>> matrix.forgetting(), float(matrix.final().mean())
+      (20.0, 75.0)
     """
 
     task_names: tuple[str, ...]

@@ -11,6 +11,7 @@ from clrnn_tf.blocks import scored_end
 from clrnn_tf.inputs import NgramInputs, without_padding
 from clrnn_tf.network import Outputs, RecurrentNetwork
 from clrnn_tf.outputs import OUTPUT_KINDS, OutputName
+from clrnn_tf.seeds import InitialKey
 from clrnn_tf.tasks import Batch
 from clrnn_tf.weights import Weights, WeightSource
 
@@ -32,7 +33,7 @@ class NgramEmbedding(tf.Module):
     def __init__(self, ngrams: NgramInputs, size: int, num_tasks: int, seed: int) -> None:
         super().__init__()
         self._num_buckets = ngrams.num_buckets
-        generator = np.random.default_rng([seed, 3000])
+        generator = np.random.default_rng([seed, InitialKey.NGRAM_TABLES])
         initial = generator.normal(0.0, 0.5, (num_tasks * ngrams.num_buckets, size)).astype(np.float32)
         self.table = tf.Variable(initial, name="ngram_table")
 

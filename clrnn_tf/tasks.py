@@ -52,7 +52,21 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a stream."""
+    """One task of a stream: its data, by split.
+
+    Example: one task of 8 sequences, whose every step is labelled 1.
+      >>> import numpy as np
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import ArraySource, Batch, Task
+      >>> def make_batch(fields):
+      ...     weights = tf.sequence_mask(fields["lengths"], tf.shape(fields["x"])[1], tf.float32)
+      ...     return Batch(fields["x"], fields["y"], weights, weights, fields["lengths"], tf.constant(0))
+      >>> arrays = {"x": np.ones([8, 5, 3], np.float32), "y": np.ones([8, 5], np.int32),
+      ...           "lengths": np.full(8, 5, np.int32)}
+      >>> task = Task(0, "ones", train=ArraySource(arrays, make_batch), test=ArraySource(arrays, make_batch))
+      >>> task.train.num_examples
+      8
+    """
 
     task_id: int
     name: str
@@ -60,11 +74,22 @@ class Task:
     train: Source
     test: Source
     validation: Source | None = None
+    parts: tuple[Task, ...] = ()
+    """The tasks that are mixed in its batches, whose `task_id` [B] tells them apart; () for a task alone."""
 
 
 @dataclass(frozen=True)
 class TaskStream(Sequence[Task]):
-    """The tasks of a benchmark in the order in which they are learned."""
+    """The tasks of a benchmark in the order in which they are learned.
+
+    Example: see `Task` for tasks of real data.
+      >>> from clrnn_tf import Task, TaskStream
+      >>> tasks = tuple(Task(k, name, train=None, test=None) for k, name in enumerate(("de", "fr", "it")))
+      >>> stream = TaskStream("languages", tasks, num_features=64, num_outputs=17, outputs="softmax",
+      ...                     data_source="made up")
+      >>> len(stream), stream[1].name, [task.name for task in stream[:2]]
+      (3, 'fr', ['de', 'fr'])
+    """
 
     name: str
     tasks: tuple[Task, ...]

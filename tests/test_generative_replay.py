@@ -11,6 +11,7 @@ from clrnn_tf.learning import learn
 from clrnn_tf.methods import generative_replay, hnet_replay
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.outputs import OUTPUT_KINDS
+from clrnn_tf.seeds import StepDraw
 from clrnn_tf.tasks import InputModel
 from data_pipelines import copy_task
 from tests import tiny
@@ -152,11 +153,12 @@ def test_the_losses_equal_their_equations(heads, num_old, size, likelihood):
     latent_weights, decoder = method.latent_source(present), method.decoder_source(present)
     time = batch.inputs.shape[1]
     sequences = [(batch.inputs[row], num_old, time) for row in range(size)]
-    noise = list(method._noise([size, time], method.step_key(present, step, 1)))
+    noise = list(method._noise([size, time], method.step_key(present, step, StepDraw.BATCH_NOISE)))
     distilled = {}
     if num_old:
         replay = replayed(trainer, num_old, size, 7)
-        noise += list(method._noise([size, replay.inputs.shape[1]], method.step_key(present, step, 2)))
+        key = method.step_key(present, step, StepDraw.REPLAY_NOISE)
+        noise += list(method._noise([size, replay.inputs.shape[1]], key))
         for row in range(size):
             task_id, length = int(replay.task_ids[row]), int(replay.lengths[row])
             sequences.append((replay.inputs[row], task_id, length))

@@ -14,8 +14,9 @@ ALLOWED = {
     "config": set(),
     "inputs": set(),
     "compilation": {"config"},
+    "seeds": set(),
     "tasks": {"config", "inputs", "outputs"},
-    "sources": {"config", "tasks"},
+    "sources": {"config", "seeds", "tasks"},
     "weights": {"config", "backend"},
     "distribution": {"config", "tasks"},
     "outputs": {"config"},
@@ -31,17 +32,21 @@ ALLOWED = {
     "task_blocks": set(),
     "loss_program": set(),
     "output_regularizer": {"config", "hypernetwork", "loss_program", "task_blocks", "weights"},
-    "model": {"blocks", "inputs", "network", "outputs", "tasks", "weights"},
+    "model": {"blocks", "inputs", "network", "outputs", "seeds", "tasks", "weights"},
     "events": {"metrics", "tasks"},
     "joint": {"sources", "tasks"},
     "blocks": {"config", "tasks"},
     "evaluation": {"blocks", "metrics", "model", "sources", "tasks", "weights"},
     "validation": {"config", "events", "metrics", "tasks"},
-    "training": {
-        "blocks", "compilation", "config", "distribution", "evaluation", "events", "joint", "loss_program",
-        "methods.base", "model", "optimizers", "sources", "tasks", "validation", "weights",
+    "training_step": {
+        "blocks", "compilation", "config", "distribution", "loss_program", "methods.base", "model", "optimizers",
+        "tasks", "weights",
     },
-    "learning": {"events", "joint", "metrics", "tasks", "training"},
+    "training": {
+        "compilation", "config", "distribution", "evaluation", "events", "methods.base", "model", "optimizers",
+        "sources", "tasks", "training_step", "validation",
+    },
+    "learning": {"events", "metrics", "tasks", "training"},
     "run_directory": {"__init__", "config", "metrics"},
     "recording": {"config", "events", "metrics", "run_directory", "tasks"},
     "progress": {"events", "metrics", "tasks"},
@@ -52,6 +57,7 @@ ALLOWED = {
         "blocks", "compilation", "config", "distribution", "events", "methods", "methods.base", "model", "network",
         "tasks", "training",
     },
+    "checkpoints": {"config", "training"},
     "inference": {"blocks", "config", "model", "sources", "tasks", "weights"},
     "methods.__init__": {"config"},
     "replay": {"outputs"},
@@ -59,14 +65,18 @@ ALLOWED = {
     "fisher": {"blocks", "model", "sources", "tasks", "weights"},
     "methods": {
         "blocks", "config", "fisher", "hypernetwork", "inputs", "loss_program", "methods.base", "model",
-        "network", "optimizers", "outputs", "output_regularizer", "replay", "sources", "tasks", "vae", "weights",
+        "network", "optimizers", "outputs", "output_regularizer", "replay", "seeds", "sources", "tasks", "vae",
+        "weights",
     },
     "methods.context_mod": {
-        "config", "hypernetwork", "methods.base", "methods.hnet", "output_regularizer", "tasks", "weights",
+        "config", "hypernetwork", "methods.base", "methods.hnet", "output_regularizer", "seeds", "tasks", "weights",
     },
+    "methods.multitask": {"joint", "methods.base", "tasks"},
     "methods.masking_si": {"methods.masking", "methods.si"},
     "methods.masking_ewc": {"methods.masking", "methods.online_ewc"},
-    "methods.hnet_replay": {"hypernetwork", "methods.generative_replay", "output_regularizer", "tasks", "weights"},
+    "methods.hnet_replay": {
+        "hypernetwork", "methods.generative_replay", "output_regularizer", "seeds", "tasks", "weights",
+    },
 }  # fmt: skip
 
 

@@ -20,12 +20,11 @@ from clrnn_tf.loss_program import LossProgram
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
+from clrnn_tf.seeds import SeedOffset, StepDraw
 from clrnn_tf.sources import bucketed_length
 from clrnn_tf.tasks import Batch, Task
 from clrnn_tf.weights import Weights
 
-_TASKS, _ROWS = 0, 1  # which draw of a step a random key is for
-_SEED_OFFSET = 2**16  # coresets are drawn in another order than training batches
 _NUM_BUCKETS = 8  # time lengths to which replayed batches are padded
 
 
@@ -46,14 +45,13 @@ class Config:
         require(self.size > 0, f"coresets.size must be above 0. Received: {self.size}.")
 
 
-class Coresets(Method):
+class Coresets(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("distillation",)
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        self.options: Config = setup.options
         self._teacher = self.make_source()
         sources = [task.train for task in setup.stream]
         times = [source.max_time for source in sources]
@@ -99,9 +97,10 @@ class Coresets(Method):
 
     def replay(self, task_id: tf.Tensor, step: tf.Tensor, size: tf.Tensor) -> Replay:
         """A batch of `size` sequences, split evenly among the old tasks in random order, drawn with replacement."""
-        ids = replayed_tasks(self.setup.num_tasks, task_id, size, self.step_key(task_id, step, _TASKS))  # [B]
+        key = self.step_key(task_id, step, StepDraw.REPLAYED_TASKS)
+        ids = replayed_tasks(self.setup.num_tasks, task_id, size, key)  # [B]
         counts = tf.gather(self._counts, ids)
-        draws = tf.random.stateless_uniform([size], self.step_key(task_id, step, _ROWS))
+        draws = tf.random.stateless_uniform([size], self.step_key(task_id, step, StepDraw.CORESET_ROWS))
         rows = tf.minimum(tf.cast(draws * tf.cast(counts, tf.float32), tf.int32), counts - 1)
         chosen = ids * self._lengths.shape[1] + rows
         lengths = tf.gather(tf.reshape(self._lengths, [-1]), chosen)
@@ -122,7 +121,8 @@ class Coresets(Method):
     def after_task(self, task: Task, model: TaskModel) -> None:
         """Draw the task's coreset."""
         count = self._counts[task.task_id]
-        batch = next(iter(task.train.batches(count, self.setup.seed + _SEED_OFFSET, task.task_id).take(1)))
+        seed = self.setup.seed + SeedOffset.CORESETS  # another order than that of training
+        batch = next(iter(task.train.batches(count, seed, task.task_id).take(1)))
         for kept, drawn in (
             (self._inputs, batch.inputs), (self._loss_weights, batch.loss_weights), (self._lengths, batch.lengths)
         ):  # fmt: skip

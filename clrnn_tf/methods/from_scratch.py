@@ -21,12 +21,12 @@ class Config:
     """Training from scratch has no options."""
 
 
-class FromScratch(Method):
+class FromScratch(Method[Config]):
     """See the module's docstring."""
 
     source: SeparateWeights
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         self._num_kept = tf.Variable(0, trainable=False)
 

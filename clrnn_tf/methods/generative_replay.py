@@ -34,12 +34,10 @@ from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
+from clrnn_tf.seeds import SeedOffset, StepDraw
 from clrnn_tf.tasks import Batch, Task, TaskStream
 from clrnn_tf.vae import Decoder, Latent, Likelihood, as_inputs, latent_specs, prior_matching, reconstruction
 from clrnn_tf.weights import SharedWeights, Weights, WeightSource, orthogonal_penalty
-
-_TASKS, _BATCH_NOISE, _REPLAY_NOISE, _GENERATION = 0, 1, 2, 3  # which draw of a step a random key is for
-LATENT_SEED, DECODER_SEED = 2**17, 2**18  # added to the seed: initial values other than the main network's
 
 
 @dataclass(frozen=True)
@@ -116,21 +114,20 @@ class Autoencoder(NamedTuple):
     decoder: Weights
 
 
-class GenerativeReplay(Method):
+class GenerativeReplay(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("distillation", "prior_matching", "reconstruction", "decoder_orthogonal")
     learns_from_replay = True
     """Whether encoder and decoder learn from replayed sequences, too; else from those of the present task alone."""
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         check_stream(setup.stream, setup.network.config)
-        self.options: Config = setup.options
         self.likelihood: Likelihood = self.options.likelihood or setup.stream.input_model.likelihood
         self.teacher = self.make_source()
         of_latents = latent_specs(setup.network, self.options.latent_dim)
-        self.latent_source = SharedWeights(of_latents, setup.seed + LATENT_SEED)
+        self.latent_source = SharedWeights(of_latents, setup.seed + SeedOffset.LATENT_OUTPUTS)
         self.decoder = self._make_decoder()
         self.decoder_source = self.make_decoder_source()
         self.make_decoder_teacher()
@@ -142,7 +139,7 @@ class GenerativeReplay(Method):
     def make_decoder_source(self) -> WeightSource:
         """Where the decoder's weights come from."""
         orthogonal = self.setup.network.config.recurrent_initializer == "orthogonal"
-        return SharedWeights(self.decoder.network.weight_specs, self.setup.seed + DECODER_SEED, orthogonal)
+        return SharedWeights(self.decoder.network.weight_specs, self.setup.seed + SeedOffset.DECODER, orthogonal)
 
     def make_decoder_teacher(self) -> None:
         """Make what holds the decoder as it was before the present task."""
@@ -202,7 +199,7 @@ class GenerativeReplay(Method):
         self, model: TaskModel, autoencoder: Autoencoder, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Distillation, prior matching and reconstruction, each without its strength."""
-        noise = self._noise(tf.shape(batch.inputs)[:2], self.step_key(task_id, step, _BATCH_NOISE))
+        noise = self._noise(tf.shape(batch.inputs)[:2], self.step_key(task_id, step, StepDraw.BATCH_NOISE))
         inputs = without_padding(batch.inputs, batch.lengths)  # padding is reconstructed, too: as 0
         embedded = model.embed(inputs, batch.lengths, task_id)
         of_batch = self._on_batch(model, autoencoder, embedded, inputs, noise, task_id)
@@ -210,7 +207,7 @@ class GenerativeReplay(Method):
         def with_old_tasks() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             replay = self.replay(task_id, step, tf.size(batch.lengths))
             replay = weighted_by_share(replay, task_id, self.setup.num_tasks)
-            noise = self._noise(tf.shape(replay.inputs)[:2], self.step_key(task_id, step, _REPLAY_NOISE))
+            noise = self._noise(tf.shape(replay.inputs)[:2], self.step_key(task_id, step, StepDraw.REPLAY_NOISE))
             embedded = model.embed(replay.inputs, replay.lengths, replay.task_ids)
             distilled, *of_replay = self._on_replay(model, autoencoder, self.teacher(task_id), embedded, replay, noise)
             means = of_batch
@@ -222,10 +219,11 @@ class GenerativeReplay(Method):
 
     def replay(self, task_id: tf.Tensor, step: tf.Tensor, size: tf.Tensor) -> Replay:
         """A batch of `size` sequences made up by the teacher's decoder, split evenly among the old tasks."""
-        task_ids = replayed_tasks(self.setup.num_tasks, task_id, size, self.step_key(task_id, step, _TASKS))
+        key = self.step_key(task_id, step, StepDraw.REPLAYED_TASKS)
+        task_ids = replayed_tasks(self.setup.num_tasks, task_id, size, key)
         lengths = tf.gather(self._max_times, task_ids)
         shape = tf.stack([size, tf.reduce_max(lengths)])
-        latents = self.options.prior_std * self._noise(shape, self.step_key(task_id, step, _GENERATION))
+        latents = self.options.prior_std * self._noise(shape, self.step_key(task_id, step, StepDraw.GENERATION))
         before_end = tf.sequence_mask(lengths, shape[1], tf.float32)  # [B, T]
         decoded = self.decode_by_teacher(latents, task_ids, task_id)
         inputs = tf.stop_gradient(as_inputs(self.likelihood, decoded)) * before_end[..., tf.newaxis]

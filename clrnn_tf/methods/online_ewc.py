@@ -50,14 +50,13 @@ class Config:
             )  # fmt: skip
 
 
-class OnlineEWC(Method):
+class OnlineEWC(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("ewc_penalty",)
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        self.options: Config = setup.options
         if self.options.labels == "sampled":
             OUTPUT_KINDS[setup.stream.outputs].require_probabilities("online_ewc.labels = sampled")
         self._protected = self.variables_to_train()

@@ -50,14 +50,13 @@ class Config:
         require(self.strength >= 0, f"si.strength must not be negative. Received: {self.strength}.")
 
 
-class SI(Method):
+class SI(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("si_penalty",)
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        self.options: Config = setup.options
         self.needs_task_gradients = self.options.importance == "task_loss"
         self._protected = self.variables_to_train()
         self.importances = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # Omega
