@@ -14,7 +14,7 @@ _HOME = {
     "Adam": "optimizers",
     "ArraySource": "sources",
     "Batch": "tasks",
-    "ConfigurationError": "config",
+    "ConfigurationError": "errors",
     "DatasetSource": "sources",
     "ElmanCell": "cells",
     "Evaluation": "metrics",

@@ -10,8 +10,9 @@ import tensorflow as tf
 from clrnn_tf import methods
 from clrnn_tf.blocks import num_blocks
 from clrnn_tf.compilation import uses_xla
-from clrnn_tf.config import ConfigurationError, Experiment
+from clrnn_tf.config import Experiment
 from clrnn_tf.distribution import SingleWorker
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.events import Observer
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model, NgramEmbedding

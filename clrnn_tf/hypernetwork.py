@@ -23,7 +23,8 @@ import tensorflow as tf
 
 from clrnn_tf import hyperfan
 from clrnn_tf.chunks import OwnPlan
-from clrnn_tf.config import HypernetworkConfig, require
+from clrnn_tf.config import HypernetworkConfig
+from clrnn_tf.errors import require
 from clrnn_tf.weights import (
     Weights,
     WeightSource,

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.losses import step_accuracy, step_entropies
 from clrnn_tf.model import Model
 from clrnn_tf.sources import batches_of_any_length

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.inputs import InputModel, NgramInputs
 
 Loss = Literal["softmax", "sigmoid", "linear"]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, NetworkConfig
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import TaskCheckpoints, build_trainer
 from tests import tiny
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.inference import InferenceScores, TaskInference
 from clrnn_tf.losses import step_entropies

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.events import Observer
 from clrnn_tf.experiment import TaskCheckpoints, build_trainer
 from clrnn_tf.learning import learn

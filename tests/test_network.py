@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, NetworkConfig
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.weights import SharedWeights, orthogonal_penalty, own_indices, pack, total_size, unpack, unpack_own
 from tests import golden

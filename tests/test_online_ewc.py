@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, HypernetworkConfig, NetworkConfig
+from clrnn_tf.config import HypernetworkConfig, NetworkConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.fisher import FisherDiagonal
 from clrnn_tf.losses import sequence_losses

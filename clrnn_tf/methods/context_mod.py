@@ -30,7 +30,8 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import Experiment, require
+from clrnn_tf.config import Experiment
+from clrnn_tf.errors import require
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.hnet import generate_and_regularize

@@ -28,7 +28,8 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from clrnn_tf.config import NetworkConfig, require, require_positive
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import require, require_positive
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork

@@ -22,7 +22,8 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.config import Experiment, HypernetworkConfig, require
+from clrnn_tf.config import Experiment, HypernetworkConfig
+from clrnn_tf.errors import require
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig

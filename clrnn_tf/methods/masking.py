@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.weights import SharedWeights, Weights, WeightSpec
 
