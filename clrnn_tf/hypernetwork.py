@@ -24,9 +24,9 @@ import tensorflow as tf
 from clrnn_tf import hyperfan
 from clrnn_tf.chunks import OwnPlan
 from clrnn_tf.config import HypernetworkConfig, require
+from clrnn_tf.weight_sources import WeightSource
 from clrnn_tf.weights import (
     Weights,
-    WeightSource,
     WeightSpec,
     initial_value,
     own_size,
