@@ -25,9 +25,9 @@ from clrnn_tf import hyperfan
 from clrnn_tf.chunks import OwnPlan
 from clrnn_tf.config import HypernetworkConfig
 from clrnn_tf.errors import require
+from clrnn_tf.weight_sources import WeightSource
 from clrnn_tf.weights import (
     Weights,
-    WeightSource,
     WeightSpec,
     initial_value,
     own_size,

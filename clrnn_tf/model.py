@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from clrnn_tf.network import Outputs, RecurrentNetwork
 from clrnn_tf.tasks import Loss, NgramInputs
-from clrnn_tf.weights import Weights, WeightSource
+from clrnn_tf.weight_sources import WeightSource
+from clrnn_tf.weights import Weights
 
 
 class NgramEmbedding(tf.Module):

@@ -16,7 +16,7 @@ from clrnn_tf.model import Model
 from clrnn_tf.network import Outputs
 from clrnn_tf.sources import ArraySource
 from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.weights import WeightSource
+from clrnn_tf.weight_sources import WeightSource
 from tests import tiny
 from trainers import copy_task
 from trainers.inference import inference_table

@@ -13,7 +13,7 @@ from clrnn_tf.methods import online_ewc
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import SharedWeights
+from clrnn_tf.weight_sources import SharedWeights
 from tests import golden, tiny
 
 # V10: sums of the Fisher information by tensor, one bias where the published code has two alike, after task 0, and

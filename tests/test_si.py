@@ -11,7 +11,8 @@ from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Model
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.training import Trainer
-from clrnn_tf.weights import SharedWeights, WeightSpec
+from clrnn_tf.weight_sources import SharedWeights
+from clrnn_tf.weights import WeightSpec
 from tests import golden, tiny
 from tests.test_network import network_of
 

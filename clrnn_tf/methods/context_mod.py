@@ -37,7 +37,8 @@ from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.hnet import generate_and_regularize
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.tasks import Task
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, WeightSpec, total_size, unpack
+from clrnn_tf.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.weights import Weights, WeightSpec, total_size, unpack
 
 _SEED_OFFSET = 2**16  # the hypernetwork draws other numbers than the shared weights
 _RAW_OF_ONE = math.log(math.e - 1.0)  # softplus of it is 1

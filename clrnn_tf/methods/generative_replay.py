@@ -36,7 +36,8 @@ from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.tasks import Batch, Task, TaskStream
 from clrnn_tf.vae import Decoder, Latent, Likelihood, as_inputs, latent_specs, prior_matching, reconstruction
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, orthogonal_penalty
+from clrnn_tf.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.weights import Weights, orthogonal_penalty
 
 _TASKS, _BATCH_NOISE, _REPLAY_NOISE, _GENERATION = 0, 1, 2, 3  # which draw of a step a random key is for
 LATENT_SEED, DECODER_SEED = 2**17, 2**18  # added to the seed: initial values other than the main network's

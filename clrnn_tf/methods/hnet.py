@@ -28,7 +28,8 @@ from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.tasks import Task
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, WeightSpec, own_size
+from clrnn_tf.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.weights import Weights, WeightSpec, own_size
 
 _DROPOUT, _SUBSET = 0, 1  # which draw of a step a random key is for
 _HEADS_SEED_OFFSET = 2**17  # heads draw other numbers than the hypernetwork

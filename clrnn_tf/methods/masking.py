@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.weights import SharedWeights, Weights, WeightSpec
+from clrnn_tf.weight_sources import SharedWeights
+from clrnn_tf.weights import Weights, WeightSpec
 
 
 @dataclass(frozen=True)
