@@ -16,7 +16,8 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-from clrnn_tf.config import TrainConfig, require
+from clrnn_tf.config import TrainConfig
+from clrnn_tf.errors import require
 from clrnn_tf.tasks import Batch, TaskStream
 
 Sequences = TypeVar("Sequences", bound=tuple)

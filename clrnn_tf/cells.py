@@ -1,27 +1,21 @@
 """Recurrent cells as pure functions of their weights.
 
-Each cell splits its step in two: `recurrence` projects the inputs of all time steps at once; `step` takes the
-projected inputs of one time step. `clrnn_tf.recurrent` unrolls them.
+A cell says which weights it has (`weight_specs`) and what one step computes (`step`). That is enough for a new one,
+entered in `CELLS`: it is unrolled with automatic differentiation of its step. A cell may override `Cell.unroll` with a
+faster way, as those below do.
 """
 
 from __future__ import annotations
 
+import abc
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import tensorflow as tf
 
-from clrnn_tf.linear import WeightGradients
-from clrnn_tf.weights import Weights, WeightSpec
-
-
-class Activation(NamedTuple):
-    """A function and its derivative, the latter written in terms of the function's value."""
-
-    apply: Callable[[tf.Tensor], tf.Tensor]
-    derivative: Callable[[tf.Tensor], tf.Tensor]
-
+from clrnn_tf.linear import SUMMED, LinearMaps
+from clrnn_tf.lstm import LSTMState, lstm_step, unroll_lstm
+from clrnn_tf.recurrent import Activation, Recurrence, Unrolled, unroll, unroll_elman
+from clrnn_tf.weights import Modulation, Weights, WeightSpec, modulate
 
 ACTIVATIONS = {
     "tanh": Activation(tf.tanh, lambda value: 1.0 - value * value),
@@ -30,39 +24,82 @@ ACTIVATIONS = {
 }
 
 
-def recurrent_bound(fan_in: int, num_units: int, by_units: bool) -> float:
-    """Bound of the uniform initialisation: 1/sqrt(units) where `by_units`, else 1/sqrt(fan_in).
+class Cell(abc.ABC):
+    """A recurrent cell: weights, a step, and how steps are unrolled over time.
 
-    The published code uses the first for bidirectional networks and the second elsewhere.
+        z_t = x_t W + b,   r_t = h_{t-1} U,   state_t = step(z_t, r_t, state_{t-1})
+
+    W is the tensor `kernel`, b `bias` and U `recurrent_kernel`. The products with W are done for all time steps at
+    once. A cell whose step reads other weights overrides `unroll`.
+
+    Args:
+      num_units: H.
+      activation: Name of phi, a key of `ACTIVATIONS`.
     """
-    return 1.0 / math.sqrt(num_units if by_units else fan_in)
+
+    num_states = 1
+    """Tensors [B, H] of a state. The first is h, the last what `Outputs.states` reports."""
+
+    def __init__(self, num_units: int, activation: str = "tanh") -> None:
+        self.num_units = num_units
+        self.activation = ACTIVATIONS[activation]
+
+    @abc.abstractmethod
+    def weight_specs(self, num_inputs: int, fan: int | None = None) -> list[WeightSpec]:
+        """The cell's tensors, by their names in the cell.
+
+        Args:
+          num_inputs: F, width of the inputs.
+          fan: `kernel` and `bias` start in +-1/sqrt(fan). F by default; the published code uses H in bidirectional
+            networks.
+        """
+
+    @abc.abstractmethod
+    def step(
+        self,
+        projected: tf.Tensor,
+        product: tf.Tensor,
+        state: tuple[tf.Tensor, ...],
+        modulation: Modulation | None = None,
+    ) -> tuple[tf.Tensor, ...]:
+        """The next state, `num_states` tensors [B, H].
+
+        Args:
+          projected: [B, N] x_t W + b.
+          product: [B, N] h_{t-1} U.
+          state: The previous state.
+          modulation: Gain and shift of the units, each [1, H]; None for 1 and 0.
+        """
+
+    def recurrence(self, weights: Weights, inputs: tf.Tensor, maps: LinearMaps) -> Recurrence:
+        """What is unrolled: x_t W + b of all steps, U, and the gain and shift that the step applies."""
+        projected = maps.linear(inputs, weights["kernel"], weights["bias"])
+        modulation = Modulation.of(weights)
+        if modulation is not None:
+            modulation = modulation.complete(self.num_units, projected.dtype)
+        return Recurrence(projected, weights["recurrent_kernel"], modulation)
+
+    def unroll(
+        self, weights: Weights, inputs: tf.Tensor, maps: LinearMaps = SUMMED, truncate: int | None = None
+    ) -> Unrolled:
+        """States of all steps from a zero state on, by automatic differentiation of `step`.
+
+        Args:
+          weights: Tensors by their names in the cell; `gain` [H] and `shift` [H] may be among them.
+          inputs: [T, B, F].
+          maps: What the gradient of a weight means.
+          truncate: k; states of steps t < T - k pass no gradient to what they were computed from. None: all do.
+        """
+        states = unroll(self.step, self.num_states, self.recurrence(weights, inputs, maps), maps, truncate)
+        return Unrolled(states[0], states[-1])
+
+    def outputs(self, weights: Weights, hidden: tf.Tensor, maps: LinearMaps) -> tf.Tensor:
+        """What the layer passes on, [T, B, H], from h [T, B, H]: h itself, unless the cell has an output layer."""
+        del weights, maps
+        return hidden
 
 
-class Modulation(NamedTuple):
-    """Gain g and shift s of a layer's units, g * a + s; None stands for a gain of 1 or a shift of 0."""
-
-    gain: tf.Tensor | None
-    shift: tf.Tensor | None
-
-    @classmethod
-    def of(cls, weights: Weights, scope: str) -> Modulation | None:
-        """What the weights hold for a layer: `gain`, `shift`, both, or None for neither."""
-        gain, shift = weights.get(f"{scope}/gain"), weights.get(f"{scope}/shift")
-        return None if gain is None and shift is None else cls(gain, shift)
-
-    def apply(self, x: tf.Tensor) -> tf.Tensor:
-        """G * x + s."""
-        x = x if self.gain is None else x * self.gain
-        return x if self.shift is None else x + self.shift
-
-    def complete(self, units: int, dtype: tf.DType) -> Modulation:
-        """Both tensors, each [1, H]."""
-        gain = tf.ones([units], dtype) if self.gain is None else self.gain
-        shift = tf.zeros([units], dtype) if self.shift is None else self.shift
-        return Modulation(gain[tf.newaxis], shift[tf.newaxis])
-
-
-class ElmanCell:
+class ElmanCell(Cell):
     """Elman cell with an output layer of its own.
 
         h_t = phi(g (x_t W + h_{t-1} U + b) + s)        y_t = phi(g (h_t V + d) + s)
@@ -73,55 +110,63 @@ class ElmanCell:
     Args:
       num_units: H.
       activation: Name of phi, a key of `ACTIVATIONS`.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import ElmanCell
+      >>> cell = ElmanCell(num_units=5)
+      >>> weights = {spec.name: tf.ones(spec.shape) for spec in cell.weight_specs(num_inputs=3)}
+      >>> sorted(weights)
+      ['bias', 'kernel', 'output_bias', 'output_kernel', 'recurrent_kernel']
+      >>> cell.unroll(weights, tf.ones([7, 2, 3])).hidden.shape  # steps, sequences, units
+      TensorShape([7, 2, 5])
     """
 
-    num_gates = 1
-
-    def __init__(self, num_units: int, activation: str = "tanh") -> None:
-        self.num_units = num_units
-        self.activation = ACTIVATIONS[activation]
-
-    def weight_specs(self, num_inputs: int, scope: str, by_units: bool = False) -> list[WeightSpec]:
+    def weight_specs(self, num_inputs: int, fan: int | None = None) -> list[WeightSpec]:
         """`kernel` W [F, H], `recurrent_kernel` U, `bias` b, `output_kernel` V, `output_bias` d ([H, H] and [H])."""
         units = self.num_units
-        outer = recurrent_bound(num_inputs, units, by_units)
-        inner = recurrent_bound(units, units, by_units)
+        outer, inner = 1.0 / math.sqrt(fan or num_inputs), 1.0 / math.sqrt(units)
         return [
-            WeightSpec(f"{scope}/kernel", (num_inputs, units), "kernel", num_inputs, outer),
-            WeightSpec(f"{scope}/recurrent_kernel", (units, units), "recurrent", units, inner),
-            WeightSpec(f"{scope}/bias", (units,), "bias", num_inputs, outer),
-            WeightSpec(f"{scope}/output_kernel", (units, units), "kernel", units, inner),
-            WeightSpec(f"{scope}/output_bias", (units,), "bias", units, inner),
+            WeightSpec("kernel", (num_inputs, units), "kernel", num_inputs, outer),
+            WeightSpec("recurrent_kernel", (units, units), "recurrent", units, inner),
+            WeightSpec("bias", (units,), "bias", num_inputs, outer),
+            WeightSpec("output_kernel", (units, units), "kernel", units, inner),
+            WeightSpec("output_bias", (units,), "bias", units, inner),
         ]
 
-    def recurrence(self, weights: Weights, scope: str, inputs: tf.Tensor, gradients: WeightGradients) -> Recurrence:
+    def recurrence(self, weights: Weights, inputs: tf.Tensor, maps: LinearMaps) -> Recurrence:
         """What is unrolled, with gain and shift folded in: g (x W + b) + s, and U diag(g)."""
-        projected, kernel = project_inputs(weights, scope, inputs, gradients), weights[f"{scope}/recurrent_kernel"]
-        modulation = Modulation.of(weights, scope)
-        if modulation is not None:
-            projected = modulation.apply(projected)
-            kernel = kernel if modulation.gain is None else gradients.scale_columns(kernel, modulation.gain)
-        return Recurrence(projected, kernel, None)
+        projected, kernel = maps.linear(inputs, weights["kernel"], weights["bias"]), weights["recurrent_kernel"]
+        if "gain" in weights:
+            kernel = maps.scale_columns(kernel, weights["gain"])
+        return Recurrence(modulate(weights, projected), kernel, None)
 
-    def step(self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, hidden: tf.Tensor) -> tf.Tensor:
-        """h_t [B, H] from the projected inputs [B, H] and h_{t-1} [B, H]."""
-        return self.activation.apply(projected + tf.matmul(hidden, recurrent_kernel))
+    def step(
+        self,
+        projected: tf.Tensor,
+        product: tf.Tensor,
+        state: tuple[tf.Tensor, ...],
+        modulation: Modulation | None = None,
+    ) -> tuple[tf.Tensor]:
+        """h_t = phi(g (x_t W + b + h_{t-1} U) + s), [B, H]."""
+        del state
+        sums = projected + product
+        return (self.activation.apply(sums if modulation is None else modulation.apply(sums)),)
 
-    def outputs(self, weights: Weights, scope: str, hidden: tf.Tensor, gradients: WeightGradients) -> tf.Tensor:
-        """Y [T, B, H] from h [T, B, H]; not recurrent."""
-        sums = gradients.linear(hidden, weights[f"{scope}/output_kernel"], weights[f"{scope}/output_bias"])
-        modulation = Modulation.of(weights, scope)
-        return self.activation.apply(sums if modulation is None else modulation.apply(sums))
+    def unroll(
+        self, weights: Weights, inputs: tf.Tensor, maps: LinearMaps = SUMMED, truncate: int | None = None
+    ) -> Unrolled:
+        """As of `Cell`, with a gradient written by hand."""
+        hidden = unroll_elman(self.activation, self.recurrence(weights, inputs, maps), maps, truncate)
+        return Unrolled(hidden, hidden)
+
+    def outputs(self, weights: Weights, hidden: tf.Tensor, maps: LinearMaps) -> tf.Tensor:
+        """y_t = phi(g (h_t V + d) + s), [T, B, H]; not recurrent."""
+        sums = maps.linear(hidden, weights["output_kernel"], weights["output_bias"])
+        return self.activation.apply(modulate(weights, sums))
 
 
-class LSTMState(NamedTuple):
-    """State of an LSTM, each [B, H]."""
-
-    hidden: tf.Tensor
-    cell: tf.Tensor
-
-
-class LSTMCell:
+class LSTMCell(Cell):
     """Long short-term memory with Keras' weight layout (gates i, f, c, o) and one bias per gate.
 
         (i, f, o)_t = sigmoid(x_t W + h_{t-1} U + b),   g_t = tanh(x_t W + h_{t-1} U + b)
@@ -132,62 +177,45 @@ class LSTMCell:
     Args:
       num_units: H.
       activation: Name of phi, a key of `ACTIVATIONS`. As in the published code it replaces the last tanh only.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import LSTMCell
+      >>> cell = LSTMCell(num_units=5)
+      >>> weights = {spec.name: tf.ones(spec.shape) for spec in cell.weight_specs(num_inputs=3)}
+      >>> weights["kernel"].shape  # inputs, gates * units
+      TensorShape([3, 20])
+      >>> cell.unroll(weights, tf.ones([7, 2, 3])).hidden.shape  # steps, sequences, units
+      TensorShape([7, 2, 5])
     """
 
-    num_gates = 4
+    num_states = 2
 
-    def __init__(self, num_units: int, activation: str = "tanh") -> None:
-        self.num_units = num_units
-        self.activation = ACTIVATIONS[activation]
-
-    def weight_specs(self, num_inputs: int, scope: str, by_units: bool = False) -> list[WeightSpec]:
+    def weight_specs(self, num_inputs: int, fan: int | None = None) -> list[WeightSpec]:
         """`kernel` W [F, 4H], `recurrent_kernel` U [H, 4H], `bias` b [4H]."""
         units = self.num_units
-        outer = recurrent_bound(num_inputs, units, by_units)
+        outer, inner = 1.0 / math.sqrt(fan or num_inputs), 1.0 / math.sqrt(units)
         return [
-            WeightSpec(f"{scope}/kernel", (num_inputs, 4 * units), "kernel", num_inputs, outer),
-            WeightSpec(
-                f"{scope}/recurrent_kernel", (units, 4 * units), "recurrent", units,
-                recurrent_bound(units, units, by_units),
-            ),
-            WeightSpec(f"{scope}/bias", (4 * units,), "bias", num_inputs, outer),
+            WeightSpec("kernel", (num_inputs, 4 * units), "kernel", num_inputs, outer),
+            WeightSpec("recurrent_kernel", (units, 4 * units), "recurrent", units, inner),
+            WeightSpec("bias", (4 * units,), "bias", num_inputs, outer),
         ]
 
-    def recurrence(self, weights: Weights, scope: str, inputs: tf.Tensor, gradients: WeightGradients) -> Recurrence:
-        """What is unrolled."""
-        projected = project_inputs(weights, scope, inputs, gradients)
-        modulation = Modulation.of(weights, scope)
-        if modulation is not None:
-            modulation = modulation.complete(self.num_units, projected.dtype)
-        return Recurrence(projected, weights[f"{scope}/recurrent_kernel"], modulation)
-
     def step(
-        self, projected: tf.Tensor, recurrent_kernel: tf.Tensor, state: LSTMState, modulation: Modulation | None = None
-    ) -> tuple[LSTMState, tuple[tf.Tensor, ...], tf.Tensor]:
-        """New state, (i, f, g, o) and phi(gain c + shift), all [B, H], from projected inputs [B, 4H] and a state."""
-        sums = projected + tf.matmul(state.hidden, recurrent_kernel)
-        i, f, g, o = tf.split(sums, 4, axis=-1)
-        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-        cell = f * state.cell + i * g
-        value = self.activation.apply(cell if modulation is None else modulation.apply(cell))
-        return LSTMState(o * value, cell), (i, f, g, o), value
+        self,
+        projected: tf.Tensor,
+        product: tf.Tensor,
+        state: tuple[tf.Tensor, ...],
+        modulation: Modulation | None = None,
+    ) -> LSTMState:
+        """h_t and c_t, each [B, H]."""
+        return lstm_step(self.activation, projected + product, state[1], modulation).state
+
+    def unroll(
+        self, weights: Weights, inputs: tf.Tensor, maps: LinearMaps = SUMMED, truncate: int | None = None
+    ) -> Unrolled:
+        """As of `Cell`, with a gradient written by hand."""
+        return Unrolled(*unroll_lstm(self.activation, self.recurrence(weights, inputs, maps), maps, truncate))
 
 
-Cell = ElmanCell | LSTMCell
 CELLS: dict[str, type[Cell]] = {"elman": ElmanCell, "lstm": LSTMCell}
-
-
-class Recurrence(NamedTuple):
-    """What one layer and direction unrolls."""
-
-    projected: tf.Tensor
-    """[T, B, gates * H] contribution of the inputs."""
-    kernel: tf.Tensor
-    """U [H, gates * H]."""
-    modulation: Modulation | None
-    """Of the cell state (LSTM only): both tensors, each [1, H]."""
-
-
-def project_inputs(weights: Weights, scope: str, inputs: tf.Tensor, gradients: WeightGradients) -> tf.Tensor:
-    """X W + b for all time steps at once: [T, B, F] -> [T, B, gates * H]."""
-    return gradients.linear(inputs, weights[f"{scope}/kernel"], weights[f"{scope}/bias"])

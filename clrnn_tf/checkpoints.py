@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.training import Trainer
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from clrnn_tf.config import TrainConfig, require
+from clrnn_tf.config import TrainConfig
+from clrnn_tf.errors import require
 
 
 def uses_xla(config: TrainConfig) -> bool:

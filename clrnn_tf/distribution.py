@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.tasks import Batch
 
 T = TypeVar("T")

@@ -23,10 +23,11 @@ import tensorflow as tf
 
 from clrnn_tf import hyperfan
 from clrnn_tf.chunks import OwnPlan
-from clrnn_tf.config import HypernetworkConfig, require
+from clrnn_tf.config import HypernetworkConfig
+from clrnn_tf.errors import require
+from clrnn_tf.weight_sources import WeightSource
 from clrnn_tf.weights import (
     Weights,
-    WeightSource,
     WeightSpec,
     initial_value,
     own_size,

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.blocks import valid_targets
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.model import TaskModel
 from clrnn_tf.sources import batches_of_any_length
 from clrnn_tf.tasks import TaskStream

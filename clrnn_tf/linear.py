@@ -59,29 +59,30 @@ def scale_columns_with_squares(kernel: tf.Tensor, gain: tf.Tensor) -> tf.Tensor:
 
 
 def kernel_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor) -> tf.Tensor:
-    """sum_{t,b} x^T d of [T, ..., B, in] and [T, ..., B, out], as one product [..., in, out]."""
+    """sum_{t,b} x^T d of [T, B, in] and [T, B, out], as one product [in, out]."""
     return tf.matmul(_rows(inputs), _rows(d_outputs), transpose_a=True)
 
 
 def squared_kernel_gradient(inputs: tf.Tensor, d_outputs: tf.Tensor) -> tf.Tensor:
-    """sum_b (sum_t x^T d)^2 of [T, ..., B, in] and [T, ..., B, out]: [..., in, out]."""
-    return tf.reduce_sum(tf.square(tf.einsum("t...bi,t...bo->...bio", inputs, d_outputs)), axis=-3)
+    """sum_b (sum_t x^T d)^2 of [T, B, in] and [T, B, out]: [in, out]."""
+    return tf.reduce_sum(tf.square(tf.einsum("tbi,tbo->bio", inputs, d_outputs)), axis=0)
 
 
 def _rows(x: tf.Tensor) -> tf.Tensor:
-    """[T, B, n] as [T * B, n], [T, D, B, n] as [D, T * B, n]."""
-    if x.shape.rank == 3:
-        return tf.reshape(x, [-1, x.shape[-1]])
-    return tf.reshape(tf.transpose(x, [1, 0, 2, 3]), [x.shape[1], -1, x.shape[-1]])
+    """[T, B, n] as [T * B, n]."""
+    return tf.reshape(x, [-1, x.shape[-1]])
 
 
-class WeightGradients(NamedTuple):
+class LinearMaps(NamedTuple):
     """The linear maps of a network, alike in value, with one meaning of their weights' gradients."""
 
     linear: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    """X W + b."""
     scale_columns: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    """W diag(g)."""
     kernel_gradient: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    """The gradient of W in X W, from X and the gradient of the product."""
 
 
-SUMS = WeightGradients(linear, scale_columns, kernel_gradient)
-PER_SEQUENCE_SQUARES = WeightGradients(linear_with_squares, scale_columns_with_squares, squared_kernel_gradient)
+SUMMED = LinearMaps(linear, scale_columns, kernel_gradient)
+SQUARED_PER_SEQUENCE = LinearMaps(linear_with_squares, scale_columns_with_squares, squared_kernel_gradient)

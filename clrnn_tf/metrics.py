@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from clrnn_tf.network import Outputs, RecurrentNetwork
 from clrnn_tf.outputs import OUTPUT_KINDS, OutputName
 from clrnn_tf.seeds import InitialKey
 from clrnn_tf.tasks import Batch
-from clrnn_tf.weights import Weights, WeightSource
+from clrnn_tf.weight_sources import WeightSource
+from clrnn_tf.weights import Weights
 
 
 class NgramEmbedding(tf.Module):

@@ -22,7 +22,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.loss_program import with_gradients
 from clrnn_tf.task_blocks import TaskBlocks

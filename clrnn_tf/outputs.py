@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 
 OutputName = Literal["softmax", "sigmoid", "linear"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clrnn_tf import figures
-from clrnn_tf.config import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.figures import Curve
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.run_directory import RunDirectory, write_text

@@ -26,7 +26,8 @@ import tensorflow as tf
 import yaml
 
 import clrnn_tf
-from clrnn_tf.config import ConfigurationError, Experiment, require
+from clrnn_tf.config import Experiment
+from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import Evaluation, ResultMatrix
 
 

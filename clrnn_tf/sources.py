@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.seeds import SeedOffset
 from clrnn_tf.tasks import Batch, Source
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, overload
 
 import tensorflow as tf
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.inputs import InputModel, NgramInputs
 from clrnn_tf.outputs import OUTPUT_KINDS, OutputName
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from clrnn_tf.compilation import uses_xla
-from clrnn_tf.config import TrainConfig, require
+from clrnn_tf.config import TrainConfig
 from clrnn_tf.distribution import SingleWorker
+from clrnn_tf.errors import require
 from clrnn_tf.evaluation import Evaluator
 from clrnn_tf.events import Observer, TrainingLog
 from clrnn_tf.methods.base import Method

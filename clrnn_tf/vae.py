@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from clrnn_tf.model import append_task_id
 from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import Weights, WeightSpec
+from clrnn_tf.weights import Weights, WeightSpec, in_scope, within
 
 Likelihood = Literal["gaussian", "bernoulli"]
+_SCOPE = "latent"
 
 
 class Latent(NamedTuple):
@@ -27,7 +28,8 @@ class Latent(NamedTuple):
     @classmethod
     def of(cls, features: tf.Tensor, weights: Weights) -> Latent:
         """A linear map of features [B, T, U] with tensors by the names of `latent_specs`."""
-        outputs = tf.tensordot(features, weights["latent/kernel"], 1) + weights["latent/bias"]
+        latent = within(weights, _SCOPE)
+        outputs = tf.tensordot(features, latent["kernel"], 1) + latent["bias"]
         return cls(*tf.split(outputs, 2, axis=-1))
 
     def sample(self, noise: tf.Tensor) -> tf.Tensor:
@@ -37,11 +39,11 @@ class Latent(NamedTuple):
 
 def latent_specs(encoder: RecurrentNetwork, latent_dim: int) -> list[WeightSpec]:
     """Weights from an encoder's features to the distribution; they start as further outputs of the encoder would."""
-    head = next(spec for spec in encoder.weight_specs if spec.name == "head/kernel")
-    return [
-        WeightSpec("latent/kernel", (head.fan_in, 2 * latent_dim), "kernel", head.fan_in, head.bound),
-        WeightSpec("latent/bias", (2 * latent_dim,), "bias", head.fan_in, head.bound),
-    ]
+    head, _ = encoder.head_specs
+    return in_scope(_SCOPE, [
+        WeightSpec("kernel", (head.fan_in, 2 * latent_dim), "kernel", head.fan_in, head.bound),
+        WeightSpec("bias", (2 * latent_dim,), "bias", head.fan_in, head.bound),
+    ])  # fmt: skip
 
 
 def prior_matching(latent: Latent, prior_std: float) -> tf.Tensor:
@@ -80,6 +82,6 @@ class Decoder:
 
     def __call__(self, weights: Weights, latents: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """[B, T, Z] -> [B, T, F] before `as_inputs`; the task is a scalar, or [B] one for each example."""
-        told = append_task_id(latents, task_id, self.num_task_ids)
+        decoder_inputs = append_task_id(latents, task_id, self.num_task_ids)
         lengths = tf.fill(tf.shape(latents)[:1], tf.shape(latents)[1])
-        return self.network(weights, told, lengths, tf.constant(0)).logits
+        return self.network(weights, decoder_inputs, lengths, tf.constant(0)).logits

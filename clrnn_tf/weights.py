@@ -1,22 +1,20 @@
-"""The main network's weights as data: what they are called, how they are packed, where they come from.
+"""The main network's weights as data: what they are called, how they start, how they are packed.
 
-The main network owns no variables. It reads a dictionary of weights, and a *weight source* maps a task id to such a
-dictionary: one set of shared variables, a hypernetwork, or a frozen copy.
+The main network owns no variables. It reads a dictionary of weights, which a weight source makes for each task
+(`clrnn_tf.weight_sources`). Names are paths, `recurrent0/forward/kernel`: a layer knows its tensors by their last part,
+and only `in_scope` and `within` join and split the two.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-import clrnn_tf.backend  # noqa: F401 - refuses other backends
-
 Weights = dict[str, tf.Tensor]
-_SEEDS_PER_TASK = 10_000  # above the number of tensors of any network
 
 
 class WeightSpec(NamedTuple):
@@ -46,6 +44,93 @@ class WeightSpec(NamedTuple):
     def fan_out(self) -> int:
         """Outputs of the layer that the tensor belongs to, all heads together."""
         return self.shape[-1] * (self.shape[0] if self.per_head else 1)
+
+
+class ModulationSpec(NamedTuple):
+    """A gain g or a shift s of one layer's units, g * a + s, that may come with the weights.
+
+    Dense layers and Elman cells are modulated before their activation (Elman: the state and the output, by the same g
+    and s), LSTM cells in h_t = o_t phi(g c_t + s).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["gain", "shift"]
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return self.shape[0]
+
+
+def modulation_specs(units: int) -> list[ModulationSpec]:
+    """`gain` and `shift` of a layer, [units] each."""
+    return [ModulationSpec("gain", (units,), "gain"), ModulationSpec("shift", (units,), "shift")]
+
+
+class Modulation(NamedTuple):
+    """Gain g and shift s of a layer's units, g * a + s; None stands for a gain of 1 or a shift of 0."""
+
+    gain: tf.Tensor | None
+    shift: tf.Tensor | None
+
+    @classmethod
+    def of(cls, weights: Weights) -> Modulation | None:
+        """What a layer's weights hold: `gain`, `shift`, both, or None for neither."""
+        gain, shift = weights.get("gain"), weights.get("shift")
+        return None if gain is None and shift is None else cls(gain, shift)
+
+    def apply(self, x: tf.Tensor) -> tf.Tensor:
+        """G * x + s."""
+        x = x if self.gain is None else x * self.gain
+        return x if self.shift is None else x + self.shift
+
+    def complete(self, units: int, dtype: tf.DType) -> Modulation:
+        """Both tensors, each [1, H]."""
+        gain = tf.ones([units], dtype) if self.gain is None else self.gain
+        shift = tf.zeros([units], dtype) if self.shift is None else self.shift
+        return Modulation(gain[tf.newaxis], shift[tf.newaxis])
+
+
+def modulate(weights: Weights, x: tf.Tensor) -> tf.Tensor:
+    """G * x + s with the gain and shift that a layer's weights hold, if any."""
+    modulation = Modulation.of(weights)
+    return x if modulation is None else modulation.apply(x)
+
+
+Spec = TypeVar("Spec", WeightSpec, ModulationSpec)
+
+
+def in_scope(scope: str, specs: Sequence[Spec]) -> list[Spec]:
+    """A layer's tensors by their names in the network: `kernel` of `head` is `head/kernel`."""
+    return [spec._replace(name=f"{scope}/{spec.name}") for spec in specs]
+
+
+def within(weights: Weights, scope: str) -> Weights:
+    """The tensors of one layer, by their names in the layer; undoes the naming of `in_scope`."""
+    prefix = f"{scope}/"
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
+def require_weights(weights: Weights, specs: Sequence[WeightSpec]) -> None:
+    """Require a tensor for every spec.
+
+    Raises:
+      ValueError: Some are not there.
+    """
+    missing = [spec.name for spec in specs if spec.name not in weights]
+    if missing:
+        raise ValueError(f"weights must hold every tensor of the network. Missing: {', '.join(missing)}.")
+
+
+def require_heads_last(specs: Sequence[WeightSpec]) -> None:
+    """Require the tensors of heads to follow all others: `clrnn_tf.chunks` finds a task's head at the end.
+
+    Raises:
+      ValueError: Another tensor follows a head's.
+    """
+    if any(earlier.per_head and not later.per_head for earlier, later in itertools.pairwise(specs)):
+        raise ValueError(f"tensors of heads must come last. Received: {', '.join(spec.name for spec in specs)}.")
 
 
 def total_size(specs: Sequence[WeightSpec]) -> int:
@@ -101,119 +186,6 @@ def initial_value(spec: WeightSpec, seed: int, index: int, orthogonal: bool = Fa
 def _orthogonal(generator: np.random.Generator, size: int) -> np.ndarray:
     factor, triangle = np.linalg.qr(generator.standard_normal((size, size)))
     return factor * np.sign(np.diagonal(triangle))
-
-
-class WeightSource(keras.layers.Layer):
-    """Maps a task id (scalar int32 tensor) to the weights of the main network for that task."""
-
-    depends_on_task = True
-    """Whether tasks have different weights, other than heads of their own."""
-
-    def __init__(self, specs: Sequence[WeightSpec], **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.specs = tuple(WeightSpec(*spec) for spec in specs)
-
-    def call(self, task_id: tf.Tensor) -> Weights:
-        """The weights for `task_id`, a dictionary by the names of `specs`."""
-        raise NotImplementedError(f"{type(self).__name__} must say how it makes the weights of a task.")
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory of the variables."""
-        return 4 * sum(int(np.prod(variable.shape)) for variable in self.variables)
-
-    def copy_from(self, other: WeightSource) -> None:
-        """Take over the variables of a source built alike, after which both give the same weights."""
-        for own, new in zip(self.variables, other.variables, strict=True):
-            own.assign(new.value)
-
-
-class SharedWeights(WeightSource):
-    """One variable per tensor, the same for every task.
-
-    Args:
-      specs: Tensors of the main network.
-      seed: Seed of the initial values.
-      orthogonal: Whether hidden-to-hidden matrices start orthogonal (each gate's block for an LSTM).
-    """
-
-    depends_on_task = False
-
-    def __init__(self, specs: Sequence[WeightSpec], seed: int = 0, orthogonal: bool = False, **kwargs: object) -> None:
-        super().__init__(specs, **kwargs)
-        self.tensors = [
-            self.add_weight(
-                name=spec.name.replace("/", "_"),
-                shape=spec.shape,
-                initializer=_constant(initial_value(spec, seed, index, orthogonal)),
-            )
-            for index, spec in enumerate(self.specs)
-        ]
-
-    def call(self, task_id: tf.Tensor) -> Weights:
-        """The shared variables, whatever the task."""
-        del task_id
-        return {spec.name: tf.convert_to_tensor(v.value) for spec, v in zip(self.specs, self.tensors, strict=True)}
-
-
-class SeparateWeights(WeightSource):
-    """A set of weights for every task. One task at a time is in training, on variables of its own.
-
-    Args:
-      specs: Tensors of the main network.
-      num_tasks: K.
-      seed: Seed of the initial values; each task has others.
-      orthogonal: See `SharedWeights`.
-    """
-
-    def __init__(
-        self, specs: Sequence[WeightSpec], num_tasks: int, seed: int = 0, orthogonal: bool = False, **kwargs: object
-    ) -> None:
-        super().__init__(specs, **kwargs)
-        self.num_weights = total_size(self.specs)
-        initial = np.stack([
-            np.concatenate([
-                initial_value(spec, seed, index + _SEEDS_PER_TASK * task_id, orthogonal).ravel()
-                for index, spec in enumerate(self.specs)
-            ])
-            for task_id in range(num_tasks)
-        ])
-        self.stored = self.add_weight(
-            name="stored", shape=initial.shape, initializer=_constant(initial), trainable=False
-        )
-        self.in_training = self.add_weight(
-            name="in_training", shape=(), dtype="int32", initializer=_constant(np.int32(-1)), trainable=False
-        )
-        self._initial = initial
-        self.tensors = [
-            self.add_weight(name=spec.name.replace("/", "_"), shape=spec.shape, initializer="zeros")
-            for spec in self.specs
-        ]
-
-    def begin(self, task_id: int) -> None:
-        """Put a task into training, from its initial weights."""
-        for tensor, value in zip(self.tensors, unpack(self._initial[task_id], self.specs).values(), strict=True):
-            tensor.assign(value)
-        self.in_training.assign(task_id)
-
-    def end(self) -> None:
-        """Store the weights of the task in training; none is in training then."""
-        self.stored.value[int(self.in_training.value)].assign(pack(self.working(), self.specs))
-        self.in_training.assign(-1)
-
-    def working(self) -> Weights:
-        """The weights in training."""
-        return {spec.name: tf.convert_to_tensor(v.value) for spec, v in zip(self.specs, self.tensors, strict=True)}
-
-    def call(self, task_id: tf.Tensor) -> Weights:
-        """The task's weights: in training, as they were after it, or as they will start."""
-        stored = tf.gather(tf.convert_to_tensor(self.stored.value), task_id)
-        working = pack(self.working(), self.specs)
-        return unpack(tf.where(task_id == self.in_training.value, working, stored), self.specs)
-
-
-def _constant(value: np.ndarray):  # noqa: ANN202 - a Keras initializer
-    return lambda shape, dtype=None: tf.reshape(tf.constant(value, dtype), shape)
 
 
 def orthogonal_penalty(weights: Weights, specs: tuple[WeightSpec, ...]) -> tf.Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from clrnn_tf.config import ConfigurationError, nearest, require
+from clrnn_tf.errors import ConfigurationError, nearest, require
 
 try:
     from conllu.exceptions import ParseException

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.sources import ArraySource
 from clrnn_tf.tasks import InputModel, Task, TaskStream
 from data_pipelines import copy_patterns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 
 VARIABLE = "CLRNN_DATA_DIR"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clrnn_tf.config import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, require
 
 UNKNOWN = 0
 """Row of words that have no vector: zeros."""

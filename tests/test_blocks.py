@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.blocks import halves, num_blocks, scored_end, split_by_length
-from clrnn_tf.config import ConfigurationError, TrainConfig
+from clrnn_tf.config import TrainConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.tasks import Batch
 from tests import golden, tiny

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 import yaml
 
-from clrnn_tf.config import ConfigurationError, HypernetworkConfig, NetworkConfig, TrainConfig, updated
+from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig, updated
+from clrnn_tf.errors import ConfigurationError
 from tests import tiny
 
 

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.checkpoints import TaskCheckpoints
-from clrnn_tf.config import ConfigurationError, NetworkConfig
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from tests import tiny
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from data_pipelines import copy_patterns, copy_task
 from data_pipelines.copy_task import Config
 

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf import vae
-from clrnn_tf.config import ConfigurationError, NetworkConfig
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.learning import learn
 from clrnn_tf.methods import generative_replay, hnet_replay

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.methods import hnet_replay
 from clrnn_tf.seeds import StepDraw
 from clrnn_tf.weights import unpack_own

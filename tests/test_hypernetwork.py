@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, HypernetworkConfig, NetworkConfig
+from clrnn_tf.config import HypernetworkConfig, NetworkConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.weights import WeightSpec, unpack, unpack_own

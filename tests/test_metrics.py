@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import Evaluation, ResultMatrix, weighted_f1
 
 SCORES = [[80.0, 45.0, 30.0], [60.0, 90.0, 35.0], [70.0, 75.0, 95.0]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from data_pipelines import pos_tagging
 from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets
 from data_pipelines.conllu_files import UPOS, find_treebanks, read_sentences

@@ -8,7 +8,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clrnn_tf import run_directory
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.events import TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.recording import FileRecorder

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from clrnn_tf import figures
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.events import TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.inference import InferenceScores
 from clrnn_tf.progress import ProgressReporter

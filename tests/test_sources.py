@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.sources import ArraySource, DatasetSource, batches_of_any_length, bucketed_length, first_batches
 from clrnn_tf.tasks import Batch
 

@@ -1,6 +1,6 @@
 import pytest
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.tasks import Task, TaskStream
 from tests import tiny
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from clrnn_tf.config import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig, require
+from clrnn_tf.config import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig
+from clrnn_tf.errors import require
 
 
 @dataclass(frozen=True)

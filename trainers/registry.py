@@ -23,7 +23,7 @@ from typing import Annotated
 import tyro
 import yaml
 
-from clrnn_tf.config import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.run_directory import RunDirectory, as_json, differences, write_text
 from trainers.presets import Benchmark
 

@@ -18,15 +18,8 @@ import tyro
 import yaml
 
 from clrnn_tf import methods
-from clrnn_tf.config import (
-    ConfigurationError,
-    Experiment,
-    NetworkConfig,
-    TrainConfig,
-    nearest,
-    require,
-    updated,
-)
+from clrnn_tf.config import Experiment, NetworkConfig, TrainConfig, updated
+from clrnn_tf.errors import ConfigurationError, nearest, require
 from data_pipelines.storage import find_data_dir
 from trainers.execute import execute
 from trainers.presets import Benchmark, Preset, RunOptions

@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 
 
 def names() -> list[str]:

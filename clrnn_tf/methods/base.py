@@ -25,7 +25,8 @@ from clrnn_tf.network import RecurrentNetwork
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.seeds import StepDraw
 from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, own_size, total_size
+from clrnn_tf.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.weights import Weights, own_size, total_size
 
 Options = TypeVar("Options")
 """The `Config` of a method."""

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.blocks import first_scored_step, split_by_length
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.loss_program import LossProgram
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import Prepared, TaskModel

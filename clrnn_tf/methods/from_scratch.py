@@ -13,7 +13,8 @@ import tensorflow as tf
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
 from clrnn_tf.tasks import Task
-from clrnn_tf.weights import SeparateWeights, Weights
+from clrnn_tf.weight_sources import SeparateWeights
+from clrnn_tf.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from clrnn_tf.config import NetworkConfig, require, require_positive
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import require, require_positive
 from clrnn_tf.inputs import without_padding
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
@@ -37,7 +38,8 @@ from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_sh
 from clrnn_tf.seeds import SeedOffset, StepDraw
 from clrnn_tf.tasks import Batch, Task, TaskStream
 from clrnn_tf.vae import Decoder, Latent, Likelihood, as_inputs, latent_specs, prior_matching, reconstruction
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, orthogonal_penalty
+from clrnn_tf.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.weights import Weights, orthogonal_penalty
 
 
 @dataclass(frozen=True)

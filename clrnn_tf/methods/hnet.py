@@ -22,13 +22,15 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.config import Experiment, HypernetworkConfig, require
+from clrnn_tf.config import Experiment, HypernetworkConfig
+from clrnn_tf.errors import require
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.seeds import SeedOffset, StepDraw
 from clrnn_tf.tasks import Task
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, WeightSpec, own_size
+from clrnn_tf.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.weights import Weights, WeightSpec, own_size
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.seeds import InitialKey
-from clrnn_tf.weights import SharedWeights, Weights, WeightSpec
+from clrnn_tf.weight_sources import SharedWeights
+from clrnn_tf.weights import Weights, WeightSpec
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.fisher import FisherDiagonal, Labels
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel

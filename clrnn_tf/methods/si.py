@@ -26,7 +26,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
 from clrnn_tf.optimizers import Adam
