@@ -11,11 +11,14 @@ from clrnn_tf.training import Trainer
 
 
 class TaskCheckpoints:
-    """Trained variables after each task, one TensorFlow checkpoint a task.
+    """All variables of a trainer after each task, one TensorFlow checkpoint per task.
+
+    Give `save` to `clrnn_tf.learn`. To go on with a stopped run, `restore` the last task that was learned and give
+    `learn` the matrix of its results.
 
     Args:
       directory: Where they are written: `task000`, `task001`, ...
-      trainer: Owner of the variables.
+      trainer: What is saved and restored: its variables, and the state of its method.
     """
 
     def __init__(self, directory: Path, trainer: Trainer) -> None:
@@ -29,7 +32,11 @@ class TaskCheckpoints:
         self._checkpoint.write(str(self._prefix(task_id)))
 
     def restore(self, task_id: int) -> None:
-        """Set the variables to what they were after task `task_id`."""
+        """Set the variables to what they were after task `task_id`.
+
+        Raises:
+          ConfigurationError: There is no checkpoint of this task.
+        """
         prefix = self._prefix(task_id)
         if not prefix.with_suffix(".index").exists():
             raise ConfigurationError(f"no checkpoint of task {task_id} in {self._directory}. Start the run anew.")

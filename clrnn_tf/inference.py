@@ -73,6 +73,15 @@ class TaskInference(tf.Module):
 
     Raises:
       ConfigurationError: There is nothing to choose from, or outputs have no entropy.
+
+    Example: a network with a head for each of two tasks.
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import NetworkConfig, RecurrentNetwork, SharedWeights, TaskInference, TaskModel
+      >>> network = RecurrentNetwork(NetworkConfig(hidden_sizes=(8,)), num_features=3, num_outputs=5, num_tasks=2)
+      >>> model = TaskModel(network, SharedWeights(network.weight_specs), "softmax")
+      >>> inferred = TaskInference(model, num_tasks=2)(tf.ones([4, 7, 3]), tf.constant([7, 5, 2, 7]))
+      >>> inferred.task_ids.shape, inferred.entropies.shape
+      (TensorShape([4]), TensorShape([2, 4]))
     """
 
     def __init__(self, model: TaskModel, num_tasks: int, jit: bool = False) -> None:

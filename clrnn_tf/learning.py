@@ -32,6 +32,20 @@ def learn(
 
     Returns:
       Test scores of all tasks before training and after each task.
+
+    Example: two tasks, two steps each.
+      >>> from clrnn_tf import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig, build_trainer, learn
+      >>> from clrnn_tf.methods import fine_tuning
+      >>> from data_pipelines import copy_task
+      >>> data = copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10)
+      >>> experiment = Experiment(
+      ...     benchmark="copy_task", method="fine_tuning", seed=0, network=NetworkConfig(hidden_sizes=(8,)),
+      ...     hypernetwork=HypernetworkConfig(), train=TrainConfig(steps=2, jit="off"),
+      ...     method_options=fine_tuning.Config(), data=data)
+      >>> stream = copy_task.make_stream(data)
+      >>> matrix = learn(stream, build_trainer(experiment, stream))
+      >>> matrix.scores("accuracy").shape
+      (2, 2)
     """
     observers = trainer.observers
     tasks = trainer.method.tasks(stream)

@@ -43,9 +43,21 @@ class Trainer:
       observers: Told about logs and validations.
       workers: Who shares the batches; one process by default.
 
-    Example: `clrnn_tf.build_trainer` makes one from settings; then
-      trainer.fit(stream[0])
-      trainer.evaluate(stream[0], stream[0].test).accuracy
+    Example: two steps of the first task, and a test of the second.
+      >>> from clrnn_tf import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig, build_trainer
+      >>> from clrnn_tf.methods import fine_tuning
+      >>> from data_pipelines import copy_task
+      >>> data = copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10)
+      >>> experiment = Experiment(
+      ...     benchmark="copy_task", method="fine_tuning", seed=0, network=NetworkConfig(hidden_sizes=(8,)),
+      ...     hypernetwork=HypernetworkConfig(), train=TrainConfig(steps=2, jit="off"),
+      ...     method_options=fine_tuning.Config(), data=data)
+      >>> stream = copy_task.make_stream(data)
+      >>> trainer = build_trainer(experiment, stream)
+      >>> trainer.fit(stream[0])
+      2
+      >>> sorted(trainer.evaluate(stream[1], stream[1].test).metrics)
+      ['accuracy', 'loss']
     """
 
     def __init__(
