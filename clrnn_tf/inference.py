@@ -128,17 +128,20 @@ class TaskInference(tf.Module):
     def _infer(
         self, weights: Weights, inputs: tf.Tensor, lengths: tf.Tensor, step_weights: tf.Tensor
     ) -> Inferred:
-        """A loop over tasks that keeps the surest answers only, so that memory does not grow with their logits."""
+        """A loop over tasks that keeps the answers of lowest entropy only: memory does not grow with the tasks."""
         shape = tf.concat([tf.shape(inputs)[:2], [self.model.network.num_outputs]], axis=0)
         batch = tf.shape(lengths)[0]
 
-        def ask(task_id: tf.Tensor, best: tf.Tensor, ids: tf.Tensor, logits: tf.Tensor, all_: tf.TensorArray) -> tuple:
-            own = {name: each[task_id] for name, each in weights.items()}
-            answer, entropy = self._run(own, self.model.embed(inputs, lengths, task_id), lengths, task_id, step_weights)
-            surer = entropy < best  # [B]
-            logits = tf.where(surer[:, tf.newaxis, tf.newaxis], answer, logits)
-            ids = tf.where(surer, task_id, ids)
-            return task_id + 1, tf.minimum(entropy, best), ids, logits, all_.write(task_id, entropy)
+        def answer_as(
+            task_id: tf.Tensor, lowest: tf.Tensor, ids: tf.Tensor, logits: tf.Tensor, entropies: tf.TensorArray
+        ) -> tuple:
+            of_task = {name: weight[task_id] for name, weight in weights.items()}
+            embedded = self.model.embed(inputs, lengths, task_id)
+            answer, entropy = self._run(of_task, embedded, lengths, task_id, step_weights)
+            is_lower = entropy < lowest  # [B]
+            logits = tf.where(is_lower[:, tf.newaxis, tf.newaxis], answer, logits)
+            ids = tf.where(is_lower, task_id, ids)
+            return task_id + 1, tf.minimum(entropy, lowest), ids, logits, entropies.write(task_id, entropy)
 
         start = (
             tf.constant(0), tf.fill([batch], np.float32(np.inf)), tf.zeros([batch], tf.int32), tf.zeros(shape),
@@ -149,7 +152,7 @@ class TaskInference(tf.Module):
             tf.TensorShape(None),
         )  # fmt: skip
         _, _, ids, logits, entropies = tf.while_loop(
-            lambda task_id, *_: task_id < self.num_tasks, ask, start, shape_invariants=free
+            lambda task_id, *_: task_id < self.num_tasks, answer_as, start, shape_invariants=free
         )
         return Inferred(ids, logits, entropies.stack())
 

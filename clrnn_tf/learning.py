@@ -24,7 +24,7 @@ def learn(
 
     Args:
       stream: The tasks.
-      trainer: Fits and evaluates; its variables are changed. Its observers are told about every event.
+      trainer: Fits and evaluates; its variables are changed. Its observers get every event.
       matrix: Results of tasks already learned (the trainer's variables are then those after the last of them);
         training goes on with the next. None starts anew.
       save_task: Called with the id of each learned task (0 where tasks are mixed) before its results are announced, to

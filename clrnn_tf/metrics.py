@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,8 +37,8 @@ class Evaluation:
         further = {name: value for name, value in metrics.items() if name != "accuracy"}
         return cls(loss, metrics["accuracy"], confusion, further)
 
-    @property
-    def metrics(self) -> dict[str, float]:
+    @functools.cached_property
+    def metrics(self) -> Mapping[str, float]:
         """Every score by its name: `loss` in nats, all others in percent. Whoever records or reports reads these."""
         of_classes = {} if self.confusion is None else {"weighted_f1": weighted_f1(self.confusion)}
         return {"loss": self.loss, "accuracy": self.accuracy, **of_classes, **self.further}

@@ -54,11 +54,11 @@ def weighted_by_share(
       num_tasks: K.
       normalize: Whether |C_j| counts sequences, or steps by their weight.
     """
-    own = tf.one_hot(replay.task_ids, num_tasks)  # [B, K]
-    counts = tf.reduce_sum(replay.loss_weights, axis=1) if normalize == "step" else tf.ones_like(own[:, 0])  # [B]
-    sizes = tf.linalg.matvec(own, tf.linalg.matvec(own, counts, transpose_a=True))  # [B]: |C_j| of each one's task
-    stood_for = tf.cast(task_id / tf.minimum(task_id, tf.size(replay.task_ids)), tf.float32)
-    shares = tf.math.divide_no_nan(stood_for, sizes)
+    members = tf.one_hot(replay.task_ids, num_tasks)  # [B, K]
+    counts = tf.reduce_sum(replay.loss_weights, axis=1) if normalize == "step" else tf.ones_like(members[:, 0])  # [B]
+    sizes = tf.linalg.matvec(members, tf.linalg.matvec(members, counts, transpose_a=True))  # [B]: |C_j|
+    tasks_per_slot = tf.cast(task_id / tf.minimum(task_id, tf.size(replay.task_ids)), tf.float32)
+    shares = tf.math.divide_no_nan(tasks_per_slot, sizes)
     return replay._replace(loss_weights=replay.loss_weights * shares[:, tf.newaxis])
 
 

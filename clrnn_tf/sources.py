@@ -17,7 +17,7 @@ from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.seeds import SeedOffset
 from clrnn_tf.tasks import Batch, Source
 
-_FEW = 16  # batches that are made sooner than a dataset is set up
+_MAX_EAGER_BATCHES = 16  # up to this number, gathering at once is faster than starting a tf.data pipeline
 
 
 def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
@@ -90,7 +90,7 @@ class ArraySource:
         return chosen.map(partial(self._gather, task_id=task_id), **one_by_one).prefetch(2)
 
     def first_batches(self, count: int, batch_size: int, seed: int, task_id: int) -> list[Batch]:
-        """The first so many of `batches`, made without a dataset."""
+        """The first `count` of `batches`, made without a dataset."""
         epochs = range(-(-count * batch_size // self.num_examples))
         indices = tf.concat([self.epoch_order(epoch, seed, task_id) for epoch in epochs], 0)[: count * batch_size]
         return [self._gather(chosen, task_id) for chosen in tf.reshape(indices, [count, batch_size])]
@@ -215,11 +215,11 @@ class DatasetSource:
 
 
 def first_batches(source: Source, count: int, batch_size: int, seed: int, task_id: int) -> Iterable[Batch]:
-    """The first so many training batches, for use outside of compiled functions.
+    """The first `count` training batches, for use outside of compiled functions.
 
     A few of them are made directly where the source can do that: setting a dataset up takes as long as a dozen.
     """
-    if count > _FEW or not isinstance(source, ArraySource):
+    if count > _MAX_EAGER_BATCHES or not isinstance(source, ArraySource):
         return source.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
     with tf.device("CPU:0"):
         return source.first_batches(count, batch_size, seed, task_id)

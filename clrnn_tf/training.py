@@ -40,7 +40,7 @@ class Trainer:
       method: Its source must be the model's.
       config: Optimisation settings.
       seed: Seed of batches.
-      observers: Told about logs and validations.
+      observers: They get logs and validations.
       workers: Who shares the batches; one process by default.
 
     Example: two steps of the first task, and a test of the second.

@@ -25,7 +25,7 @@ class Validation:
       evaluate: Scores a task on a split.
       variables: What belongs to a step.
       config: `keep_best` and `early_stopping`.
-      observers: Told about each validation.
+      observers: They get each validation.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ class Config:
     labels: Labels = "data"
     """`data` gives the empirical Fisher information (published), `sampled` draws targets from the predictions."""
     truncate: int | None = None
-    """Measure it with backpropagation through the last so many steps only; `None` takes all."""
+    """Measure it with backpropagation through the last steps only, this many; `None` takes all."""
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, f"online_ewc.strength must not be negative. Received: {self.strength}.")
