@@ -125,6 +125,8 @@ class ResultMatrix:
 
     def scores(self, metric: str = "accuracy") -> np.ndarray:
         """[rows, K] of one metric by its name in `Evaluation.metrics`."""
+        known = self.rows[0][0].metrics if self.rows else {metric: math.nan}
+        require(metric in known, f"metric must be one of {', '.join(known)}. Received: {metric}.")
         scores = [[evaluation.metrics[metric] for evaluation in row] for row in self.rows]
         return np.array(scores, np.float64).reshape(len(self.rows), self.num_tasks)
 

@@ -57,7 +57,7 @@ class Validation:
     def run(self, step: int) -> None:
         """Validate after `step` steps."""
         evaluations = [self._evaluate(task, task.validation) for task in self._tasks]
-        score = np.mean([evaluation.quality for evaluation in evaluations])
+        score = float(np.mean([evaluation.quality for evaluation in evaluations]))
         if score > self._best_score:
             self._best_score, self._without_gain = score, 0
             if self._config.keep_best:

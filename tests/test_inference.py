@@ -82,8 +82,9 @@ def test_the_surest_network_answers(loss):
         inputs[row, :, task_id] = 5.0
     inferred = inference_of(scales, loss)(inputs, tf.constant([2, 2, 1]))
     np.testing.assert_array_equal(inferred.task_ids, [2, 0, 1])
-    for row, task_id in enumerate((2, 0, 1)):
-        np.testing.assert_allclose(inferred.logits[row], inputs[row] * scales[task_id], rtol=1e-6)
+    for row, (task_id, length) in enumerate(((2, 2), (0, 2), (1, 1))):
+        expected = inputs[row, :length] * scales[task_id]
+        np.testing.assert_allclose(inferred.logits[row, :length], expected, rtol=1e-6)
     expected = numpy_entropies(loss, inputs[np.newaxis] * scales[:, np.newaxis, np.newaxis])  # [K, B, T]
     expected[:, 2, 1] = expected[:, 2, 0]  # the last sequence has one step
     np.testing.assert_allclose(inferred.entropies, expected.mean(-1), rtol=1e-5)
