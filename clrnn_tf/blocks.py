@@ -78,9 +78,18 @@ def halves(batch: Batch) -> list[Batch]:
 
 def scored_end(batch: Batch) -> Batch:
     """The batch with targets and weights from `first_scored_step` on. `inputs` keep all T steps."""
+    batch = batch._replace(targets=valid_targets(batch))
     first = first_scored_step(batch.loss_weights, batch.eval_weights)
     ends = {name: getattr(batch, name)[:, first:] for name in ("targets", "loss_weights", "eval_weights")}
     return batch._replace(**ends)
+
+
+def valid_targets(batch: Batch) -> tf.Tensor:
+    """The targets, with 0 at steps of weight 0: what stands there (NaN, -1) may be no target at all."""
+    counts = (batch.loss_weights != 0.0) | (batch.eval_weights != 0.0)  # [B, T]
+    if batch.targets.shape.rank > 2:
+        counts = counts[:, :, tf.newaxis]
+    return tf.where(counts, batch.targets, tf.zeros_like(batch.targets))
 
 
 def first_scored_step(*weights: tf.Tensor) -> tf.Tensor:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.blocks import halves, scored_end
-from clrnn_tf.losses import sequence_losses, step_accuracy
+from clrnn_tf.blocks import halves
 from clrnn_tf.metrics import Evaluation
-from clrnn_tf.model import Model
+from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.sources import batches_of_any_length
-from clrnn_tf.tasks import Batch, Source, Task
+from clrnn_tf.tasks import Source, Task
 from clrnn_tf.weights import Weights
+
+
+class Totals(NamedTuple):
+    """Sums over sequences."""
+
+    loss: tf.Tensor
+    statistics: dict[str, tf.Tensor]
+    """See `OutputKind.statistics`."""
 
 
 class Evaluator:
@@ -26,7 +33,7 @@ class Evaluator:
       in_halves: Whether the halves of a batch run side by side.
     """
 
-    def __init__(self, model: Model, batch_size: int, jit: bool, in_halves: bool) -> None:
+    def __init__(self, model: TaskModel, batch_size: int, jit: bool, in_halves: bool) -> None:
         self.model = model
         self._batch_size, self._in_halves = batch_size, in_halves
         self._batches: dict[Source, tf.data.Dataset] = {}
@@ -36,41 +43,27 @@ class Evaluator:
         """Scores of a task on one of its splits."""
         if source not in self._batches:
             self._batches[source] = batches_of_any_length(source.in_order(self._batch_size, task.task_id))
-        loss, correct, scored, confusion = [
-            total.numpy() for total in self.totals(iter(self._batches[source]), tf.constant(task.task_id))
-        ]
-        return Evaluation(
-            loss=float(loss) / source.num_examples,
-            accuracy=100.0 * float(correct) / float(scored) if scored and self.model.loss != "linear" else math.nan,
-            confusion=np.rint(confusion).astype(np.int64) if self.model.loss == "softmax" else None,
+        totals = self.totals(iter(self._batches[source]), tf.constant(task.task_id))
+        statistics = {name: total.numpy() for name, total in totals.statistics.items()}
+        confusion = statistics.get("confusion")
+        return Evaluation.of(
+            float(totals.loss) / source.num_examples,
+            self.model.outputs.metrics(statistics),
+            None if confusion is None else np.rint(confusion).astype(np.int64),
         )
 
     @tf.function
-    def totals(
-        self, batches: tf.data.Iterator, task_id: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Summed loss, summed accuracy (0..1 a step), scored steps, confusion matrix [C, C] (softmax) or [0, 0]."""
+    def totals(self, batches: tf.data.Iterator, task_id: tf.Tensor) -> Totals:
+        """Sums over all batches."""
         weights = self.model.source(task_id)
-        classes = self.model.network.num_outputs if self.model.loss == "softmax" else 0
-        totals = (tf.constant(0.0), tf.constant(0.0), tf.constant(0.0), tf.zeros([classes, classes]))
+        loss, statistics = tf.constant(0.0), self.model.outputs.no_statistics(self.model.network.num_outputs)
         for batch in batches:
             for block in halves(batch) if self._in_halves else [batch]:
-                embedded = self.model.embed(block.inputs, task_id)
-                scores = self.scores(weights, embedded, scored_end(block), task_id)
-                totals = tuple(total + score for total, score in zip(totals, scores, strict=True))
-        return totals
+                of_block = self.scores(weights, self.model.prepare(block, task_id))
+                loss += of_block.loss
+                statistics = {name: total + of_block.statistics[name] for name, total in statistics.items()}
+        return Totals(loss, statistics)
 
-    def _scores_of_block(
-        self, weights: Weights, embedded: tf.Tensor, batch: Batch, task_id: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        last_steps = tf.shape(batch.loss_weights)[1]
-        logits = self.model.run(weights, embedded, batch.lengths, task_id, last_steps).logits
-        loss = tf.reduce_sum(sequence_losses(self.model.loss, logits, batch.targets, batch.loss_weights))
-        right = tf.reduce_sum(step_accuracy(self.model.loss, logits, batch.targets) * batch.eval_weights)
-        confusion = tf.zeros([0, 0])
-        if self.model.loss == "softmax":
-            classes = self.model.network.num_outputs
-            true = tf.one_hot(batch.targets, classes) * batch.eval_weights[..., tf.newaxis]
-            predicted = tf.one_hot(tf.argmax(logits, axis=-1), classes)
-            confusion = tf.einsum("btc,btd->cd", true, predicted)
-        return loss, right, tf.reduce_sum(batch.eval_weights), confusion
+    def _scores_of_block(self, weights: Weights, prepared: Prepared) -> Totals:
+        scores = self.model.score(weights, prepared)
+        return Totals(tf.reduce_sum(scores.losses), scores.statistics)

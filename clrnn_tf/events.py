@@ -10,7 +10,7 @@ from clrnn_tf.tasks import Task, TaskStream
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """Means over the steps since the last log entry."""
+    """What is logged every `log_every` steps: means over the steps since the last entry."""
 
     task: Task
     step: int
@@ -40,7 +40,7 @@ class TaskResult:
     """What is known right after a task was learned."""
 
     task: Task
-    """Or all of them as one, where they are learned jointly."""
+    """It may be one that mixes those of the stream; see `Task.parts`."""
     evaluations: list[Evaluation]
     """Test scores of all K tasks."""
     train_seconds: float
@@ -52,25 +52,38 @@ class TaskResult:
 
 
 class Observer:
-    """Base of everything that watches a run: progress, files, TensorBoard. Each hook may stay as it is."""
+    """Base of everything that watches a run: progress, files, TensorBoard.
+
+    A subclass overrides the methods that it needs; the others do nothing.
+
+    Example:
+      >>> from clrnn_tf import Observer
+      >>> class Printer(Observer):
+      ...     def task_learned(self, result, matrix):
+      ...         print(f"{result.task.name}: {matrix.final().mean():.1f} %")
+      >>> observers = [Printer()]  # for build_trainer
+    """
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
-        """Training starts at task `first_task` (above 0 when a run is resumed; `matrix` has the rows so far)."""
+        """A run starts, with task `first_task`.
+
+        That is above 0 when a run is resumed; `matrix` then has the rows so far.
+        """
 
     def task_began(self, task: Task) -> None:
-        """Training of `task` starts."""
+        """The training of `task` starts."""
 
     def trained(self, log: TrainingLog) -> None:
-        """Some steps were taken."""
+        """Called every `log_every` steps with means over the steps since the last call."""
 
     def validated(self, log: ValidationLog) -> None:
-        """The current task was validated."""
+        """Called after each validation of the current task."""
 
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
-        """A task is finished and all tasks were tested; `matrix` includes the new row."""
+        """Called when a task has been learned and all tasks have been tested; `matrix` includes the new row."""
 
     def run_ended(self, matrix: ResultMatrix) -> None:
-        """The last task is finished."""
+        """Called after the last task."""
 
     def run_failed(self, error: BaseException) -> None:
-        """The run stops early because of `error` (also KeyboardInterrupt); release what is open."""
+        """Called when an exception ends the run, KeyboardInterrupt included. Close what is open."""

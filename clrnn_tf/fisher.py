@@ -13,9 +13,8 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.blocks import halves, scored_end
-from clrnn_tf.losses import sequence_losses
-from clrnn_tf.model import Model
+from clrnn_tf.blocks import halves
+from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.sources import first_batches
 from clrnn_tf.tasks import Batch, Task
 from clrnn_tf.weights import Weights
@@ -37,7 +36,13 @@ class FisherDiagonal:
     """
 
     def __init__(
-        self, model: Model, labels: Labels, truncate: int | None, seed: int, jit: bool, num_sequences: int | None = None
+        self,
+        model: TaskModel,
+        labels: Labels,
+        truncate: int | None,
+        seed: int,
+        jit: bool,
+        num_sequences: int | None = None,
     ) -> None:
         self._model, self._labels, self._truncate, self._seed = model, labels, truncate, seed
         self._num_sequences = num_sequences
@@ -67,40 +72,20 @@ class FisherDiagonal:
         counts = tf.cast(tf.range(self.batch_size) < left, tf.float32)
         blocks = halves(batch)
         for block, counted in zip(blocks, tf.split(counts, len(blocks)), strict=True):
-            embedded = self._model.embed(block.inputs, task_id)
-            squares = self._squares(weights, embedded, scored_end(block), counted, task_id, first)
+            squares = self._squares(weights, self._model.prepare(block, task_id), counted, first)
             sums = {name: value + squares[name] for name, value in sums.items()}
             first += block.lengths.shape[0]
         return sums
 
-    def _squares_of_batch(
-        self,
-        weights: Weights,
-        embedded: tf.Tensor,
-        batch: Batch,
-        counts: tf.Tensor,
-        task_id: tf.Tensor,
-        first: tf.Tensor,
-    ) -> Weights:
+    def _squares_of_batch(self, weights: Weights, prepared: Prepared, counts: tf.Tensor, first: tf.Tensor) -> Weights:
         """Squared gradients of the sequences that count (1, else 0), summed."""
-        network, loss = self._model.network, self._model.loss
-        names = [spec.name for spec in network.weight_specs]
+        model, names = self._model, [spec.name for spec in self._model.network.weight_specs]
         with tf.GradientTape() as tape:
             tape.watch([weights[name] for name in names])
-            logits = network(
-                weights, embedded, batch.lengths, task_id, last_steps=tf.shape(batch.loss_weights)[1],
-                truncate=self._truncate, per_sequence_squares=True,
-            ).logits
-            targets = batch.targets
+            logits = model.logits(weights, prepared, truncate=self._truncate, per_sequence_squares=True)
+            targets = prepared.targets
             if self._labels == "sampled":
-                targets = self._draw(tf.stop_gradient(logits), tf.stack([self._seed, task_id, first]))
-            total = tf.reduce_sum(sequence_losses(loss, logits, targets, batch.loss_weights) * counts)
+                key = tf.random.experimental.stateless_fold_in(tf.stack([self._seed, prepared.task_id]), first)
+                targets = model.outputs.sample(tf.stop_gradient(logits), key)
+            total = tf.reduce_sum(model.outputs.sequence_losses(logits, targets, prepared.loss_weights) * counts)
         return dict(zip(names, tape.gradient(total, [weights[name] for name in names]), strict=True))
-
-    def _draw(self, logits: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        """Targets drawn from the predictions, a pure function of the key [3]."""
-        pair = tf.random.experimental.stateless_fold_in(key[:2], key[2])
-        uniform = tf.random.stateless_uniform(tf.shape(logits), pair, minval=1e-7, maxval=1.0)
-        if self._model.loss == "softmax":
-            return tf.argmax(logits - tf.math.log(-tf.math.log(uniform)), axis=-1, output_type=tf.int32)
-        return tf.cast(uniform < tf.sigmoid(logits), tf.float32)

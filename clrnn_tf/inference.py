@@ -4,7 +4,7 @@ Where the task is not given, every task's network answers, and that of the lowes
 
     H_k(x) = sum_t w_t h_kt(x) / sum_t w_t,     k* = argmin_k H_k(x)
 
-with the entropy h_kt of the outputs of task k's network at step t (`clrnn_tf.losses.step_entropies`) and the weights w
+with the entropy h_kt of the outputs of task k's network at step t (`OutputKind.entropy`) and the weights w
 of scored steps; the first of equal tasks is taken. Entropies are comparable because all heads have the same outputs.
 Source: von Oswald et al., "Continual learning with hypernetworks" (ICLR 2020). It works for every method whose
 networks differ by task, and inferring the task of a batch costs as much as running it through all of them.
@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.blocks import valid_targets
 from clrnn_tf.errors import require
-from clrnn_tf.losses import step_accuracy, step_entropies
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
 from clrnn_tf.sources import batches_of_any_length
 from clrnn_tf.tasks import TaskStream
 from clrnn_tf.weights import Weights
@@ -73,14 +73,21 @@ class TaskInference(tf.Module):
 
     Raises:
       ConfigurationError: There is nothing to choose from, or outputs have no entropy.
+
+    Example: a network with a head for each of two tasks.
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import NetworkConfig, RecurrentNetwork, SharedWeights, TaskInference, TaskModel
+      >>> network = RecurrentNetwork(NetworkConfig(hidden_sizes=(8,)), num_features=3, num_outputs=5, num_tasks=2)
+      >>> model = TaskModel(network, SharedWeights(network.weight_specs), "softmax")
+      >>> inferred = TaskInference(model, num_tasks=2)(tf.ones([4, 7, 3]), tf.constant([7, 5, 2, 7]))
+      >>> inferred.task_ids.shape, inferred.entropies.shape
+      (TensorShape([4]), TensorShape([2, 4]))
     """
 
-    def __init__(self, model: Model, num_tasks: int, jit: bool = False) -> None:
+    def __init__(self, model: TaskModel, num_tasks: int, jit: bool = False) -> None:
         super().__init__()
         require(num_tasks > 1, f"task inference needs at least 2 tasks to choose from. Received: {num_tasks}.")
-        require(
-            model.loss != "linear", "task inference needs outputs that are probabilities. Received: linear outputs."
-        )
+        model.outputs.require_probabilities("task inference")
         require(
             model.depends_on_task,
             "task inference needs networks that differ by task. Received: one network for all tasks. Use "
@@ -108,29 +115,33 @@ class TaskInference(tf.Module):
         return tf.vectorized_map(self.model.source, tf.range(self.num_tasks))
 
     def evaluate(self, stream: TaskStream, batch_size: int) -> InferenceScores:
-        """Infer the tasks of all test sequences of the tasks to choose from."""
-        counts, joint = [], []
-        for task in stream[: self.num_tasks]:
+        """Infer the tasks of all test sequences of the tasks to choose from; a stream may have more."""
+        counts, joint, tasks = [], [], stream[: self.num_tasks]
+        for task in tasks:
             batches = batches_of_any_length(task.test.in_order(batch_size, task.task_id))
-            inferred, right, scored = self._evaluate(iter(batches))
+            inferred, statistics = self._evaluate(iter(batches))
             counts.append(np.rint(inferred.numpy()).astype(np.int64))
-            joint.append(100.0 * float(right) / float(scored))
-        return InferenceScores(tuple(task.name for task in stream), np.stack(counts), np.array(joint))
+            metrics = self.model.outputs.metrics({name: total.numpy() for name, total in statistics.items()})
+            joint.append(metrics["accuracy"])
+        return InferenceScores(tuple(task.name for task in tasks), np.stack(counts), np.array(joint))
 
     def _infer(
         self, weights: Weights, inputs: tf.Tensor, lengths: tf.Tensor, step_weights: tf.Tensor
     ) -> Inferred:
-        """A loop over tasks that keeps the surest answers only, so that memory does not grow with their logits."""
+        """A loop over tasks that keeps the answers of lowest entropy only: memory does not grow with the tasks."""
         shape = tf.concat([tf.shape(inputs)[:2], [self.model.network.num_outputs]], axis=0)
         batch = tf.shape(lengths)[0]
 
-        def ask(task_id: tf.Tensor, best: tf.Tensor, ids: tf.Tensor, logits: tf.Tensor, all_: tf.TensorArray) -> tuple:
-            own = {name: each[task_id] for name, each in weights.items()}
-            answer, entropy = self._run(own, self.model.embed(inputs, task_id), lengths, task_id, step_weights)
-            surer = entropy < best  # [B]
-            logits = tf.where(surer[:, tf.newaxis, tf.newaxis], answer, logits)
-            ids = tf.where(surer, task_id, ids)
-            return task_id + 1, tf.minimum(entropy, best), ids, logits, all_.write(task_id, entropy)
+        def answer_as(
+            task_id: tf.Tensor, lowest: tf.Tensor, ids: tf.Tensor, logits: tf.Tensor, entropies: tf.TensorArray
+        ) -> tuple:
+            of_task = {name: weight[task_id] for name, weight in weights.items()}
+            embedded = self.model.embed(inputs, lengths, task_id)
+            answer, entropy = self._run(of_task, embedded, lengths, task_id, step_weights)
+            is_lower = entropy < lowest  # [B]
+            logits = tf.where(is_lower[:, tf.newaxis, tf.newaxis], answer, logits)
+            ids = tf.where(is_lower, task_id, ids)
+            return task_id + 1, tf.minimum(entropy, lowest), ids, logits, entropies.write(task_id, entropy)
 
         start = (
             tf.constant(0), tf.fill([batch], np.float32(np.inf)), tf.zeros([batch], tf.int32), tf.zeros(shape),
@@ -141,7 +152,7 @@ class TaskInference(tf.Module):
             tf.TensorShape(None),
         )  # fmt: skip
         _, _, ids, logits, entropies = tf.while_loop(
-            lambda task_id, *_: task_id < self.num_tasks, ask, start, shape_invariants=free
+            lambda task_id, *_: task_id < self.num_tasks, answer_as, start, shape_invariants=free
         )
         return Inferred(ids, logits, entropies.stack())
 
@@ -149,20 +160,19 @@ class TaskInference(tf.Module):
         self, weights: Weights, embedded: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor, step_weights: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits [B, T, C] of one task's network and mean entropies [B]."""
-        logits = self.model.run(weights, embedded, lengths, task_id).logits
-        total = tf.reduce_sum(step_entropies(self.model.loss, logits) * step_weights, axis=1)
+        logits = self.model.network(weights, embedded, lengths, task_id).logits
+        total = tf.reduce_sum(self.model.outputs.entropy(logits) * step_weights, axis=1)
         return logits, tf.math.divide_no_nan(total, tf.reduce_sum(step_weights, axis=1))
 
     @tf.function
-    def _evaluate(self, batches: tf.data.Iterator) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Sequences [K] by inferred task, summed accuracy (0..1 a step) of their answers, scored steps."""
-        weights = self.all_weights()
-        counts, right, scored = tf.zeros([self.num_tasks]), tf.constant(0.0), tf.constant(0.0)
+    def _evaluate(self, batches: tf.data.Iterator) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Sequences [K] by inferred task, and the statistics of their answers."""
+        weights, outputs = self.all_weights(), self.model.outputs
+        counts, statistics = tf.zeros([self.num_tasks]), outputs.no_statistics(self.model.network.num_outputs)
         for batch in batches:
             inferred = self._infer(weights, batch.inputs, batch.lengths, batch.eval_weights)
             counted = tf.cast(tf.reduce_any(batch.eval_weights > 0, axis=1), tf.float32)  # [B]
             counts += tf.linalg.matvec(tf.one_hot(inferred.task_ids, self.num_tasks), counted, transpose_a=True)
-            accuracy = step_accuracy(self.model.loss, inferred.logits, batch.targets)
-            right += tf.reduce_sum(accuracy * batch.eval_weights)
-            scored += tf.reduce_sum(batch.eval_weights)
-        return counts, right, scored
+            of_batch = outputs.statistics(inferred.logits, valid_targets(batch), batch.eval_weights)
+            statistics = {name: total + of_batch[name] for name, total in statistics.items()}
+        return counts, statistics

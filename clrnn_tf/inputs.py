@@ -19,6 +19,12 @@ class NgramInputs:
     """G: buckets per token."""
 
 
+def without_padding(inputs: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """Inputs [B, T, ...] with 0 at the steps at and after each length, whatever stands there: NaN, inf, -1."""
+    real = tf.sequence_mask(lengths, tf.shape(inputs)[1])  # [B, T]
+    return tf.where(real[:, :, tf.newaxis], inputs, tf.zeros_like(inputs))
+
+
 def every_step(inputs: tf.Tensor) -> tf.Tensor:
     """[B, T] ones for inputs [B, T, F]."""
     return tf.ones_like(inputs[..., 0])

@@ -52,10 +52,11 @@ class JointSource:
 
 
 def joint_task(stream: TaskStream) -> Task:
-    """All tasks of a stream as one task that is trained and tested on the examples of all."""
+    """All tasks of a stream as one task, of id 0, that is trained and tested on the examples of all."""
     return Task(
         task_id=0,
         name="all_tasks",
         train=JointSource([task.train for task in stream]),
         test=JointSource([task.test for task in stream]),
+        parts=stream.tasks,
     )

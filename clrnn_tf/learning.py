@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from clrnn_tf.events import Observer, TaskResult
-from clrnn_tf.joint import joint_task
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.tasks import Task, TaskStream
 from clrnn_tf.training import Trainer
@@ -21,23 +20,37 @@ def learn(
     matrix: ResultMatrix | None = None,
     save_task: SaveTask | None = None,
 ) -> ResultMatrix:
-    """Learn the tasks of a stream one after another, or jointly if the method does, and test all of them after each.
+    """Learn the tasks of a stream one after another, or what the method makes of them, and test all after each.
 
     Args:
       stream: The tasks.
-      trainer: Fits and evaluates; its variables are changed. Its observers are told about every event.
+      trainer: Fits and evaluates; its variables are changed. Its observers get every event.
       matrix: Results of tasks already learned (the trainer's variables are then those after the last of them);
         training goes on with the next. None starts anew.
-      save_task: Called with the id of each learned task (0 after joint learning) before its results are announced, to
+      save_task: Called with the id of each learned task (0 where tasks are mixed) before its results are announced, to
         write a checkpoint.
 
     Returns:
       Test scores of all tasks before training and after each task.
+
+    Example: two tasks, two steps each.
+      >>> from clrnn_tf import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig, build_trainer, learn
+      >>> from clrnn_tf.methods import fine_tuning
+      >>> from data_pipelines import copy_task
+      >>> data = copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10)
+      >>> experiment = Experiment(
+      ...     benchmark="copy_task", method="fine_tuning", seed=0, network=NetworkConfig(hidden_sizes=(8,)),
+      ...     hypernetwork=HypernetworkConfig(), train=TrainConfig(steps=2, jit="off"),
+      ...     method_options=fine_tuning.Config(), data=data)
+      >>> stream = copy_task.make_stream(data)
+      >>> matrix = learn(stream, build_trainer(experiment, stream))
+      >>> matrix.scores("accuracy").shape
+      (2, 2)
     """
     observers = trainer.observers
-    joint = trainer.method.learns_jointly
-    matrix = matrix or ResultMatrix(tuple(task.name for task in stream), joint=joint)
-    tasks = [joint_task(stream)] if joint else list(stream)
+    tasks = trainer.method.tasks(stream)
+    if matrix is None:
+        matrix = ResultMatrix(tuple(task.name for task in stream), joint=any(task.parts for task in tasks))
     try:
         if not matrix.initial:
             matrix.initial = [trainer.evaluate(task, task.test) for task in stream]
@@ -63,7 +76,7 @@ def _learn_task(stream: TaskStream, trainer: Trainer, task: Task, observers: Seq
     for observer in observers:
         observer.task_began(task)
     began = time.perf_counter()
-    steps = trainer.fit_jointly(stream) if trainer.method.learns_jointly else trainer.fit(task)
+    steps = trainer.fit(task)
     trained = time.perf_counter()
     evaluations = [trainer.evaluate(each, each.test) for each in stream]
     tested = time.perf_counter()

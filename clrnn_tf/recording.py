@@ -57,9 +57,7 @@ class FileRecorder(Observer):
 
     def validated(self, log: ValidationLog) -> None:
         """One line with the validation scores."""
-        evaluation = log.evaluation
-        scores = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
-        self._write("validation", log.task.task_id, log.task.name, log.step, **scores)
+        self._write("validation", log.task.task_id, log.task.name, log.step, **log.evaluation.metrics)
 
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
         """Write the results with the new row."""
@@ -130,9 +128,13 @@ def _results_of(matrix: ResultMatrix) -> dict[str, object]:
         "accuracy": matrix.scores("accuracy").tolist(),
         "loss": matrix.scores("loss").tolist(),
     }
-    if matrix.rows[0][0].confusion is not None:
-        results["during_weighted_f1"] = matrix.during("weighted_f1").tolist()
-        results["final_weighted_f1"] = matrix.final("weighted_f1").tolist()
+    for name in matrix.further_metrics:
+        results[f"during_{name}"] = matrix.during(name).tolist()
+        results[f"final_{name}"] = matrix.final(name).tolist()
+    further = {name: matrix.scores(name).tolist() for name in matrix.initial[0].further}
+    if further:  # what is read back; the others follow from the confusion matrices
+        results["further"] = further
+        results["initial_further"] = {name: [score.further[name] for score in matrix.initial] for name in further}
     return results
 
 

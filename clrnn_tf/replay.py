@@ -5,7 +5,7 @@ of the network and y* those of a *teacher*, the weights as they were before the 
 
     distillation = sum_j 1 / |C_j| * sum_{x in C_j} sum_t w_t d(y_t, y*_t)
 
-where d is `losses.distillation_losses` and w are the loss weights of x. Labels of old tasks are not used. The sum over
+where d is `OutputKind.distillation` and w are the loss weights of x. Labels of old tasks are not used. The sum over
 old tasks is not divided by their number, as published (Ehret et al. 2021; Li & Hoiem 2016). Where a batch is smaller
 than the number of old tasks, a random choice of them takes part and counts for all; the published code fails there.
 """
@@ -16,8 +16,7 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from clrnn_tf.losses import distillation_losses
-from clrnn_tf.tasks import Loss
+from clrnn_tf.outputs import OutputKind
 
 
 class Replay(NamedTuple):
@@ -55,14 +54,16 @@ def weighted_by_share(
       num_tasks: K.
       normalize: Whether |C_j| counts sequences, or steps by their weight.
     """
-    own = tf.one_hot(replay.task_ids, num_tasks)  # [B, K]
-    counts = tf.reduce_sum(replay.loss_weights, axis=1) if normalize == "step" else tf.ones_like(own[:, 0])  # [B]
-    sizes = tf.linalg.matvec(own, tf.linalg.matvec(own, counts, transpose_a=True))  # [B]: |C_j| of each one's task
-    stood_for = tf.cast(task_id / tf.minimum(task_id, tf.size(replay.task_ids)), tf.float32)
-    shares = tf.math.divide_no_nan(stood_for, sizes)
+    members = tf.one_hot(replay.task_ids, num_tasks)  # [B, K]
+    counts = tf.reduce_sum(replay.loss_weights, axis=1) if normalize == "step" else tf.ones_like(members[:, 0])  # [B]
+    sizes = tf.linalg.matvec(members, tf.linalg.matvec(members, counts, transpose_a=True))  # [B]: |C_j|
+    tasks_per_slot = tf.cast(task_id / tf.minimum(task_id, tf.size(replay.task_ids)), tf.float32)
+    shares = tf.math.divide_no_nan(tasks_per_slot, sizes)
     return replay._replace(loss_weights=replay.loss_weights * shares[:, tf.newaxis])
 
 
-def distillation(loss: Loss, logits: tf.Tensor, teacher_logits: tf.Tensor, loss_weights: tf.Tensor) -> tf.Tensor:
+def distillation(
+    outputs: OutputKind, logits: tf.Tensor, teacher_logits: tf.Tensor, loss_weights: tf.Tensor
+) -> tf.Tensor:
     """Weighted sum of the distances of a student's outputs from its teacher's; scalar. See `weighted_by_share`."""
-    return tf.reduce_sum(distillation_losses(loss, logits, teacher_logits) * loss_weights)
+    return tf.reduce_sum(outputs.distillation(logits, teacher_logits) * loss_weights)

@@ -103,8 +103,9 @@ def _headline(results: dict) -> str:
         ("worst task, final", results["worst_final_accuracy"], " %"),
         ("forward transfer", results["forward_transfer"], " points"),
     ]
-    if "mean_final_weighted_f1" in results:
-        numbers.append(("final weighted F1", results["mean_final_weighted_f1"], " %"))
+    for name in (key.removeprefix("mean_final_") for key in results if key.startswith("mean_final_")):
+        if name != "accuracy":
+            numbers.append((f"final {name.replace('_', ' ')}", results[f"mean_final_{name}"], " %"))
     shown = "".join(f"<div><b>{_number(value)}{unit}</b>{label}</div>" for label, value, unit in numbers)
     return f'<div class="numbers">{shown}</div>'
 

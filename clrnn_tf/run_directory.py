@@ -155,11 +155,18 @@ def as_json(value: object, indent: int | None = None) -> str:
 
 
 def _matrix_of(results: Mapping[str, object], confusions: Mapping[str, np.ndarray]) -> ResultMatrix:
+    def number_of(value: float | None) -> float:
+        return math.nan if value is None else value
+
     def row(number: int, losses: list, accuracies: list) -> list[Evaluation]:
         counts = confusions.get(f"row{number}", [None] * len(losses))
+        rows = {name: scores[number] for name, scores in results.get("further", {}).items()}
+        further = results.get("initial_further", {}) if number < 0 else rows
         return [
-            Evaluation(loss, math.nan if accuracy is None else accuracy, confusion)
-            for loss, accuracy, confusion in zip(losses, accuracies, counts, strict=True)
+            Evaluation(
+                loss, number_of(accuracy), confusion, {name: number_of(scores[k]) for name, scores in further.items()}
+            )
+            for k, (loss, accuracy, confusion) in enumerate(zip(losses, accuracies, counts, strict=True))
         ]
 
     return ResultMatrix(

@@ -14,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.seeds import SeedOffset
 from clrnn_tf.tasks import Batch, Source
 
-_FEW = 16  # batches that are made sooner than a dataset is set up
+_MAX_EAGER_BATCHES = 16  # up to this number, gathering at once is faster than starting a tf.data pipeline
 
 
 def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
@@ -28,7 +29,7 @@ def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
 
 def epoch_key(seed: int, task_id: int, epoch: int | tf.Tensor, size: int) -> tf.Tensor:
     """Random words [size] int64 for one epoch of a task; counters as keys would give related permutations."""
-    pair = tf.stack([np.int64(seed), np.int64(task_id) + epoch * 2**20])
+    pair = tf.stack([np.int64(seed), np.int64(task_id) + epoch * int(SeedOffset.EPOCHS)])
     return tf.random.stateless_uniform([size], pair, None, None, tf.int64)
 
 
@@ -41,6 +42,19 @@ class ArraySource:
         `task_id` is filled in here, so any value will do. Runs inside `tf.data`.
       length_buckets: Time lengths to which batches are padded, so that few programs are compiled. Without them
         every batch has the full T of the arrays.
+
+    Example: sequences of up to 6 steps; short batches have 4.
+      >>> import numpy as np
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import ArraySource, Batch
+      >>> def make_batch(fields):
+      ...     weights = tf.sequence_mask(fields["lengths"], tf.shape(fields["x"])[1], tf.float32)
+      ...     return Batch(fields["x"], fields["y"], weights, weights, fields["lengths"], tf.constant(0))
+      >>> arrays = {"x": np.ones([8, 6, 3], np.float32), "y": np.zeros([8, 6], np.int32),
+      ...           "lengths": np.array([2, 2, 3, 4, 5, 6, 6, 6], np.int32)}
+      >>> source = ArraySource(arrays, make_batch, length_buckets=(4,))
+      >>> [batch.inputs.shape[1] for batch in source.in_order(4, task_id=0).as_numpy_iterator()]
+      [4, 6]
     """
 
     def __init__(
@@ -76,7 +90,7 @@ class ArraySource:
         return chosen.map(partial(self._gather, task_id=task_id), **one_by_one).prefetch(2)
 
     def first_batches(self, count: int, batch_size: int, seed: int, task_id: int) -> list[Batch]:
-        """The first so many of `batches`, made without a dataset."""
+        """The first `count` of `batches`, made without a dataset."""
         epochs = range(-(-count * batch_size // self.num_examples))
         indices = tf.concat([self.epoch_order(epoch, seed, task_id) for epoch in epochs], 0)[: count * batch_size]
         return [self._gather(chosen, task_id) for chosen in tf.reshape(indices, [count, batch_size])]
@@ -126,6 +140,18 @@ class DatasetSource:
       shuffle_buffer: Examples held in memory for shuffling; at least `num_examples` shuffles fully.
       length_buckets: See `ArraySource`.
       max_time: Time steps of the longest example, for methods that keep examples.
+
+    Example: two sequences from a generator.
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import Batch, DatasetSource
+      >>> def make_examples():
+      ...     def example(length):
+      ...         steps = tf.ones([length])
+      ...         return Batch(tf.ones([length, 3]), tf.zeros([length], tf.int32), steps, steps, length, 0)
+      ...     return tf.data.Dataset.from_tensor_slices([2, 5]).map(example)
+      >>> source = DatasetSource(make_examples, num_examples=2)
+      >>> next(iter(source.in_order(2, task_id=0))).inputs.shape
+      TensorShape([2, 5, 3])
     """
 
     lengths_vary = True
@@ -189,11 +215,11 @@ class DatasetSource:
 
 
 def first_batches(source: Source, count: int, batch_size: int, seed: int, task_id: int) -> Iterable[Batch]:
-    """The first so many training batches, for use outside of compiled functions.
+    """The first `count` training batches, for use outside of compiled functions.
 
     A few of them are made directly where the source can do that: setting a dataset up takes as long as a dozen.
     """
-    if count > _FEW or not isinstance(source, ArraySource):
+    if count > _MAX_EAGER_BATCHES or not isinstance(source, ArraySource):
         return source.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
     with tf.device("CPU:0"):
         return source.first_batches(count, batch_size, seed, task_id)

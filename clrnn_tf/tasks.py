@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, overload
 
 import tensorflow as tf
 
 from clrnn_tf.errors import require
 from clrnn_tf.inputs import InputModel, NgramInputs
-
-Loss = Literal["softmax", "sigmoid", "linear"]
+from clrnn_tf.outputs import OUTPUT_KINDS, OutputName
 
 
 class Batch(NamedTuple):
     """One batch, axes: B batch, T time, F features, C outputs of a head."""
 
     inputs: tf.Tensor
-    """[B, T, F] float32; or [B, T, G] int32 n-gram buckets where the stream has `ngrams`."""
+    """[B, T, F] float32; or [B, T, G] int32 n-gram buckets where the stream has `ngrams`. Padding may hold anything."""
     targets: tf.Tensor
-    """[B, T] int32 class ids (softmax), or [B, T, C] float32 (sigmoid, linear)."""
+    """[B, T] int32 class ids (softmax), or [B, T, C] float32 (sigmoid, linear). Anything where both weights are 0."""
     loss_weights: tf.Tensor
     """[B, T] float32; 0 = not trained on."""
     eval_weights: tf.Tensor
@@ -53,7 +52,21 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a stream."""
+    """One task of a stream: its data, by split.
+
+    Example: one task of 8 sequences, whose every step is labelled 1.
+      >>> import numpy as np
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import ArraySource, Batch, Task
+      >>> def make_batch(fields):
+      ...     weights = tf.sequence_mask(fields["lengths"], tf.shape(fields["x"])[1], tf.float32)
+      ...     return Batch(fields["x"], fields["y"], weights, weights, fields["lengths"], tf.constant(0))
+      >>> arrays = {"x": np.ones([8, 5, 3], np.float32), "y": np.ones([8, 5], np.int32),
+      ...           "lengths": np.full(8, 5, np.int32)}
+      >>> task = Task(0, "ones", train=ArraySource(arrays, make_batch), test=ArraySource(arrays, make_batch))
+      >>> task.train.num_examples
+      8
+    """
 
     task_id: int
     name: str
@@ -61,11 +74,22 @@ class Task:
     train: Source
     test: Source
     validation: Source | None = None
+    parts: tuple[Task, ...] = ()
+    """The tasks that are mixed in its batches, whose `task_id` [B] tells them apart; () for a task alone."""
 
 
 @dataclass(frozen=True)
 class TaskStream(Sequence[Task]):
-    """The tasks of a benchmark in the order in which they are learned."""
+    """The tasks of a benchmark in the order in which they are learned.
+
+    Example: see `Task` for tasks of real data.
+      >>> from clrnn_tf import Task, TaskStream
+      >>> tasks = tuple(Task(k, name, train=None, test=None) for k, name in enumerate(("de", "fr", "it")))
+      >>> stream = TaskStream("languages", tasks, num_features=64, num_outputs=17, outputs="softmax",
+      ...                     data_source="made up")
+      >>> len(stream), stream[1].name, [task.name for task in stream[:2]]
+      (3, 'fr', ['de', 'fr'])
+    """
 
     name: str
     tasks: tuple[Task, ...]
@@ -73,7 +97,8 @@ class TaskStream(Sequence[Task]):
     """F: width of the main network's inputs (of the embedding, where inputs are n-grams)."""
     num_outputs: int
     """C: outputs of one head."""
-    loss: Loss
+    outputs: OutputName
+    """What the outputs of a head are; see `clrnn_tf.outputs`."""
     data_source: str
     """Where the data came from, in words; stands beside every result."""
     class_names: tuple[str, ...] = ()
@@ -88,11 +113,19 @@ class TaskStream(Sequence[Task]):
         require(ids == list(range(len(ids))), f"task ids must count from 0. Received: {ids}.")
         names = [task.name for task in self.tasks]
         require(len(set(names)) == len(names), f"task names must differ. Received: {names}.")
+        known = ", ".join(OUTPUT_KINDS)
+        require(self.outputs in OUTPUT_KINDS, f"outputs must be one of {known}. Received: {self.outputs}.")
 
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def __getitem__(self, index: int) -> Task:  # type: ignore[override]
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Task, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Task | tuple[Task, ...]:
         return self.tasks[index]
 
     def __iter__(self) -> Iterator[Task]:

@@ -45,9 +45,8 @@ class TensorBoardRecorder(Observer):
         self._scalars(f"train/{log.task.name}", values, log.step)
 
     def validated(self, log: ValidationLog) -> None:
-        """Validation loss and accuracy."""
-        values = {"loss": log.evaluation.loss, "accuracy": log.evaluation.accuracy}
-        self._scalars(f"validation/{log.task.name}", values, log.step)
+        """All validation scores."""
+        self._scalars(f"validation/{log.task.name}", log.evaluation.metrics, log.step)
 
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
         """Headline numbers so far, test accuracy of every task, and the matrix as an image."""

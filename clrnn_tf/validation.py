@@ -25,7 +25,7 @@ class Validation:
       evaluate: Scores a task on a split.
       variables: What belongs to a step.
       config: `keep_best` and `early_stopping`.
-      observers: Told about each validation.
+      observers: They get each validation.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Validation:
     def run(self, step: int) -> None:
         """Validate after `step` steps."""
         evaluations = [self._evaluate(task, task.validation) for task in self._tasks]
-        score = np.mean([-each.loss if math.isnan(each.accuracy) else each.accuracy for each in evaluations])
+        score = float(np.mean([evaluation.quality for evaluation in evaluations]))
         if score > self._best_score:
             self._best_score, self._without_gain = score, 0
             if self._config.keep_best:

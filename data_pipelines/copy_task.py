@@ -189,7 +189,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         ),
         num_features=config.seq_width + 1,
         num_outputs=config.recalled_width,
-        loss="sigmoid",
+        outputs="sigmoid",
         data_source=f"generated, data seed {config.data_seed}",
         input_model=InputModel("bernoulli", partial(recall_after_stop_flag, layouts[0])),
     )

@@ -149,7 +149,7 @@ def losses_of_ours(bench, task_id, num_steps):
     iterator = iter(our_steps.batches_of_any_length(our_steps.repeated(bench.batches)))
     one = tf.constant(1)
     return [
-        float(bench.trainer.train_steps(iterator, tf.constant(task_id), tf.constant(step), one)[0]["total"])
+        float(bench.trainer.train_steps(iterator, tf.constant(task_id), tf.constant(step), one)[0].losses["total"])
         for step in range(num_steps)
     ]
 

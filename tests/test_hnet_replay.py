@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.methods import hnet_replay
+from clrnn_tf.seeds import StepDraw
 from clrnn_tf.weights import unpack_own
 from tests import tiny
 from tests.test_generative_replay import SMALL, moved, replayed, trainer_of
@@ -24,7 +25,7 @@ def test_old_tasks_are_decoded_by_the_decoders_of_before(targets, num_old, size)
     for variable in method.variables_to_train():
         variable.assign_add(tf.ones(variable.shape))
     replay = replayed(trainer, num_old, size, 3)
-    key = method.step_key(tf.constant(num_old), tf.constant(3), 3)
+    key = method.step_key(tf.constant(num_old), tf.constant(3), StepDraw.GENERATION)
     latents = tf.random.stateless_normal([size, 6, SMALL["latent_dim"]], key)
     for row in range(size):
         call = (latents[row : row + 1], tf.constant([6]), tf.constant(0))

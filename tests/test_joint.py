@@ -4,7 +4,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.experiment import TaskCheckpoints, build_trainer
+from clrnn_tf.checkpoints import TaskCheckpoints
+from clrnn_tf.experiment import build_trainer
 from clrnn_tf.joint import JointSource, joint_task
 from clrnn_tf.learning import learn
 from clrnn_tf.progress import ProgressReporter
@@ -56,12 +57,13 @@ def test_the_loss_of_a_mixed_batch_is_the_mean_over_its_sequences():
     trainer = build_trainer(tiny.experiment("multitask", network={"task_id_input": True}), stream)
     batch = next(iter(joint_task(stream).train.batches(6, 0, 0)))
     weights, model = trainer.model.source(tf.constant(0)), trainer.model
-    loss, *_ = trainer._task_loss(weights, model.embed(batch.inputs, batch.task_id), batch, batch.task_id)
+    prepared = model.prepare(batch, batch.task_id)
+    loss, *_ = trainer.step.task_loss(weights, prepared.inputs, prepared)
     single = []
     for row in range(6):
         one = type(batch)(*(field[row : row + 1] for field in batch))
-        task_id = one.task_id[0]
-        single.append(trainer._task_loss(weights, model.embed(one.inputs, task_id), one, task_id)[0])
+        prepared = model.prepare(one, one.task_id[0])
+        single.append(trainer.step.task_loss(weights, prepared.inputs, prepared)[0])
     np.testing.assert_allclose(loss, np.mean(single), rtol=1e-5)
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from clrnn_tf.checkpoints import TaskCheckpoints
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.events import Observer
-from clrnn_tf.experiment import TaskCheckpoints, build_trainer
+from clrnn_tf.experiment import build_trainer
 from clrnn_tf.learning import learn
 from clrnn_tf.metrics import ResultMatrix
 from tests import tiny

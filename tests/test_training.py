@@ -58,7 +58,7 @@ def test_the_second_task_does_not_retrace(method):
         trainer.evaluate(task, task.test)
     assert trainer.train_steps.experimental_get_tracing_count() == 1
     assert trainer.evaluate.totals.experimental_get_tracing_count() == 1
-    assert trainer._task_loss.program.experimental_get_tracing_count() == 1
+    assert trainer.step.task_loss.program.experimental_get_tracing_count() == 1
 
 
 def test_fine_tuning_forgets_and_hnet_remembers():

@@ -9,10 +9,11 @@ from typing import NoReturn
 
 import tensorflow as tf
 
+from clrnn_tf.checkpoints import TaskCheckpoints
 from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import Experiment
 from clrnn_tf.distribution import SingleWorker, Workers
-from clrnn_tf.experiment import TaskCheckpoints, build_trainer
+from clrnn_tf.experiment import build_trainer
 from clrnn_tf.inference import TaskInference
 from clrnn_tf.learning import learn
 from clrnn_tf.metrics import ResultMatrix

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
 from clrnn_tf.tasks import Task
 from clrnn_tf.weight_sources import SeparateWeights
 from clrnn_tf.weights import Weights
@@ -22,12 +22,12 @@ class Config:
     """Training from scratch has no options."""
 
 
-class FromScratch(Method):
+class FromScratch(Method[Config]):
     """See the module's docstring."""
 
     source: SeparateWeights
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         self._num_kept = tf.Variable(0, trainable=False)
 
@@ -51,7 +51,7 @@ class FromScratch(Method):
         """The weights in training, whatever the task id."""
         return self.source.working(), {}
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Keep the task's weights."""
         self.source.end()
         self._num_kept.assign(task.task_id + 1)

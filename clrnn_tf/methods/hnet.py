@@ -27,12 +27,10 @@ from clrnn_tf.errors import require
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.seeds import SeedOffset, StepDraw
 from clrnn_tf.tasks import Task
 from clrnn_tf.weight_sources import SharedWeights, WeightSource
 from clrnn_tf.weights import Weights, WeightSpec, own_size
-
-_DROPOUT, _SUBSET = 0, 1  # which draw of a step a random key is for
-_HEADS_SEED_OFFSET = 2**17  # heads draw other numbers than the hypernetwork
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,8 @@ def generate_and_regularize(
     method: Method, regularizer: OutputRegularizer, task_id: tf.Tensor, step: tf.Tensor
 ) -> tuple[Weights, tf.Tensor]:
     """The weights that a hypernetwork generates for a task's step, and the regulariser's loss for old tasks."""
-    dropout_key = method.step_key(task_id, step, _DROPOUT) if regularizer.source.config.dropout else None
-    penalty = regularizer(task_id, method.step_key(task_id, step, _SUBSET), dropout_key)
+    dropout_key = method.step_key(task_id, step, StepDraw.DROPOUT) if regularizer.source.config.dropout else None
+    penalty = regularizer(task_id, method.step_key(task_id, step, StepDraw.REGULARIZED_TASKS), dropout_key)
     return regularizer.weights_of(task_id, dropout_key), penalty
 
 
@@ -71,7 +69,7 @@ class SeparateHeads(WeightSource):
         super().__init__(specs)
         self.body = Hypernetwork([spec for spec in self.specs if not spec.per_head], config, num_tasks, seed)
         heads = [spec._replace(shape=(num_tasks, *spec.shape[1:])) for spec in self.specs if spec.per_head]
-        self.heads = SharedWeights(heads, seed + _HEADS_SEED_OFFSET)
+        self.heads = SharedWeights(heads, seed + SeedOffset.SEPARATE_HEADS)
 
     def call(self, task_id: tf.Tensor) -> Weights:
         """The generated body and the task's head, as a single one."""
@@ -87,17 +85,17 @@ class SeparateHeads(WeightSource):
         return sum(int(tf.size(variable.value)) for variable in self.variables) / own_size(self.specs)
 
 
-class HNET(Method):
+class HNET(Method[Config]):
     """See the module's docstring."""
 
     uses_hypernetwork = True
     loss_names = ("output_regularizer",)
     source: Hypernetwork | SeparateHeads
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         hypernetwork = self.source.body if isinstance(self.source, SeparateHeads) else self.source
-        self.regularizer = OutputRegularizer(hypernetwork, setup.options, jit=setup.jit)
+        self.regularizer = OutputRegularizer(hypernetwork, self.options, jit=setup.jit)
 
     @classmethod
     def check(cls, experiment: Experiment) -> None:
@@ -112,7 +110,7 @@ class HNET(Method):
     def make_source(self) -> Hypernetwork | SeparateHeads:
         """A hypernetwork with an embedding for every task, alone or beside heads."""
         setup = self.setup
-        source_type = Hypernetwork if setup.options.heads == "generated" else SeparateHeads
+        source_type = Hypernetwork if self.options.heads == "generated" else SeparateHeads
         return source_type(setup.network.weight_specs, setup.hypernetwork, setup.num_tasks, setup.seed)
 
     def before_task(self, task: Task) -> None:

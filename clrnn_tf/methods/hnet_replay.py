@@ -16,10 +16,9 @@ import tensorflow as tf
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.methods import generative_replay
 from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.seeds import SeedOffset, StepDraw
 from clrnn_tf.tasks import Task
 from clrnn_tf.weights import Weights, unpack_own
-
-_DROPOUT, _SUBSET = 10, 11  # which draw of a step a random key is for; those below are taken by generative replay
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,13 @@ class HNETReplay(generative_replay.GenerativeReplay):
     uses_hypernetwork = True
     loss_names = (*generative_replay.GenerativeReplay.loss_names, "output_regularizer")
     learns_from_replay = False
+    options: Config
     decoder_source: Hypernetwork
 
     def make_decoder_source(self) -> Hypernetwork:
         """A hypernetwork with an embedding for every task."""
         setup, specs = self.setup, self.decoder.network.weight_specs
-        return Hypernetwork(specs, setup.hypernetwork, setup.num_tasks, setup.seed + generative_replay.DECODER_SEED)
+        return Hypernetwork(specs, setup.hypernetwork, setup.num_tasks, setup.seed + SeedOffset.DECODER)
 
     def make_decoder_teacher(self) -> None:
         """The regulariser's targets are the teacher's decoders."""
@@ -62,7 +62,7 @@ class HNETReplay(generative_replay.GenerativeReplay):
     ) -> tuple[Weights, dict[str, tf.Tensor]]:
         """The main network's shared weights, and the distance of old decoders from their targets."""
         weights, _ = super().weights_and_penalties(task_id, step)
-        subset_key = self.step_key(task_id, step, _SUBSET)
+        subset_key = self.step_key(task_id, step, StepDraw.REGULARIZED_DECODERS)
         penalty = self.regularizer(task_id, subset_key, self._dropout_key(task_id, step))
         return weights, {"output_regularizer": penalty}
 
@@ -89,7 +89,7 @@ class HNETReplay(generative_replay.GenerativeReplay):
         return tf.reshape(decoded, [rows * count, *tf.unstack(tf.shape(decoded)[2:])])[:size]
 
     def _dropout_key(self, task_id: tf.Tensor, step: tf.Tensor) -> tf.Tensor | None:
-        return self.step_key(task_id, step, _DROPOUT) if self.setup.hypernetwork.dropout else None
+        return self.step_key(task_id, step, StepDraw.DECODER_DROPOUT) if self.setup.hypernetwork.dropout else None
 
     def kept_bytes(self) -> dict[str, int]:
         """The teacher's network, and what holds its decoders."""

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.seeds import InitialKey
 from clrnn_tf.weight_sources import SharedWeights
 from clrnn_tf.weights import Weights, WeightSpec
 
@@ -65,18 +66,18 @@ def masked_weights(setup: MethodSetup, fraction: float) -> MaskedWeights:
     for layer, spec in enumerate(gains):
         masks[spec.name] = np.ones((setup.num_tasks, spec.size), np.float32)
         for task_id, mask in enumerate(masks[spec.name]):
-            order = np.random.default_rng([setup.seed, 4000, task_id, layer]).permutation(spec.size)
+            order = np.random.default_rng([setup.seed, InitialKey.MASKS, task_id, layer]).permutation(spec.size)
             mask[order[: int(fraction * spec.size)]] = 0.0
     orthogonal = setup.network.config.recurrent_initializer == "orthogonal"
     return MaskedWeights(setup.network.weight_specs, masks, setup.seed, orthogonal)
 
 
-class Masking(Method):
+class Masking(Method[Config]):
     """See the module's docstring."""
 
     def make_source(self) -> MaskedWeights:
         """Shared weights under masks."""
-        return masked_weights(self.setup, self.setup.options.fraction)
+        return masked_weights(self.setup, self.options.fraction)
 
 
 METHOD = Masking

@@ -25,9 +25,11 @@ class Config(si.Config):
 class MaskingSI(si.SI):
     """See the module's docstring."""
 
+    options: Config
+
     def make_source(self) -> masking.MaskedWeights:
         """Shared weights under masks."""
-        return masking.masked_weights(self.setup, self.setup.options.fraction)
+        return masking.masked_weights(self.setup, self.options.fraction)
 
 
 METHOD = MaskingSI

@@ -18,7 +18,8 @@ import tensorflow as tf
 from clrnn_tf.errors import require
 from clrnn_tf.fisher import FisherDiagonal, Labels
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
+from clrnn_tf.outputs import OUTPUT_KINDS
 from clrnn_tf.tasks import Task
 from clrnn_tf.weights import Weights
 
@@ -36,7 +37,7 @@ class Config:
     labels: Labels = "data"
     """`data` gives the empirical Fisher information (published), `sampled` draws targets from the predictions."""
     truncate: int | None = None
-    """Measure it with backpropagation through the last so many steps only; `None` takes all."""
+    """Measure it with backpropagation through the last steps only, this many; `None` takes all."""
 
     def __post_init__(self) -> None:
         require(self.strength >= 0, f"online_ewc.strength must not be negative. Received: {self.strength}.")
@@ -49,18 +50,15 @@ class Config:
             )  # fmt: skip
 
 
-class OnlineEWC(Method):
+class OnlineEWC(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("ewc_penalty",)
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        self.options: Config = setup.options
-        require(
-            self.options.labels == "data" or setup.stream.loss != "linear",
-            "online_ewc.labels = sampled needs class probabilities, which a linear output does not have.",
-        )
+        if self.options.labels == "sampled":
+            OUTPUT_KINDS[setup.stream.outputs].require_probabilities("online_ewc.labels = sampled")
         self._protected = self.variables_to_train()
         self.fisher = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # F
         self.anchors = [tf.Variable(v, trainable=False) for v in self._protected]  # theta*
@@ -81,7 +79,7 @@ class OnlineEWC(Method):
         ]
         return weights, {"ewc_penalty": 0.5 * self.options.strength * tf.add_n(distances)}
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Measure the Fisher information of the task and hold on to its weights."""
         if self._diagonal is None:
             options = self.options

@@ -28,7 +28,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.tasks import Task
 from clrnn_tf.weights import Weights
@@ -50,14 +50,13 @@ class Config:
         require(self.strength >= 0, f"si.strength must not be negative. Received: {self.strength}.")
 
 
-class SI(Method):
+class SI(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("si_penalty",)
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        self.options: Config = setup.options
         self.needs_task_gradients = self.options.importance == "task_loss"
         self._protected = self.variables_to_train()
         self.importances = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # Omega
@@ -94,7 +93,7 @@ class SI(Method):
             changes = [variable - old for variable, old in zip(self._protected, before, strict=False)]
             self._count(gradients[: len(self._protected)], changes, accept)
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Turn the task's contributions into importances, and hold on to its weights."""
         for variable, importance, anchor, contribution in zip(
             self._protected, self.importances, self.anchors, self.contributions, strict=True
