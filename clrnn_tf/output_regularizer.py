@@ -1,22 +1,21 @@
 """Keeps what a hypernetwork generates for old tasks where it was (von Oswald et al. 2020).
 
-With h(e_j, theta) the weights that task j uses and (e*, theta*) the hypernetwork as it was remembered,
+With h(e_j, theta) the weights that task j uses, and (e*, theta*) the hypernetwork as it was remembered,
 
     R(S) = 1 / |S| * sum_{j in S} || h(e_j, theta) - h(e_j*, theta*) ||^2
 
 over a set S of old tasks. The last layer of the hypernetwork is a product z A + b of hidden units z [H] and a kernel A
-[H, C], so that for a chunk which a task uses as a whole
+[H, C]. For a chunk that a task uses as a whole,
 
     || z A + b - z* A* - b* ||^2 = u M M^T u^T,     u = [z - z*, z*, 1],  M = [A; A - A*; b - b*]
 
-and the Gram matrix M M^T [2H + 1, 2H + 1] is the same for all chunks of all tasks: with chunks much wider than the
-hidden layer no weight of an old task has to be generated. Differences stand in u and M, so nothing cancels. The form
-that needs fewer operations is used.
+and the Gram matrix M M^T [2H + 1, 2H + 1] is the same for all chunks of all tasks. With chunks much wider than the
+hidden layer, no weight of an old task has to be generated. Differences stand in u and M, so that nothing cancels. The
+form that needs fewer operations is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +24,7 @@ import tensorflow as tf
 from clrnn_tf.errors import require
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.loss_program import with_gradients
+from clrnn_tf.targets import FixedTargets, OnlineTargets, split_outputs
 from clrnn_tf.task_blocks import TaskBlocks
 from clrnn_tf.weights import Weights, unpack_own
 
@@ -36,8 +36,8 @@ class RegularizerConfig:
     strength: float = 0.01
     """Strength of the output regulariser (the paper's beta)."""
     targets: Literal["fixed", "online"] = "fixed"
-    """`fixed` stores what the old tasks' targets are made of before each task; `online` keeps the old hypernetwork
-    and generates them again at every step: the same values for less memory and more time."""
+    """`fixed` stores the targets of the old tasks before each task; `online` keeps the old hypernetwork and generates
+    them again at every step: the same values for less memory and more time."""
     tasks_per_step: int | None = None
     """Old tasks regularised per step, drawn at random without replacement; `None` takes all."""
 
@@ -54,10 +54,26 @@ class OutputRegularizer(tf.Module):
     """R(S) of the module's docstring.
 
     Args:
-      source: The hypernetwork.
+      source: The hypernetwork. Tasks that are added to it later need a new regulariser.
       config: Strength of R, and how it is computed.
       gram: Whether to use Gram matrices; None lets the number of operations decide.
       jit: Whether XLA compiles it, once for all tasks.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import Hypernetwork, HypernetworkConfig, WeightSpec
+      >>> from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
+      >>> specs = [WeightSpec("kernel", (3, 2), "kernel", 3, 0.5)]
+      >>> hypernetwork = Hypernetwork(specs, HypernetworkConfig(chunk_size=2), num_tasks=3)
+      >>> regularizer = OutputRegularizer(hypernetwork, RegularizerConfig(strength=0.1))
+      >>> regularizer.remember(2)
+      >>> float(regularizer.distance(tf.constant([0, 1])))
+      0.0
+      >>> _ = hypernetwork.biases[-1].assign_add([1.0, 0.0])  # moves one weight of each of the three chunks by 1
+      >>> round(float(regularizer.distance(tf.constant([0, 1]))), 4)
+      3.0
+      >>> round(float(regularizer(tf.constant(2), key=tf.constant([0, 0]))), 4)
+      0.3
     """
 
     def __init__(
@@ -65,40 +81,27 @@ class OutputRegularizer(tf.Module):
     ) -> None:
         super().__init__()
         self.source, self.config = source, config
-        num_tasks = source.num_tasks
-        most_old = max(1, min(num_tasks - 1, config.tasks_per_step or num_tasks))
+        max_old = max(1, min(source.num_tasks - 1, config.tasks_per_step or source.num_tasks))
         if gram is None:
-            gram = _pays(source, most_old)
+            gram = _gram_takes_fewer_operations(source, max_old)
         has_hidden_layer = len(source.kernels) > 1
         self.num_gram_chunks = source.num_whole_chunks if gram and has_hidden_layer else 0
-        hidden, rest = self._taken_apart(source, tf.constant([0]))
-        if config.targets == "online":
-            self._old_source = Hypernetwork.from_config(source.get_config())
-        else:
-            self._old_source = None
-            self._old_hidden = tf.Variable(tf.zeros([num_tasks, *hidden.shape[1:]]), trainable=False)
-            self._old_rest = tf.Variable(tf.zeros([num_tasks, *rest.shape[1:]]), trainable=False)
-            self._old_layer = [
-                tf.Variable(tf.zeros(values.shape if self.num_gram_chunks else [0]), trainable=False)
-                for values in source.last_layer
-            ]
-        self.blocks = TaskBlocks(most_old, numbers_per_task=2 * int(tf.size(hidden)) + int(tf.size(rest)))
+        hidden, weights = split_outputs(source, self.num_gram_chunks, tf.constant([0]))
+        self.blocks = TaskBlocks(max_old, numbers_per_task=2 * int(tf.size(hidden)) + int(tf.size(weights)))
+        self.targets = (
+            OnlineTargets(source, self.num_gram_chunks)
+            if config.targets == "online"
+            else FixedTargets(source, self.num_gram_chunks, self.blocks, jit)
+        )
         self.weights_of = tf.function(self._weights_of_task, jit_compile=jit)
         """Weights that the hypernetwork generates for a task (scalar id), compiled as the regulariser is."""
-        self._present = tf.function(self._taken_apart, jit_compile=jit)
         self._gram = tf.function(self._gram_of_last_layers, jit_compile=jit)
         self._add_block = tf.function(self._with_block_added, jit_compile=jit)
         self._last_layer_gradients = tf.function(self._last_layer_gradients_of, jit_compile=jit)
 
     def remember(self, num_old: int) -> None:
-        """What is generated now for tasks 0 .. num_old - 1 becomes their target."""
-        if self._old_source:
-            self._old_source.copy_from(self.source)
-            return
-        self._remember_tasks(tf.constant(num_old))
-        if self.num_gram_chunks:
-            for old, new in zip(self._old_layer, self.source.last_layer, strict=True):
-                old.assign(new)
+        """Make what is generated now for tasks 0 .. num_old - 1 their targets."""
+        self.targets.remember(num_old)
 
     def __call__(self, task_id: tf.Tensor, key: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
         """The loss strength * R(S) that training task `task_id` adds; scalar.
@@ -111,7 +114,7 @@ class OutputRegularizer(tf.Module):
         return self.config.strength * self.distance(self.regularized_tasks(task_id, key), dropout_key)
 
     def regularized_tasks(self, task_id: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        """S as ids [n] of old tasks; none at strength 0."""
+        """S as ids [n] of old tasks; empty at strength 0. See `__call__` for the arguments."""
         if self.config.strength == 0.0:
             return tf.zeros([0], tf.int32)
         if self.config.tasks_per_step is None:
@@ -120,21 +123,12 @@ class OutputRegularizer(tf.Module):
         draws = tf.where(tf.range(self.source.num_tasks) < task_id, draws, 2.0)
         return tf.argsort(draws)[: tf.minimum(self.config.tasks_per_step, task_id)]
 
-    def targets(self, old_ids: tf.Tensor) -> tf.Tensor:
-        """[n, V] weights of old tasks `old_ids` [n] as remembered (`clrnn_tf.weights.unpack_own`)."""
-        hidden, rest = self._remembered(old_ids)
-        if self.num_gram_chunks == 0:
-            return rest
-        kernel, bias = self._old_last_layer()
-        whole = tf.matmul(tf.reshape(hidden, [-1, kernel.shape[0]]), kernel) + bias
-        return tf.concat([tf.reshape(whole, [tf.size(old_ids), -1]), rest], axis=1)
-
     def distance(self, old_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
-        """R of the old tasks `old_ids` [n]; 0 without any.
+        """R of the old tasks `old_ids` [n]; 0 if there is none.
 
-        Tasks are compared in blocks of two sizes, each in one batched call, and a block's gradient is taken at once:
-        two programs serve any number of tasks, with no more memory for 100 of them than for one block. The Gram matrix
-        is made once for all blocks, and its gradient goes back to the last layer once.
+        Tasks are compared in blocks of two sizes, and the gradient of a block is computed along with its distance. Two
+        programs serve any number of tasks, and 100 tasks need no more memory than one block. The Gram matrix is
+        computed once for all blocks, and its gradient is propagated to the last layer once.
         """
         variables, number = self._variables(), tf.size(old_ids)
         side = 2 * self.source.kernels[-1].shape[0] + 1 if self.num_gram_chunks else 0
@@ -143,39 +137,22 @@ class OutputRegularizer(tf.Module):
 
         def add_block(positions: tf.Tensor, counts: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
             ids = tf.gather(old_ids, positions)
-            return self._add_block(ids, scale * counts, dropout_key, gram, total, sums)
+            return self._add_block(ids, scale * counts, dropout_key, gram, total, _kept_apart(sums))
 
-        sums = [tf.zeros_like(each) for each in (*variables, gram)]
+        sums = [tf.zeros_like(tensor) for tensor in (*variables, gram)]
         total, (*gradients, gram_gradient) = self.blocks.loop(number, add_block, (tf.constant(0.0), sums))
         if self.num_gram_chunks:
             gradients = tf.cond(
-                number > 0, lambda: self._last_layer_gradients(gradients, gram_gradient), lambda: gradients
+                number > 0, lambda: self._last_layer_gradients(_kept_apart(gradients), gram_gradient), lambda: gradients
             )
         return with_gradients(total, gradients, variables)
 
     def kept_bytes(self) -> dict[str, int]:
-        """What the targets are made of, or the copy of the hypernetwork that makes them again."""
-        if self._old_source:
-            return {"old_hypernetwork": 4 * self._old_source.count_params()}
-        return {"targets": 4 * sum(int(tf.size(v)) for v in (self._old_hidden, self._old_rest, *self._old_layer))}
+        """Memory of the targets in bytes, by the name of what is kept."""
+        return self.targets.kept_bytes()
 
     def _weights_of_task(self, task_id: tf.Tensor, dropout_key: tf.Tensor | None = None) -> Weights:
         return unpack_own(self.source.generate_own(task_id[tf.newaxis], dropout_key)[0], self.source.specs)
-
-    @tf.function
-    def _remember_tasks(self, number: tf.Tensor) -> None:
-        """Targets of tasks 0 .. number - 1.
-
-        In the blocks in which they are compared: else rounding would tell a network from itself.
-        """
-
-        def remember_block(ids: tf.Tensor, _counts: tf.Tensor) -> tuple:  # what fills a block up is remembered twice
-            present = self._present(self.source, ids)
-            for old, new in zip((self._old_hidden, self._old_rest), present, strict=True):
-                old.scatter_update(tf.IndexedSlices(new, ids))
-            return ()
-
-        self.blocks.loop(number, remember_block, ())
 
     def _variables(self) -> list[tf.Variable]:
         return [variable.value for variable in self.source.trainable_variables]
@@ -189,71 +166,56 @@ class OutputRegularizer(tf.Module):
         total: tf.Tensor,
         sums: list[tf.Tensor],
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """`total` and `sums` with the distances of one block, weighted by `shares`, and their gradients added.
+        """Add the distances of one block, weighted by `shares` [n], to `total`, and their gradients to `sums`.
 
-        Gradients are those of the hypernetwork's variables and of the Gram matrix, each with the others constant.
+        The gradients are partial ones, with respect to the hypernetwork's variables and to the Gram matrix.
         """
-        of = [*self._variables(), gram]
+        inputs = [*self._variables(), gram]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(of)
+            tape.watch(inputs)
             distance = self._sum_of_distances(ids, shares, gram, dropout_key)
-        gradients = tape.gradient(distance, of, unconnected_gradients="zero")
+        gradients = tape.gradient(distance, inputs, unconnected_gradients="zero")
         return total + distance, [
-            each + tf.convert_to_tensor(gradient) for each, gradient in zip(sums, gradients, strict=True)
+            partial_sum + tf.convert_to_tensor(gradient)
+            for partial_sum, gradient in zip(sums, gradients, strict=True)
         ]
 
     def _sum_of_distances(
         self, old_ids: tf.Tensor, shares: tf.Tensor, gram: tf.Tensor, dropout_key: tf.Tensor | None
     ) -> tf.Tensor:
-        old_hidden, old_rest = self._remembered(old_ids)
-        hidden, rest = self._taken_apart(self.source, old_ids, dropout_key)
-        distance = tf.reduce_sum(shares[:, tf.newaxis] * tf.square(rest - old_rest))
+        old, new = self.targets.outputs(old_ids), split_outputs(self.source, self.num_gram_chunks, old_ids, dropout_key)
+        # sum_j share_j || w_j - w_j* ||^2 over the weights that are generated
+        distance = tf.reduce_sum(shares[:, tf.newaxis] * tf.square(new.weights - old.weights))
         if self.num_gram_chunks == 0:
             return distance
-        rows = tf.concat([hidden - old_hidden, old_hidden, tf.ones_like(hidden[..., :1])], axis=-1)
+        # sqrt(share_j) u = sqrt(share_j) [z - z*, z*, 1] for all other chunks
+        rows = tf.concat([new.hidden - old.hidden, old.hidden, tf.ones_like(new.hidden[..., :1])], axis=-1)
         rows = rows * tf.sqrt(shares)[:, tf.newaxis, tf.newaxis]
         return distance + quadratic_forms(tf.reshape(rows, [-1, gram.shape[0]]), gram)
 
     def _last_layers(self) -> tf.Tensor:
         """M = [A; A - A*; b - b*], [2H + 1, C]."""
-        (kernel, bias), (old_kernel, old_bias) = self.source.last_layer, self._old_last_layer()
+        (kernel, bias), (old_kernel, old_bias) = self.source.last_layer, self.targets.last_layer()
         return tf.concat([kernel, kernel - old_kernel, (bias - old_bias)[tf.newaxis]], axis=0)
 
     def _gram_of_last_layers(self) -> tf.Tensor:
-        """M M^T [2H + 1, 2H + 1]; empty where it is not used."""
+        """M M^T [2H + 1, 2H + 1]; [0, 0] where it is not used."""
         if self.num_gram_chunks == 0:
             return tf.zeros([0, 0])
         matrix = self._last_layers()
         return tf.matmul(matrix, matrix, transpose_b=True)
 
     def _last_layer_gradients_of(self, gradients: list[tf.Tensor], gram_gradient: tf.Tensor) -> list[tf.Tensor]:
-        """Gradients of the variables with what comes by way of the Gram matrix added: dM = 2 (dG) M."""
-        moved, units = 2.0 * tf.matmul(gram_gradient, self._last_layers()), self.source.kernels[-1].shape[0]
-        added = {self.source.kernels[-1].value.ref(): moved[:units] + moved[units:-1]}
+        """Add to the gradients of the variables what reaches the last layer through the Gram matrix G = M M^T."""
+        matrix_gradient = 2.0 * tf.matmul(gram_gradient, self._last_layers())  # dM = 2 (dG) M, of [A; A - A*; b - b*]
+        units = self.source.kernels[-1].shape[0]
+        added = {self.source.kernels[-1].value.ref(): matrix_gradient[:units] + matrix_gradient[units:-1]}
         if self.source.config.use_bias:
-            added[self.source.biases[-1].value.ref()] = moved[-1]
+            added[self.source.biases[-1].value.ref()] = matrix_gradient[-1]
         return [
             gradient + added.get(variable.ref(), 0.0)
             for gradient, variable in zip(gradients, self._variables(), strict=True)
         ]
-
-    def _remembered(self, old_ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Hidden units and other weights of old tasks, as `_taken_apart`; constants."""
-        if self._old_source is None:
-            return tf.gather(self._old_hidden, old_ids), tf.gather(self._old_rest, old_ids)
-        hidden, rest = self._taken_apart(self._old_source, old_ids)
-        return tf.stop_gradient(hidden), tf.stop_gradient(rest)
-
-    def _old_last_layer(self) -> Sequence[tf.Tensor]:
-        """Kernel A* and bias b* of the last layer as remembered."""
-        return self._old_layer if self._old_source is None else self._old_source.last_layer
-
-    def _taken_apart(
-        self, source: Hypernetwork, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Last hidden units of the chunks that Gram matrices serve [n, chunks, H], and all other weights [n, rest]."""
-        hidden = source.own_hidden(task_ids, dropout_key)
-        return hidden[:, : self.num_gram_chunks], source.own_weights(hidden, task_ids, self.num_gram_chunks)
 
 
 @tf.custom_gradient
@@ -270,8 +232,23 @@ def quadratic_forms(rows: tf.Tensor, gram: tf.Tensor):  # noqa: ANN201
     return tf.reduce_sum(products * rows), gradient
 
 
-def _pays(source: Hypernetwork, num_old: int) -> bool:
-    """Whether Gram matrices take fewer operations than generating, for this many tasks."""
+def _gram_takes_fewer_operations(source: Hypernetwork, num_old: int) -> bool:
+    """Whether Gram matrices need fewer multiplications and additions than generating the weights of `num_old` tasks.
+
+    With n chunks to compare, forward and backward: 4 (2H + 1)^2 (n + C) for the products with and of the Gram matrix,
+    and 6 n H C for z A and its two gradients.
+    """
     units, width = source.kernels[-1].shape
-    rows = num_old * source.num_whole_chunks
-    return 4 * (2 * units + 1) ** 2 * (rows + width) < 6 * rows * units * width
+    chunks = num_old * source.num_whole_chunks
+    return 4 * (2 * units + 1) ** 2 * (chunks + width) < 6 * chunks * units * width
+
+
+def _kept_apart(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    """`tensors` behind an operation that costs nothing, for use as addends inside of a loop or a conditional.
+
+    Without XLA, TensorFlow's memory optimiser can turn a sum of large tensors into accumulations in a temporary
+    variable, made as soon as the node of the first addend has run. An addend that comes straight from outside is the
+    output of a Switch node, and this runs in the loop's last, dead iteration too: the variable is made and never
+    deleted, and the next loop fails with AlreadyExistsError. (An identity does not help; it is optimised away.)
+    """
+    return [tf.ensure_shape(tensor, tensor.shape) for tensor in tensors]

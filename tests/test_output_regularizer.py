@@ -194,3 +194,26 @@ def test_memory_is_that_of_the_targets(targets, gram):
         assert kept == {"targets": 4 * (6 * (3 * 4 + 38 - 27) + (4 + 1) * 9)}
     else:
         assert kept == {"targets": 4 * 6 * 38}
+
+
+@pytest.mark.parametrize("gram", [False, True])
+def test_a_large_hypernetwork_is_regularised_in_a_loop_of_steps_without_xla(gram):
+    """With so much memory in use, TensorFlow rewrites sums; see `clrnn_tf.output_regularizer._kept_apart`."""
+    size = 8_000_000
+    config = HypernetworkConfig(chunk_size=size, hidden_sizes=(1,), task_embedding_size=1, chunk_embedding_size=1)
+    source = Hypernetwork([WeightSpec("flat", (size,), "kernel", 1, 1)], config, 2)
+    regularizer = OutputRegularizer(source, RegularizerConfig(), gram)
+    variables = [variable.value for variable in source.trainable_variables]
+
+    @tf.function
+    def steps(count):
+        total = tf.constant(0.0)
+        for _ in tf.range(count):
+            with tf.GradientTape() as tape:
+                distance = regularizer.distance(tf.range(1))
+            gradients = tape.gradient(distance, variables, unconnected_gradients="zero")
+            total += tf.add_n([tf.reduce_sum(tf.convert_to_tensor(gradient)) for gradient in gradients])
+        return total
+
+    regularizer.remember(1)
+    assert [float(steps(tf.constant(2))) for _ in range(2)] == [0.0, 0.0]
