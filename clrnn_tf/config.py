@@ -7,6 +7,7 @@ keyword argument in Python. Ranges are checked when an object is made, so a bad 
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from typing import Literal, TypeVar
 from clrnn_tf.errors import ConfigurationError, nearest, require, require_positive, require_sizes
 
 T = TypeVar("T")
+
+_LARGEST = 2**31 - 1  # integers of settings become int32 tensors
 
 
 @dataclass(frozen=True)
@@ -185,8 +188,11 @@ class Experiment:
     """The benchmark's own frozen dataclass (its module's `Config`)."""
 
     def to_dict(self) -> dict[str, object]:
-        """The settings as plain nested dictionaries (tuples as lists), ready for YAML or JSON."""
-        return _plain(dataclasses.asdict(self))
+        """The settings as plain nested dictionaries (tuples as lists), ready for YAML or JSON.
+
+        The method's options go by the method's name, as on the command line: `{"hnet": {"strength": 0.01}}`.
+        """
+        return {_key(self, name): _plain(value) for name, value in dataclasses.asdict(self).items()}
 
 
 def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
@@ -194,24 +200,37 @@ def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
 
     Args:
       settings: Gives the values that are not named, and the types.
-      values: By field name; nested dataclasses take dictionaries, tuples take lists.
+      values: By field name; nested dataclasses take dictionaries, tuples take lists. The options of an experiment's
+        method go by the method's name.
       where: Name of `settings` for error messages.
 
     Raises:
       ConfigurationError: A name is unknown (the nearest known ones are named), or a value is of a wrong kind.
     """
-    known = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings)}
+    fields = {_key(settings, item.name): item.name for item in dataclasses.fields(settings)}
     hints = typing.get_type_hints(type(settings))
     changes = {}
-    for name, value in values.items():
-        label = f"{where}.{name}" if where else name
-        require(name in known, f"unknown setting '{label}'.{nearest(name, known)}")
-        if dataclasses.is_dataclass(known[name]):
+    for key, value in values.items():
+        label = f"{where}.{key}" if where else str(key)
+        require(key in fields, f"unknown setting '{label}'.{nearest(str(key), fields)}")
+        name = fields[key]
+        present = getattr(settings, name)
+        if dataclasses.is_dataclass(present):
             require(isinstance(value, Mapping), f"{label} must hold settings by name. Received: {value!r}.")
-            changes[name] = updated(known[name], value, label)
+            changes[name] = updated(present, value, label)
         else:
             changes[name] = _converted(value, hints[name], label)
     return dataclasses.replace(settings, **changes)
+
+
+def with_present_names(values: Mapping[str, object], method: str) -> dict[str, object]:
+    """Settings by their names of today; earlier versions wrote `method_options` for the options of the method."""
+    return {method if name == "method_options" else name: value for name, value in values.items()}
+
+
+def _key(settings: object, name: str) -> str:
+    """Name of a field in files and on the command line."""
+    return settings.method if isinstance(settings, Experiment) and name == "method_options" else name
 
 
 def _converted(value: object, hint: object, label: str) -> object:
@@ -226,10 +245,15 @@ def _converted(value: object, hint: object, label: str) -> object:
         if origin is tuple and isinstance(value, (list, tuple)):
             return tuple(_converted(item, arguments[0], label) for item in value)
         if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            require(math.isfinite(value), f"{label} must be a finite number. Received: {value}.")
             return float(value)
         if option is Path and isinstance(value, (str, Path)):
             return Path(value)
         if isinstance(option, type) and type(value) is option:
+            require(
+                option is not int or abs(value) <= _LARGEST,
+                f"{label} must be in [-{_LARGEST}, {_LARGEST}]. Received: {value}.",
+            )
             return value
     wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
     raise ConfigurationError(f"{label} must be of type {wanted}. Received: {value!r}.")

@@ -26,9 +26,10 @@ import tensorflow as tf
 import yaml
 
 import clrnn_tf
-from clrnn_tf.config import Experiment
+from clrnn_tf.config import Experiment, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import Evaluation, ResultMatrix
+from clrnn_tf.tasks import TaskStream
 
 
 def library_versions() -> dict[str, str]:
@@ -63,7 +64,7 @@ class RunDirectory:
         Args:
           path: Where; must be missing or empty, unless `overwrite`.
           experiment: The settings.
-          provenance: Facts that are no settings: data source, preset.
+          provenance: Facts that are no settings: data source and its fingerprint, preset.
           overwrite: Replace a run that is there. Anything that is no run is left alone.
 
         Raises:
@@ -93,7 +94,7 @@ class RunDirectory:
         """
         run = cls(path)
         require(run.config.is_file(), f"no run to continue in {path}: it has no config.yaml.")
-        stored = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        stored = with_present_names(read_settings(run.config), experiment.method)
         changed = [
             f"{name} (stored {old!r}, now {new!r})"
             for name, (old, new) in differences(stored, experiment.to_dict()).items()
@@ -104,12 +105,24 @@ class RunDirectory:
         )
         return run
 
-    def require_data_source(self, present: str) -> None:
-        """Require that a continued run sees the data that it began with, as far as their description tells."""
-        stored = yaml.safe_load(self.config.read_text(encoding="utf-8"))["provenance"]["data_source"]
+    def require_same_data(self, stream: TaskStream) -> None:
+        """Require that a continued run sees the data that it began with: their description and their fingerprint.
+
+        Raises:
+          ConfigurationError: They differ.
+        """
+        provenance = provenance_of(read_settings(self.config))
+        source, fingerprint = provenance.get("data_source"), provenance.get("fingerprint")
         require(
-            stored == present,
-            f"the run in {self.path} began with data: {stored}. Received: {present}. Name its directory by --data-dir.",
+            source == stream.data_source,
+            f"the run in {self.path} began with data: {source}. Received: {stream.data_source}. "
+            "Name its directory by --data-dir.",
+        )
+        present = stream.data_facts.get("fingerprint")
+        require(
+            fingerprint in (None, present),
+            f"the data of the run in {self.path} have changed since it began (fingerprint {fingerprint}). "
+            f"Received: fingerprint {present}. Restore the data, or start the run anew with --overwrite.",
         )
 
     def load(self) -> ResultMatrix | None:
@@ -131,6 +144,28 @@ class RunDirectory:
             return {}
         with np.load(self.confusion) as stored:
             return dict(stored)
+
+
+def read_settings(path: Path) -> dict[str, object]:
+    """The settings in a YAML file, as nested dictionaries.
+
+    Raises:
+      ConfigurationError: There is no such file, or it holds something else.
+    """
+    require(path.is_file(), f"no such settings file: {path}.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    require(isinstance(values, dict), f"{path} must hold settings by name. Received: {type(values).__name__}.")
+    return values
+
+
+def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
+    """Where a run of stored settings came from: preset, data source, versions; empty if it is not said."""
+    provenance = settings.get("provenance", {})
+    require(isinstance(provenance, Mapping), f"provenance must hold facts by name. Received: {provenance!r}.")
+    return provenance
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -141,9 +142,10 @@ def test_directories_that_are_there_are_kept(tmp_path):
 def test_a_run_is_continued_with_its_own_settings_and_data_only(tmp_path):
     create(tmp_path / "run")
     run = RunDirectory.open(tmp_path / "run", tiny.experiment())
-    run.require_data_source("somewhere")
+    stream = dataclasses.replace(tiny.stream(), data_source="somewhere")
+    run.require_same_data(stream)
     with pytest.raises(ConfigurationError, match="began with data: somewhere. Received: elsewhere"):
-        run.require_data_source("elsewhere")
+        run.require_same_data(dataclasses.replace(stream, data_source="elsewhere"))
     with pytest.raises(ConfigurationError, match=r"train.steps \(stored 40, now 41\)"):
         RunDirectory.open(tmp_path / "run", tiny.experiment(train={"steps": 41}))
     with pytest.raises(ConfigurationError, match="no run to continue"):

@@ -1,79 +1,75 @@
-"""The register of runs, `results/registry.jsonl`, and the README's tables, which are made from it.
+"""The register of runs, `results/registry.jsonl`, and the tables of results, which are made from it.
 
-    python -m trainers.registry add RUN_DIRECTORY ...      # one line for each finished run
-    python -m trainers.registry tables                     # writes the tables into the README
+    python results/registry.py add RUN_DIRECTORY ...      # one line for each finished run
+    python results/registry.py tables                     # writes the tables into docs/results.md
 
-A line holds the command that gives the run, its seed, its figures, wall time, data source and versions. A run of the
-same command replaces its older line. The README has its tables between ``<!-- results: NAME -->`` and
-``<!-- end -->``; NAME is `copy_task`, `pos_tagging`, or `pos_tagging by task`.
+The project must be installed, or the repository be on `PYTHONPATH`. A line holds the command that gives the run, its
+seed, its figures, wall time, data source and versions. A run of the same command replaces its older line. The page
+has its tables between ``<!-- results: NAME -->`` and ``<!-- end -->``; NAME is `copy_task`, `pos_tagging`, or
+`pos_tagging by task`.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import re
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-import yaml
-
+from clrnn_tf.config import with_present_names
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.run_directory import RunDirectory, as_json, differences, write_text
+from clrnn_tf.run_directory import RunDirectory, as_json, differences, provenance_of, read_settings, write_text
 from trainers.presets import Benchmark
 
 _ROOT = Path(__file__).parent.parent
-_REGISTRY, _README = _ROOT / "results" / "registry.jsonl", _ROOT / "README.md"
+_REGISTRY = _ROOT / "results" / "registry.jsonl"
+_PAGE = _ROOT / "docs" / "results.md"
+_README = _ROOT / "README.md"  # holds the tables as long as there is no such page
 _TABLE = re.compile(r"(<!-- results: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 Entry = Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class Add:
-    """Register finished runs."""
-
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run directories."""
-    registry: Path = _REGISTRY
-    """The register."""
-
-
-@dataclass(frozen=True)
-class Tables:
-    """Write the README's tables anew."""
-
-    registry: Path = _REGISTRY
-    """The register."""
-    readme: Path = _README
-    """Where the tables are."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 2 for bad input."""
-    command = tyro.extras.subcommand_cli_from_dict(
-        {"add": Add, "tables": Tables}, args=arguments, description="The register of runs and the README's tables."
-    )
+    parser = argparse.ArgumentParser(description="The register of runs, and the tables made from it.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    adding = commands.add_parser("add", help="register finished runs")
+    adding.add_argument("runs", nargs="+", type=Path, help="run directories")
+    writing = commands.add_parser("tables", help="write the tables anew")
+    writing.add_argument("--page", type=Path, default=default_page(), help="where they are")
+    for command in (adding, writing):
+        command.add_argument("--registry", type=Path, default=_REGISTRY, help="the register")
+    options = parser.parse_args(arguments)
     try:
-        if isinstance(command, Add):
-            added = [entry_of(path) for path in command.runs]
-            commands = {entry["command"] for entry in added}
-            kept = [entry for entry in read(command.registry) if entry["command"] not in commands]
-            write_text(command.registry, "".join(map(as_json, [*kept, *added])))
-            print(f"{len(added)} runs are in {command.registry}")
+        if options.command == "add":
+            add(options.runs, options.registry)
         else:
-            page = command.readme.read_text(encoding="utf-8")
-            write_text(command.readme, with_tables(page, read(command.registry)))
-            print(f"the tables of {command.readme} are up to date")
+            page = options.page.read_text(encoding="utf-8")
+            write_text(options.page, with_tables(page, read(options.registry)))
+            print(f"the tables of {options.page} are up to date")
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def default_page() -> Path:
+    """The page with the tables."""
+    return _PAGE if _PAGE.is_file() else _README
+
+
+def add(runs: Sequence[Path], registry: Path) -> None:
+    """Write a line for each run into a register, in place of older ones of the same command."""
+    added = [entry_of(path) for path in runs]
+    commands = {entry["command"] for entry in added}
+    kept = [entry for entry in read(registry) if entry["command"] not in commands]
+    write_text(registry, "".join(map(as_json, [*kept, *added])))
+    print(f"{len(added)} runs are in {registry}")
 
 
 def entry_of(path: Path) -> Entry:
@@ -85,9 +81,10 @@ def entry_of(path: Path) -> Entry:
     run = RunDirectory(path)
     matrix = run.load()
     require(matrix is not None and matrix.finished, f"only finished runs are registered. Received: {path}.")
-    settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    settings = read_settings(run.config)
+    settings = with_present_names(settings, str(settings["method"]))
     results = json.loads(run.results.read_text(encoding="utf-8"))
-    name = settings["benchmark"]
+    name = str(settings["benchmark"])
     preset, command = command_of(benchmark_of(name), settings)
     figures = (
         "seed", "mean_during_accuracy", "mean_final_accuracy", "forgetting", "mean_final_weighted_f1", "task_names",
@@ -106,19 +103,22 @@ def entry_of(path: Path) -> Entry:
 def command_of(benchmark: Benchmark, settings: Mapping[str, object]) -> tuple[str, str]:
     """The preset nearest to a run's settings, and the command: a flag for each setting that differs from the preset."""
     stored = {name: value for name, value in settings.items() if name != "provenance"}
+    method, provenance = str(settings["method"]), provenance_of(settings)
+    began_with = provenance["preset"]
     changes = {
-        name: differences(preset.experiment(benchmark.name).to_dict(), stored)
+        name: differences(preset.experiment(benchmark.name, method=method).to_dict(), stored)
         for name, preset in benchmark.presets.items()
-        if preset.method == settings["method"]
+        if preset.method == method or name == began_with
     }
-    began_with = settings["provenance"]["preset"]
     preset = min(changes, key=lambda name: (len(changes[name]), name != began_with))
-    words = [f"python -m trainers.{benchmark.name}"]
-    if settings["provenance"]["data_dir"]:
+    words = [benchmark.program]
+    if provenance["data_dir"]:
         words.append("--data-dir DIR")
     words.append(f"--preset {preset}")
+    if benchmark.presets[preset].method != method:
+        words.append(f"--method {method}")
     for name, (_, value) in changes[preset].items():
-        words.append(_flag(name.replace("method_options", settings["method"]).replace("_", "-"), value))
+        words.append(_flag(name.replace("_", "-"), value))
     return preset, " ".join(words)
 
 
