@@ -21,33 +21,25 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.errors import require
 from clrnn_tf.hypernetwork import Hypernetwork
 from clrnn_tf.loss_program import with_gradients
+from clrnn_tf.ranges import NonNegative, PositiveInt, Settings
 from clrnn_tf.targets import FixedTargets, OnlineTargets, split_outputs
 from clrnn_tf.task_blocks import TaskBlocks
 from clrnn_tf.weights import Weights, unpack_own
 
 
 @dataclass(frozen=True)
-class RegularizerConfig:
+class RegularizerConfig(Settings):
     """Options of the output regulariser."""
 
-    strength: float = 0.01
+    strength: NonNegative = 0.01
     """Strength of the output regulariser (the paper's beta)."""
     targets: Literal["fixed", "online"] = "fixed"
     """`fixed` stores the targets of the old tasks before each task; `online` keeps the old hypernetwork and generates
     them again at every step: the same values for less memory and more time."""
-    tasks_per_step: int | None = None
+    tasks_per_step: PositiveInt | None = None
     """Old tasks regularised per step, drawn at random without replacement; `None` takes all."""
-
-    def check(self, method: str) -> None:
-        """Refuse values that mean nothing, under the name of the method that has them."""
-        require(self.strength >= 0, f"{method}.strength must not be negative. Received: {self.strength}.")
-        require(
-            self.tasks_per_step is None or self.tasks_per_step > 0,
-            f"{method}.tasks_per_step must be above 0, or None for all old tasks. Received: {self.tasks_per_step}.",
-        )
 
 
 class OutputRegularizer(tf.Module):

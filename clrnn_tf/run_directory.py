@@ -70,7 +70,25 @@ class RunDirectory:
         Raises:
           ConfigurationError: There is something at `path`.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        cls.require_writable(path, overwrite)
+        if path.exists() and any(path.iterdir()):
+            shutil.rmtree(path)
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path)
+        settings = {**experiment.to_dict(), "provenance": {**provenance, "versions": library_versions()}}
+        write_text(run.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        return run
+
+    @staticmethod
+    def require_writable(path: Path, overwrite: bool = False) -> None:
+        """Require that a run can be written to `path`: nothing is there, or a run that may be replaced.
+
+        Raises:
+          ConfigurationError: There is something else.
+        """
+        parent = next(parent for parent in [path, *path.parents] if parent.exists())
+        require(parent.is_dir(), f"{parent} is a file, not a directory. Choose another directory with --out.")
+        if path.exists() and any(path.iterdir()):
             is_run = (path / "config.yaml").is_file()
             require(is_run, f"{path} exists and is no run of ours. Choose another directory with --out.")
             require(
@@ -78,12 +96,6 @@ class RunDirectory:
                 f"{path} holds a run already. Continue it with --resume, choose another directory with --out, or "
                 "replace it with --overwrite.",
             )
-            shutil.rmtree(path)
-        path.mkdir(parents=True, exist_ok=True)
-        run = cls(path)
-        settings = {**experiment.to_dict(), "provenance": {**provenance, "versions": library_versions()}}
-        write_text(run.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
-        return run
 
     @classmethod
     def open(cls, path: Path, experiment: Experiment) -> RunDirectory:

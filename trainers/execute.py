@@ -76,6 +76,8 @@ def execute(command: Command) -> int:
 
 
 def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWorker) -> int:
+    if workers.rank == 0:
+        RunDirectory.require_writable(command.out, command.options.overwrite)  # before the data are read
     session = _session(command, comparisons, workers)
     if workers.rank > 0:  # the first worker records for all
         learn(session.stream, session.trainer)

@@ -40,9 +40,6 @@ class Config(RegularizerConfig):
     heads: Literal["generated", "separate"] = "generated"
     """`separate`: each task's output head is a variable of its own instead of generated."""
 
-    def __post_init__(self) -> None:
-        self.check("hnet")
-
 
 def generate_and_regularize(
     method: Method, regularizer: OutputRegularizer, task_id: tf.Tensor, step: tf.Tensor

@@ -25,10 +25,6 @@ from clrnn_tf.weights import Weights, unpack_own
 class Config(generative_replay.Config, RegularizerConfig):
     """Options of generative replay, and of the output regulariser of the decoder's hypernetwork."""
 
-    def __post_init__(self) -> None:
-        generative_replay.check_options("hnet_replay", self)
-        self.check("hnet_replay")
-
 
 class HNETReplay(generative_replay.GenerativeReplay):
     """See the module's docstring."""
