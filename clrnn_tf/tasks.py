@@ -6,8 +6,8 @@ arrays and of datasets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -81,6 +81,8 @@ class TaskStream(Sequence[Task]):
     ngrams: NgramInputs | None = None
     input_model: InputModel | None = InputModel()
     """How inputs can be generated; None where generated sequences would not be of use."""
+    data_facts: Mapping[str, object] = field(default_factory=dict)
+    """Facts about the data that stand in `results.json`."""
 
     def __post_init__(self) -> None:
         require(len(self.tasks) > 0, "a task stream needs at least one task. Received: 0.")

@@ -13,6 +13,7 @@ ALLOWED = {
     "backend": set(),
     "config": set(),
     "inputs": set(),
+    "yaml_files": {"config"},
     "compilation": {"config"},
     "tasks": {"config", "inputs"},
     "sources": {"config", "tasks"},
