@@ -52,6 +52,9 @@ class Limits(NamedTuple):
     """Longer sentences are cut into pieces of this many words."""
 
 
+UNLIMITED = Limits()
+
+
 class WordCount(NamedTuple):
     """Words of some files."""
 
@@ -65,7 +68,7 @@ class WordCount(NamedTuple):
         return self.blank / max(self.words, 1)
 
 
-def read_sentences(paths: Path | Sequence[Path], limits: Limits = Limits()) -> list[Sentence]:  # noqa: B008
+def read_sentences(paths: Path | Sequence[Path], limits: Limits = UNLIMITED) -> list[Sentence]:
     """Sentences of one CoNLL-U file or of several in a row, plain or gzipped.
 
     Multiword ranges (`3-4`), empty nodes (`3.1`) and rows without a tag (`_`) are no words and are left out. Files

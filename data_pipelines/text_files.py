@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clrnn_tf.config import ConfigurationError, require
 
-LONGEST_LINE = 2**24
+LONGEST_LINE = 2**22
 """Bytes of the longest line that is read."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
@@ -32,7 +32,7 @@ def expanded_limit(compressed_size: int) -> int:
 
     Treebanks shrink to a tenth, vectors to a third.
     """
-    return max(2**26, 200 * compressed_size)
+    return max(2**24, 200 * compressed_size)
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
