@@ -29,14 +29,14 @@ class FileRecorder(Observer):
 
     def __init__(self, run: RunDirectory, experiment: Experiment, facts: Mapping[str, float]) -> None:
         self._run, self._experiment, self._facts = run, experiment, facts
-        self._data_source = ""
+        self._data_source, self._data_facts = "", {}
         self._timing: list[dict[str, object]] = []
         self._kept_bytes: list[dict[str, int]] = []
         self._file: io.TextIOBase | None = None
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
         """Open the log; when a run is continued, entries of tasks that were not finished are dropped first."""
-        self._data_source = stream.data_source
+        self._data_source, self._data_facts = stream.data_source, dict(stream.data_facts)
         if self._run.results.is_file():
             stored = json.loads(self._run.results.read_text(encoding="utf-8"))
             self._timing = stored["timing"]["tasks"][:first_task]
@@ -102,6 +102,7 @@ class FileRecorder(Observer):
             "method": self._experiment.method,
             "seed": self._experiment.seed,
             "data_source": self._data_source,
+            **({"data": self._data_facts} if self._data_facts else {}),
             "kept_bytes": self._kept_bytes,
             "versions": library_versions(),
             "timing": {

@@ -15,6 +15,7 @@ ALLOWED = {
     "ranges": set(),
     "config": set(),
     "inputs": set(),
+    "yaml_files": {"config"},
     "compilation": {"config"},
     "seeds": set(),
     "tasks": {"inputs", "outputs"},
