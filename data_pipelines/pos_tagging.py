@@ -19,8 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import require
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import Batch, NgramInputs, Task, TaskStream
+from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.tasks import Batch, NgramInputs, Task, TaskStream
 from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets
 from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
 from data_pipelines.storage import fingerprint, warn

@@ -22,7 +22,14 @@ from pathlib import Path
 
 from clrnn_tf.config import with_present_names
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.run_directory import RunDirectory, as_json, differences, provenance_of, read_settings, write_text
+from clrnn_tf.recording.run_directory import (
+    RunDirectory,
+    as_json,
+    differences,
+    provenance_of,
+    read_settings,
+    write_text,
+)
 from trainers.presets import Benchmark
 
 _ROOT = Path(__file__).parent.parent

@@ -116,8 +116,8 @@ def test_a_run_is_continued_after_its_last_finished_task(tmp_path):
     assert run(copy_task.BENCHMARK, *arguments, "--out", straight) == 0
     code = (
         "import os, sys\n"
-        "from clrnn_tf.events import Observer\n"
-        "from clrnn_tf.recording import FileRecorder\n"
+        "from clrnn_tf.recording.events import Observer\n"
+        "from clrnn_tf.recording.files import FileRecorder\n"
         "from trainers.copy_task import BENCHMARK\n"
         "from trainers.run import main\n"
         "written = FileRecorder.task_learned\n"

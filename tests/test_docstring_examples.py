@@ -28,4 +28,5 @@ def test_the_examples_of_a_module_run(name):
 
 
 def test_the_hypernetwork_and_its_regulariser_have_examples():
-    assert {"clrnn_tf.hypernetwork", "clrnn_tf.output_regularizer", "clrnn_tf.targets"} <= set(modules_with_examples())
+    names = {f"clrnn_tf.hypernetworks.{name}" for name in ("hypernetwork", "output_regularizer", "targets")}
+    assert names <= set(modules_with_examples())

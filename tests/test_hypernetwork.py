@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import WeightSpec, unpack, unpack_own
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weights import WeightSpec, unpack, unpack_own
 from tests import golden
 
 SMALL = [WeightSpec("a", (2, 3), "kernel", 2, 0.5), WeightSpec("b", (2,), "bias", 2, 0.5)]

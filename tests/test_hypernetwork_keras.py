@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from clrnn_tf.config import HypernetworkConfig
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.weights import WeightSpec
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.networks.weights import WeightSpec
 
 LINEAR = [WeightSpec("kernel", (3, 2), "kernel", 3, 0.5), WeightSpec("bias", (2,), "bias", 3, 0.5)]
 TWO_HEADS = [

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf import task_blocks
 from clrnn_tf.config import HypernetworkConfig
-from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig, quadratic_forms
-from clrnn_tf.weights import WeightSpec
+from clrnn_tf.execution import task_blocks
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig, quadratic_forms
+from clrnn_tf.networks.weights import WeightSpec
 from tests import golden
 
 # The published Elman 1 -> 2 -> 4 (one bias more than ours) as 28 values: as one tensor, and as a body of 16 values with
@@ -198,7 +198,7 @@ def test_memory_is_that_of_the_targets(targets, gram):
 
 @pytest.mark.parametrize("gram", [False, True])
 def test_a_large_hypernetwork_is_regularised_in_a_loop_of_steps_without_xla(gram):
-    """With so much memory in use, TensorFlow rewrites sums; see `clrnn_tf.output_regularizer._kept_apart`."""
+    """With this much memory in use, TensorFlow rewrites sums; see `_kept_apart` in the module."""
     size = 8_000_000
     config = HypernetworkConfig(chunk_size=size, hidden_sizes=(1,), task_embedding_size=1, chunk_embedding_size=1)
     source = Hypernetwork([WeightSpec("flat", (size,), "kernel", 1, 1)], config, 2)

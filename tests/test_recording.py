@@ -8,13 +8,13 @@ import tensorflow as tf
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from clrnn_tf import run_directory
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.events import TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.metrics import Evaluation, ResultMatrix
-from clrnn_tf.recording import FileRecorder
-from clrnn_tf.run_directory import RunDirectory
-from clrnn_tf.tensorboard import TensorBoardRecorder
+from clrnn_tf.recording import run_directory
+from clrnn_tf.recording.events import TaskResult, TrainingLog, ValidationLog
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.recording.tensorboard import TensorBoardRecorder
 from tests import tiny
 
 FACTS = {"num_parameters": 10, "num_main_network_weights": 20}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.cells import CELLS, Cell, ElmanCell, LSTMCell
 from clrnn_tf.config import NetworkConfig
-from clrnn_tf.linear import SQUARED_PER_SEQUENCE, SUMMED
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import WeightSpec, initial_value
+from clrnn_tf.networks.cells import CELLS, Cell, ElmanCell, LSTMCell
+from clrnn_tf.networks.linear import SQUARED_PER_SEQUENCE, SUMMED
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weights import WeightSpec, initial_value
 
 LENGTHS = [6, 1, 4]
 

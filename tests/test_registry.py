@@ -5,9 +5,9 @@ import pytest
 import yaml
 
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.learning import learn
-from clrnn_tf.recording import FileRecorder
-from clrnn_tf.run_directory import RunDirectory
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.training.learning import learn
 from data_pipelines import copy_task as copy_pipeline
 from results import registry
 from trainers import copy_task, pos_tagging

@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.task_blocks import TaskBlocks
+from clrnn_tf.execution.task_blocks import TaskBlocks
 
 
 @pytest.mark.parametrize("number", [0, 1, 4, 15, 16, 17, 20, 21, 37])

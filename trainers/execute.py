@@ -10,20 +10,20 @@ from typing import NoReturn
 
 import tensorflow as tf
 
-from clrnn_tf.checkpoints import TaskCheckpoints
-from clrnn_tf.compilation import uses_xla
-from clrnn_tf.distribution import SingleWorker, Workers
+from clrnn_tf.execution.compilation import uses_xla
+from clrnn_tf.execution.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.inference import TaskInference
-from clrnn_tf.learning import learn
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.progress import ProgressReporter
-from clrnn_tf.recording import FileRecorder
-from clrnn_tf.report import Comparison, comparison_from_run, write_report
-from clrnn_tf.run_directory import RunDirectory
-from clrnn_tf.tasks import TaskStream
-from clrnn_tf.tensorboard import TensorBoardRecorder
-from clrnn_tf.training import Trainer, TrainingDivergedError
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.progress import ProgressReporter
+from clrnn_tf.recording.report import Comparison, comparison_from_run, write_report
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.recording.tensorboard import TensorBoardRecorder
+from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.task_inference import TaskInference
+from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.learning import learn
+from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from export.saved_model import Exporter
 from trainers.failures import OUT_OF_MEMORY, one_line
 from trainers.inference import infer_tasks

@@ -32,15 +32,15 @@ import tensorflow as tf
 
 from clrnn_tf.config import Experiment
 from clrnn_tf.errors import require
-from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.hnet import generate_and_regularize
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, WeightSpec, total_size, unpack
 from clrnn_tf.ranges import NonNegative, Settings
 from clrnn_tf.seeds import InitialKey, SeedOffset
-from clrnn_tf.tasks import Task
-from clrnn_tf.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.weights import Weights, WeightSpec, total_size, unpack
+from clrnn_tf.streams.tasks import Task
 
 _RAW_OF_ONE = math.log(math.e - 1.0)  # softplus of it is 1
 

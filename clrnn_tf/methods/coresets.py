@@ -2,7 +2,8 @@
 
     loss = task loss + strength * distillation
 
-(see `clrnn_tf.replay`), with the loss weights stored with the sequence (Ehret et al. 2021; Rebuffi et al. 2017).
+(see `clrnn_tf.methods.parts.replay`), with the loss weights stored with the sequence (Ehret et al. 2021; Rebuffi et
+al. 2017).
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.blocks import first_scored_step, split_by_length
 from clrnn_tf.errors import require
-from clrnn_tf.loss_program import LossProgram
+from clrnn_tf.execution.batch_blocks import first_scored_step, split_by_length
+from clrnn_tf.execution.loss_program import LossProgram
 from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.model import Prepared, TaskModel
+from clrnn_tf.networks.weights import Weights
 from clrnn_tf.ranges import NonNegative, PositiveInt, Settings
-from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.seeds import SeedOffset, StepDraw
-from clrnn_tf.sources import bucketed_length
-from clrnn_tf.tasks import Batch, Task
-from clrnn_tf.weights import Weights
+from clrnn_tf.streams.splits import bucketed_length
+from clrnn_tf.streams.tasks import Batch, Task
 
 _NUM_BUCKETS = 8  # time lengths to which replayed batches are padded
 

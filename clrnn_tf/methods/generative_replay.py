@@ -6,8 +6,8 @@ task id where the main network has a head for each task. The teacher is the netw
 the present task. From the second task on it generates, of z_t ~ N(0, s^2), as many sequences of old tasks as the batch
 has. With < > the mean over the sequences of the batch and those replayed,
 
-    loss = task loss + distillation_strength * distillation                                        (clrnn_tf.replay)
-         + prior_strength * < sum_t KL(N(mean_t, exp(log_variance_t)), N(0, s^2)) >                (clrnn_tf.vae)
+    loss = task loss + distillation_strength * distillation                              (clrnn_tf.methods.parts.replay)
+         + prior_strength * < sum_t KL(N(mean_t, exp(log_variance_t)), N(0, s^2)) >         (clrnn_tf.methods.parts.vae)
          + reconstruction_strength * < sum_t distance of the decoder's y_t from x_t >
          + decoder_orthogonal_strength * ||U^T U - I||^2 over the decoder's hidden-to-hidden matrices
 
@@ -30,17 +30,25 @@ import tensorflow as tf
 
 from clrnn_tf.config import NetworkConfig
 from clrnn_tf.errors import require
-from clrnn_tf.inputs import without_padding
 from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
+from clrnn_tf.methods.parts.vae import (
+    Decoder,
+    Latent,
+    Likelihood,
+    as_inputs,
+    latent_specs,
+    prior_matching,
+    reconstruction,
+)
 from clrnn_tf.model import TaskModel
-from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, orthogonal_penalty
 from clrnn_tf.ranges import NonNegative, Positive, PositiveInt, Settings
-from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.seeds import SeedOffset, StepDraw
-from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.vae import Decoder, Latent, Likelihood, as_inputs, latent_specs, prior_matching, reconstruction
-from clrnn_tf.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.weights import Weights, orthogonal_penalty
+from clrnn_tf.streams.inputs import without_padding
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
 
 @dataclass(frozen=True)

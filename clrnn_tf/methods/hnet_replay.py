@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods import generative_replay
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.networks.weights import Weights, unpack_own
 from clrnn_tf.seeds import SeedOffset, StepDraw
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import Weights, unpack_own
+from clrnn_tf.streams.tasks import Task
 
 
 @dataclass(frozen=True)

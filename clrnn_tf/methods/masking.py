@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.networks.weight_sources import SharedWeights
+from clrnn_tf.networks.weights import Weights, WeightSpec
 from clrnn_tf.ranges import Fraction, Settings
 from clrnn_tf.seeds import InitialKey
-from clrnn_tf.weight_sources import SharedWeights
-from clrnn_tf.weights import Weights, WeightSpec
 
 
 @dataclass(frozen=True)

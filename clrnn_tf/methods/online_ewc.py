@@ -3,10 +3,10 @@
     loss = task loss + strength * 1/2 sum_i F_i (theta_i - theta*_i)^2
     F <- F_t + gamma F,   theta* <- theta       once after each task t
 
-with the exact empirical Fisher diagonal F_t (`clrnn_tf.fisher`). Sources: Kirkpatrick et al. (PNAS 2017); Schwarz et
-al., "Progress & Compress" (ICML 2018). The published code of Ehret et al. multiplies the stored F by gamma at every
-step, which is the same only for gamma = 1. Protected are the weights of the main network, heads included; tables of
-n-grams are not: each is trained with its own task only.
+with the exact empirical Fisher diagonal F_t (`clrnn_tf.methods.parts.fisher`). Sources: Kirkpatrick et al. (PNAS
+2017); Schwarz et al., "Progress & Compress" (ICML 2018). The published code of Ehret et al. multiplies the stored F
+by gamma at every step, which is the same only for gamma = 1. Protected are the weights of the main network, heads
+included; tables of n-grams are not: each is trained with its own task only.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Annotated
 
 import tensorflow as tf
 
-from clrnn_tf.fisher import FisherDiagonal, Labels
 from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.methods.parts.fisher import FisherDiagonal, Labels
 from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weights import Weights
 from clrnn_tf.outputs import OUTPUT_KINDS
 from clrnn_tf.ranges import NonNegative, NonNegativeInt, Range, Settings, Share
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import Weights
+from clrnn_tf.streams.tasks import Task
 
 
 @dataclass(frozen=True)

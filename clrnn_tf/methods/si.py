@@ -28,10 +28,10 @@ import tensorflow as tf
 
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weights import Weights
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.ranges import NonNegative, Settings
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import Weights
+from clrnn_tf.streams.tasks import Task
 
 _DAMPING = 1e-3  # added to the squared distance that a weight went during a task
 
