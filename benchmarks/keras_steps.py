@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.tasks import Batch
-from clrnn_tf.training import Trainer
+from clrnn_tf.streams.tasks import Batch
+from clrnn_tf.training.trainer import Trainer
 
 
 class KerasStep:

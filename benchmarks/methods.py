@@ -12,12 +12,12 @@ from benchmarks.our_steps import training_from_pipeline
 from benchmarks.rounds import Contestant
 from benchmarks.shapes import Shape
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.fisher import FisherDiagonal
 from clrnn_tf.methods import context_mod, coresets, fine_tuning, masking, masking_si, online_ewc, si
+from clrnn_tf.methods.parts.fisher import FisherDiagonal
 from clrnn_tf.model import TaskModel
-from clrnn_tf.tasks import Batch, Task
-from clrnn_tf.training import Trainer
-from clrnn_tf.weights import Weights
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.streams.tasks import Batch, Task
+from clrnn_tf.training.trainer import Trainer
 
 METHODS: Mapping[str, object] = {
     "fine_tuning": fine_tuning.Config(),

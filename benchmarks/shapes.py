@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig
 from clrnn_tf.methods import fine_tuning, hnet
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import Batch, Source, Task, TaskStream
+from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.tasks import Batch, Source, Task, TaskStream
 from data_pipelines.storage import find_data_dir
 from trainers import copy_task, pos_tagging
 

@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from benchmarks.torch_networks import Modules, Network, TorchHypernetwork, TorchWeights
 from clrnn_tf.config import TrainConfig
+from clrnn_tf.networks.weights import own_indices
 from clrnn_tf.outputs import OutputName
-from clrnn_tf.tasks import Batch
-from clrnn_tf.training import Trainer
-from clrnn_tf.weights import own_indices
+from clrnn_tf.streams.tasks import Batch
+from clrnn_tf.training.trainer import Trainer
 
 
 class TorchBatch(NamedTuple):

@@ -19,18 +19,6 @@ def require(condition: bool, message: str) -> None:
         raise ConfigurationError(message)
 
 
-def require_positive(**values: float) -> None:
-    """Require every named value to be above zero."""
-    for name, value in values.items():
-        require(value > 0, f"{name} must be above 0. Received: {value}.")
-
-
-def require_sizes(**sizes: tuple[int, ...]) -> None:
-    """Require every named tuple of layer sizes to hold positive integers only."""
-    for name, values in sizes.items():
-        require(all(value > 0 for value in values), f"{name} must hold sizes above 0. Received: {values}.")
-
-
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence naming the known names closest to an unknown one."""
     known = sorted(known)

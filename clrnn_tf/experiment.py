@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clrnn_tf import methods
-from clrnn_tf.blocks import num_blocks
-from clrnn_tf.compilation import uses_xla
 from clrnn_tf.config import Experiment
-from clrnn_tf.distribution import SingleWorker
-from clrnn_tf.events import Observer
+from clrnn_tf.execution.batch_blocks import num_blocks
+from clrnn_tf.execution.compilation import uses_xla
+from clrnn_tf.execution.distribution import SingleWorker
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import NgramEmbedding, TaskModel
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.tasks import TaskStream
-from clrnn_tf.training import Trainer
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.training.trainer import Trainer
 
 
 def build_trainer(

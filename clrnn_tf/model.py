@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.blocks import scored_end
-from clrnn_tf.inputs import NgramInputs, without_padding
-from clrnn_tf.network import Outputs, RecurrentNetwork
+from clrnn_tf.execution.batch_blocks import scored_end
+from clrnn_tf.networks.network import Outputs, RecurrentNetwork
+from clrnn_tf.networks.weight_sources import WeightSource
+from clrnn_tf.networks.weights import Weights
 from clrnn_tf.outputs import OUTPUT_KINDS, OutputName
 from clrnn_tf.seeds import InitialKey
-from clrnn_tf.tasks import Batch
-from clrnn_tf.weight_sources import WeightSource
-from clrnn_tf.weights import Weights
+from clrnn_tf.streams.inputs import NgramInputs, without_padding
+from clrnn_tf.streams.tasks import Batch
 
 
 class NgramEmbedding(tf.Module):

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from clrnn_tf.errors import require
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import InputModel, Task, TaskStream
+from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines import copy_patterns
 from data_pipelines.copy_batches import MakeBatch, fixed_length_batches, recall_after_stop_flag, varying_length_batches
 from data_pipelines.copy_patterns import Layout, Sequences

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.events import Observer
-from clrnn_tf.inputs import without_padding
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.model import NgramEmbedding, TaskModel, append_task_id
-from clrnn_tf.tasks import TaskStream
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.streams.inputs import without_padding
+from clrnn_tf.streams.tasks import TaskStream
 
 
 class FrozenTask(tf.Module):

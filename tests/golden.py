@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import Batch, Task, TaskStream
+from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
 
 def fill(index, shape):

@@ -26,12 +26,12 @@ from benchmarks.keras_steps import KerasStep
 from benchmarks.rounds import Contestant, interleave
 from benchmarks.shapes import Shape, random_stream
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
-from clrnn_tf.fisher import FisherDiagonal
-from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import Batch, Task, TaskStream
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.methods.parts.fisher import FisherDiagonal
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 from tests import tiny
 
 needs_torch = pytest.mark.skipif(

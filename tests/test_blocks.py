@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.blocks import halves, num_blocks, scored_end, split_by_length
 from clrnn_tf.config import TrainConfig
 from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.execution.batch_blocks import halves, num_blocks, scored_end, split_by_length
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.tasks import Batch
+from clrnn_tf.streams.tasks import Batch
 from tests import golden, tiny
 
 

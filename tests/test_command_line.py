@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clrnn_tf import methods
 from trainers import copy_task, pos_tagging
 from trainers.run import main
 
@@ -95,34 +94,6 @@ def test_overwrite_and_resume_touch_runs_only(tmp_path, capsys, directory):
     assert "no run to continue" in error_of(capsys, copy_task.BENCHMARK, "--out", out, "--resume")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (("--hypernetwork.chunk-size", "0"), "hypernetwork.chunk_size must be above 0"),
-        (("--preset", "hnet_permutd"), "unknown preset 'hnet_permutd'. Did you mean hnet_permuted"),
-        (("--method", "hnett"), f"method must be one of {', '.join(methods.names())}. Received: hnett"),
-        (("--method", "fine_tuning", "--preset", "hnet_short"), "preset hnet_short is for method hnet"),
-        (("--config", "nowhere.yaml"), "no such settings file: nowhere.yaml"),
-        (("--resume",), "--resume needs --out"),
-        (("--data.pattern-length", "9"), "data.pattern_length must be in [1, 5]"),
-        (
-            ("--method", "context_mod", "--context-mod.context", "hypernetwork", "--hypernetwork.initializer",
-             "hyperfan_in"),
-            "hypernetwork.initializer must be uniform for context_mod",
-        ),
-    ],
-)
-def test_bad_settings_give_one_line(capsys, arguments, part):
-    assert part in error_of(capsys, copy_task.BENCHMARK, *arguments)
-
-
-def test_an_unknown_flag_names_the_nearest_one(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        run(copy_task.BENCHMARK, "--train.step", "5")
-    assert stopped.value.code == 2
-    assert "--train.steps" in capsys.readouterr().err
-
-
 def test_pos_tagging_reports_bad_data_in_one_line(tmp_path, capsys):
     benchmark = pos_tagging.BENCHMARK
     missing = tmp_path / "nowhere"
@@ -145,8 +116,8 @@ def test_a_run_is_continued_after_its_last_finished_task(tmp_path):
     assert run(copy_task.BENCHMARK, *arguments, "--out", straight) == 0
     code = (
         "import os, sys\n"
-        "from clrnn_tf.events import Observer\n"
-        "from clrnn_tf.recording import FileRecorder\n"
+        "from clrnn_tf.recording.events import Observer\n"
+        "from clrnn_tf.recording.files import FileRecorder\n"
         "from trainers.copy_task import BENCHMARK\n"
         "from trainers.run import main\n"
         "written = FileRecorder.task_learned\n"
@@ -164,15 +135,6 @@ def test_a_run_is_continued_after_its_last_finished_task(tmp_path):
     assert json.loads((killed / "results.json").read_text())["finished"] is False
     assert run(copy_task.BENCHMARK, "--out", killed, "--resume") == 0
     assert without_timing(killed) == without_timing(straight)
-
-
-def test_help_lists_presets_and_examples():
-    done = subprocess.run(
-        [sys.executable, "-m", "trainers.pos_tagging", "--help"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    for part in ("starter_hnet", "--preset", "--train.steps", "Examples", "89.3 %"):
-        assert part in done.stdout, part
 
 
 @pytest.mark.slow

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf import vae
 from clrnn_tf.config import NetworkConfig
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.learning import learn
 from clrnn_tf.methods import generative_replay, hnet_replay
-from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.methods.parts import vae
+from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.outputs import OUTPUT_KINDS
 from clrnn_tf.seeds import StepDraw
-from clrnn_tf.tasks import InputModel
+from clrnn_tf.streams.tasks import InputModel
+from clrnn_tf.training.learning import learn
 from data_pipelines import copy_task
 from tests import tiny
 

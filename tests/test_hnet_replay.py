@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.methods import hnet_replay
+from clrnn_tf.networks.weights import unpack_own
 from clrnn_tf.seeds import StepDraw
-from clrnn_tf.weights import unpack_own
 from tests import tiny
 from tests.test_generative_replay import SMALL, moved, replayed, trainer_of
 

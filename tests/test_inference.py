@@ -10,13 +10,13 @@ from rich.console import Console
 
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.inference import InferenceScores, TaskInference
 from clrnn_tf.model import TaskModel
-from clrnn_tf.network import Outputs
+from clrnn_tf.networks.network import Outputs
+from clrnn_tf.networks.weight_sources import WeightSource
 from clrnn_tf.outputs import OUTPUT_KINDS
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.weight_sources import WeightSource
+from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
+from clrnn_tf.task_inference import InferenceScores, TaskInference
 from tests import tiny
 from trainers import copy_task
 from trainers.inference import inference_table

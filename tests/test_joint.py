@@ -4,15 +4,15 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.checkpoints import TaskCheckpoints
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.joint import JointSource, joint_task
-from clrnn_tf.learning import learn
-from clrnn_tf.progress import ProgressReporter
-from clrnn_tf.recording import FileRecorder
-from clrnn_tf.report import write_report
-from clrnn_tf.run_directory import RunDirectory
-from clrnn_tf.tensorboard import TensorBoardRecorder
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.progress import ProgressReporter
+from clrnn_tf.recording.report import write_report
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.recording.tensorboard import TensorBoardRecorder
+from clrnn_tf.streams.joint import JointSource, joint_task
+from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.learning import learn
 from tests import tiny
 
 

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf import methods
-from clrnn_tf.checkpoints import TaskCheckpoints
-from clrnn_tf.events import Observer
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.learning import learn
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.learning import learn
 from export.saved_model import export_task, largest_difference
 from tests import tiny
 

@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from clrnn_tf.config import NetworkConfig
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weight_sources import SharedWeights
-from clrnn_tf.weights import (
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weight_sources import SharedWeights
+from clrnn_tf.networks.weights import (
     orthogonal_penalty,
     own_indices,
     pack,

@@ -7,13 +7,13 @@ import tensorflow as tf
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.fisher import FisherDiagonal
 from clrnn_tf.methods import online_ewc
 from clrnn_tf.methods.base import MethodSetup
+from clrnn_tf.methods.parts.fisher import FisherDiagonal
 from clrnn_tf.model import TaskModel
-from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weight_sources import SharedWeights
 from clrnn_tf.outputs import OUTPUT_KINDS
-from clrnn_tf.weight_sources import SharedWeights
 from tests import golden, tiny
 
 # V10: sums of the Fisher information by tensor, one bias where the published code has two alike, after task 0, and

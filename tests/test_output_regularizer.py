@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf import task_blocks
 from clrnn_tf.config import HypernetworkConfig
-from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig, quadratic_forms
-from clrnn_tf.weights import WeightSpec
+from clrnn_tf.execution import task_blocks
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig, quadratic_forms
+from clrnn_tf.networks.weights import WeightSpec
 from tests import golden
 
 # The published Elman 1 -> 2 -> 4 (one bias more than ours) as 28 values: as one tensor, and as a body of 16 values with
@@ -194,3 +194,26 @@ def test_memory_is_that_of_the_targets(targets, gram):
         assert kept == {"targets": 4 * (6 * (3 * 4 + 38 - 27) + (4 + 1) * 9)}
     else:
         assert kept == {"targets": 4 * 6 * 38}
+
+
+@pytest.mark.parametrize("gram", [False, True])
+def test_a_large_hypernetwork_is_regularised_in_a_loop_of_steps_without_xla(gram):
+    """With this much memory in use, TensorFlow rewrites sums; see `_kept_apart` in the module."""
+    size = 8_000_000
+    config = HypernetworkConfig(chunk_size=size, hidden_sizes=(1,), task_embedding_size=1, chunk_embedding_size=1)
+    source = Hypernetwork([WeightSpec("flat", (size,), "kernel", 1, 1)], config, 2)
+    regularizer = OutputRegularizer(source, RegularizerConfig(), gram)
+    variables = [variable.value for variable in source.trainable_variables]
+
+    @tf.function
+    def steps(count):
+        total = tf.constant(0.0)
+        for _ in tf.range(count):
+            with tf.GradientTape() as tape:
+                distance = regularizer.distance(tf.range(1))
+            gradients = tape.gradient(distance, variables, unconnected_gradients="zero")
+            total += tf.add_n([tf.reduce_sum(tf.convert_to_tensor(gradient)) for gradient in gradients])
+        return total
+
+    regularizer.remember(1)
+    assert [float(steps(tf.constant(2))) for _ in range(2)] == [0.0, 0.0]

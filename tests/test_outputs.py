@@ -4,11 +4,11 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.learning import learn
 from clrnn_tf.outputs import OUTPUT_KINDS, OutputKind
-from clrnn_tf.recording import FileRecorder
-from clrnn_tf.report import write_report
-from clrnn_tf.run_directory import RunDirectory
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.report import write_report
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.training.learning import learn
 from export.saved_model import export_task
 from tests import tiny
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.inference import TaskInference
-from clrnn_tf.inputs import without_padding
-from clrnn_tf.learning import learn
+from clrnn_tf.streams.inputs import without_padding
+from clrnn_tf.task_inference import TaskInference
+from clrnn_tf.training.learning import learn
 from export.saved_model import export_task
 from tests import tiny
 

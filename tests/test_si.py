@@ -4,15 +4,15 @@ import tensorflow as tf
 
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.events import Observer
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.methods import si
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weight_sources import SharedWeights
+from clrnn_tf.networks.weights import WeightSpec
 from clrnn_tf.optimizers import Adam
-from clrnn_tf.training import Trainer
-from clrnn_tf.weight_sources import SharedWeights
-from clrnn_tf.weights import WeightSpec
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.training.trainer import Trainer
 from tests import golden, tiny
 from tests.test_network import network_of
 

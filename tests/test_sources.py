@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.sources import ArraySource, DatasetSource, batches_of_any_length, bucketed_length, first_batches
-from clrnn_tf.tasks import Batch
+from clrnn_tf.streams.splits import ArraySource, DatasetSource, batches_of_any_length, bucketed_length, first_batches
+from clrnn_tf.streams.tasks import Batch
 
 NUM_EXAMPLES, TIME = 10, 7
 LENGTHS = np.array([3, 1, 7, 2, 5, 4, 6, 1, 2, 3], np.int32)

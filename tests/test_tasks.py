@@ -1,7 +1,7 @@
 import pytest
 
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.tasks import Task, TaskStream
+from clrnn_tf.streams.tasks import Task, TaskStream
 from tests import tiny
 
 

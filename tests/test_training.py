@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.events import Observer
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.training import TrainingDivergedError
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.training.trainer import TrainingDivergedError
 from tests import tiny
 
 

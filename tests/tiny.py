@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig
 from clrnn_tf.methods import find
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import Batch, NgramInputs, Task, TaskStream
+from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.tasks import Batch, NgramInputs, Task, TaskStream
 
 
 def source(task_id, seed, num_examples, loss, ngrams=False):

@@ -9,9 +9,9 @@ import math
 import sys
 from pathlib import Path
 
-from clrnn_tf.events import Observer
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.learning import learn
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.training.learning import learn
 from tests import tiny
 from tests.test_method_contract import CASES
 

@@ -14,8 +14,10 @@ from clrnn_tf.errors import require
 
 
 def names() -> list[str]:
-    """Names of all methods."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
+    """Names of all methods: of the modules here, but for `base` and packages of parts that methods share."""
+    return sorted(
+        module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg and module.name != "base"
+    )
 
 
 def find(name: str) -> ModuleType:

@@ -21,12 +21,12 @@ import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig
 from clrnn_tf.model import TaskModel
-from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, own_size, total_size
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.seeds import StepDraw
-from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.weights import Weights, own_size, total_size
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
 Options = TypeVar("Options")
 """The `Config` of a method."""
@@ -46,7 +46,7 @@ class MethodSetup(Generic[Options]):
     jit: bool = False
     """Whether XLA compiles the main network, for methods that run it by themselves."""
     num_blocks: int = 1
-    """Blocks into which a batch is divided to run the main network; see `clrnn_tf.blocks`."""
+    """Blocks into which a batch is divided to run the main network; see `clrnn_tf.execution.batch_blocks`."""
 
     @property
     def num_tasks(self) -> int:

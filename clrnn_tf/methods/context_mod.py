@@ -32,20 +32,21 @@ import tensorflow as tf
 
 from clrnn_tf.config import Experiment
 from clrnn_tf.errors import require
-from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.hnet import generate_and_regularize
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, WeightSpec, total_size, unpack
+from clrnn_tf.ranges import NonNegative, Settings
 from clrnn_tf.seeds import InitialKey, SeedOffset
-from clrnn_tf.tasks import Task
-from clrnn_tf.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.weights import Weights, WeightSpec, total_size, unpack
+from clrnn_tf.streams.tasks import Task
 
 _RAW_OF_ONE = math.log(math.e - 1.0)  # softplus of it is 1
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of context modulation."""
 
     context: Literal["stored", "hypernetwork"] = "stored"
@@ -57,21 +58,20 @@ class Config:
     """`softplus` keeps gains positive."""
     outputs: bool = True
     """Whether logits have a gain and a shift too."""
-    initial_std: float = 0.0
+    initial_std: NonNegative = 0.0
     """Standard deviation of the normal draws that stored raw values start from; 0 starts at gain 1 and shift 0."""
-    strength: float = 0.01
+    strength: NonNegative = 0.01
     """Strength of the output regulariser (hypernetwork only)."""
     tasks_per_step: int | None = None
     """Old tasks regularised per step (hypernetwork only), drawn at random; `None` takes all."""
 
     def __post_init__(self) -> None:
-        require(self.initial_std >= 0, f"context_mod.initial_std must not be negative. Received: {self.initial_std}.")
+        super().__post_init__()
         require(
             self.initial_std == 0 or self.context == "stored",
             "context_mod.initial_std is for context = stored; the hypernetwork has its own initial values. "
             f"Received: {self.initial_std}.",
         )
-        require(self.strength >= 0, f"context_mod.strength must not be negative. Received: {self.strength}.")
         require(
             self.tasks_per_step is None or (self.tasks_per_step > 0 and self.context == "hypernetwork"),
             "context_mod.tasks_per_step must be above 0, or None, and is for context = hypernetwork. "

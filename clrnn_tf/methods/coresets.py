@@ -2,7 +2,8 @@
 
     loss = task loss + strength * distillation
 
-(see `clrnn_tf.replay`), with the loss weights stored with the sequence (Ehret et al. 2021; Rebuffi et al. 2017).
+(see `clrnn_tf.methods.parts.replay`), with the loss weights stored with the sequence (Ehret et al. 2021; Rebuffi et
+al. 2017).
 """
 
 from __future__ import annotations
@@ -14,35 +15,32 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.blocks import first_scored_step, split_by_length
 from clrnn_tf.errors import require
-from clrnn_tf.loss_program import LossProgram
+from clrnn_tf.execution.batch_blocks import first_scored_step, split_by_length
+from clrnn_tf.execution.loss_program import LossProgram
 from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.model import Prepared, TaskModel
-from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.ranges import NonNegative, PositiveInt, Settings
 from clrnn_tf.seeds import SeedOffset, StepDraw
-from clrnn_tf.sources import bucketed_length
-from clrnn_tf.tasks import Batch, Task
-from clrnn_tf.weights import Weights
+from clrnn_tf.streams.splits import bucketed_length
+from clrnn_tf.streams.tasks import Batch, Task
 
 _NUM_BUCKETS = 8  # time lengths to which replayed batches are padded
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of coresets."""
 
-    strength: float = 10.0
+    strength: NonNegative = 10.0
     """Strength of the distillation loss."""
-    size: int = 100
+    size: PositiveInt = 100
     """Sequences kept of each task."""
     normalize: Literal["sequence", "step"] = "sequence"
     """`sequence`: time steps add up and sequences are averaged, like the task's loss; `step`: all steps of a task's
     share are averaged, as published for tagging."""
-
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, f"coresets.strength must not be negative. Received: {self.strength}.")
-        require(self.size > 0, f"coresets.size must be above 0. Received: {self.size}.")
 
 
 class Coresets(Method[Config]):

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
-from clrnn_tf.tasks import Task
-from clrnn_tf.weight_sources import SeparateWeights
-from clrnn_tf.weights import Weights
+from clrnn_tf.networks.weight_sources import SeparateWeights
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.streams.tasks import Task
 
 
 @dataclass(frozen=True)

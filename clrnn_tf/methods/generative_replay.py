@@ -6,8 +6,8 @@ task id where the main network has a head for each task. The teacher is the netw
 the present task. From the second task on it generates, of z_t ~ N(0, s^2), as many sequences of old tasks as the batch
 has. With < > the mean over the sequences of the batch and those replayed,
 
-    loss = task loss + distillation_strength * distillation                                        (clrnn_tf.replay)
-         + prior_strength * < sum_t KL(N(mean_t, exp(log_variance_t)), N(0, s^2)) >                (clrnn_tf.vae)
+    loss = task loss + distillation_strength * distillation                              (clrnn_tf.methods.parts.replay)
+         + prior_strength * < sum_t KL(N(mean_t, exp(log_variance_t)), N(0, s^2)) >         (clrnn_tf.methods.parts.vae)
          + reconstruction_strength * < sum_t distance of the decoder's y_t from x_t >
          + decoder_orthogonal_strength * ||U^T U - I||^2 over the decoder's hidden-to-hidden matrices
 
@@ -29,62 +29,59 @@ from typing import Literal, NamedTuple
 import tensorflow as tf
 
 from clrnn_tf.config import NetworkConfig
-from clrnn_tf.errors import require, require_positive
-from clrnn_tf.inputs import without_padding
+from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
+from clrnn_tf.methods.parts.vae import (
+    Decoder,
+    Latent,
+    Likelihood,
+    as_inputs,
+    latent_specs,
+    prior_matching,
+    reconstruction,
+)
 from clrnn_tf.model import TaskModel
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, orthogonal_penalty
+from clrnn_tf.ranges import NonNegative, Positive, PositiveInt, Settings
 from clrnn_tf.seeds import SeedOffset, StepDraw
-from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.vae import Decoder, Latent, Likelihood, as_inputs, latent_specs, prior_matching, reconstruction
-from clrnn_tf.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.weights import Weights, orthogonal_penalty
+from clrnn_tf.streams.inputs import without_padding
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of generative replay."""
 
-    distillation_strength: float = 1.0
+    distillation_strength: NonNegative = 1.0
     """Strength of the distillation loss."""
-    prior_strength: float = 1.0
+    prior_strength: NonNegative = 1.0
     """Strength of the divergence of latent vectors from their prior."""
-    reconstruction_strength: float = 1.0
+    reconstruction_strength: NonNegative = 1.0
     """Strength of the reconstruction loss."""
-    decoder_orthogonal_strength: float = 0.0
+    decoder_orthogonal_strength: NonNegative = 0.0
     """Strength of the orthogonal regulariser of the decoder (the main network's is `train.orthogonal_strength`)."""
     likelihood: Likelihood | None = None
     """`gaussian` (squared error) or `bernoulli` (cross-entropy of bits); `None` takes what the benchmark says."""
-    latent_dim: int = 100
+    latent_dim: PositiveInt = 100
     """Z: dimensions of the latent vector of a step."""
-    prior_std: float = 1.0
+    prior_std: Positive = 1.0
     """s: standard deviation of the prior."""
     decoder_cell: Literal["lstm", "elman"] = "lstm"
     """Recurrent cell of the decoder."""
-    decoder_hidden_sizes: tuple[int, ...] = (256,)
+    decoder_hidden_sizes: tuple[PositiveInt, ...] = (256,)
     """Units of each recurrent layer of the decoder."""
-    decoder_dense_before: tuple[int, ...] = ()
+    decoder_dense_before: tuple[PositiveInt, ...] = ()
     """Units of dense layers between the latent vectors and the decoder's first recurrent layer."""
-    decoder_dense_after: tuple[int, ...] = ()
+    decoder_dense_after: tuple[PositiveInt, ...] = ()
     """Units of dense layers between the decoder's last recurrent layer and its outputs."""
 
     def __post_init__(self) -> None:
-        check_options("generative_replay", self)
-
-
-def check_options(method: str, options: Config) -> None:
-    """Refuse options that mean nothing, under the name of the method that has them."""
-    for name in (
-        "distillation_strength", "prior_strength", "reconstruction_strength", "decoder_orthogonal_strength"
-    ):  # fmt: skip
-        value = getattr(options, name)
-        require(value >= 0, f"{method}.{name} must not be negative. Received: {value}.")
-    require_positive(**{f"{method}.{name}": getattr(options, name) for name in ("latent_dim", "prior_std")})
-    for name in ("decoder_hidden_sizes", "decoder_dense_before", "decoder_dense_after"):
-        sizes = getattr(options, name)
-        require(all(size > 0 for size in sizes), f"{method}.{name} must hold sizes above 0. Received: {sizes}.")
-    require(len(options.decoder_hidden_sizes) > 0, f"{method}.decoder_hidden_sizes needs a layer. Received: ().")
+        super().__post_init__()
+        name = self.label("decoder_hidden_sizes")
+        require(len(self.decoder_hidden_sizes) > 0, f"{name} needs a layer. Received: ().")
 
 
 def check_stream(stream: TaskStream, network: NetworkConfig) -> None:

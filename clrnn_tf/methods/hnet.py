@@ -24,13 +24,13 @@ import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig
 from clrnn_tf.errors import require
-from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, WeightSpec, own_size
 from clrnn_tf.seeds import SeedOffset, StepDraw
-from clrnn_tf.tasks import Task
-from clrnn_tf.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.weights import Weights, WeightSpec, own_size
+from clrnn_tf.streams.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,6 @@ class Config(RegularizerConfig):
 
     heads: Literal["generated", "separate"] = "generated"
     """`separate`: each task's output head is a variable of its own instead of generated."""
-
-    def __post_init__(self) -> None:
-        self.check("hnet")
 
 
 def generate_and_regularize(

@@ -13,21 +13,17 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods import generative_replay
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.networks.weights import Weights, unpack_own
 from clrnn_tf.seeds import SeedOffset, StepDraw
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import Weights, unpack_own
+from clrnn_tf.streams.tasks import Task
 
 
 @dataclass(frozen=True)
 class Config(generative_replay.Config, RegularizerConfig):
     """Options of generative replay, and of the output regulariser of the decoder's hypernetwork."""
-
-    def __post_init__(self) -> None:
-        generative_replay.check_options("hnet_replay", self)
-        self.check("hnet_replay")
 
 
 class HNETReplay(generative_replay.GenerativeReplay):

@@ -13,27 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
+from clrnn_tf.networks.weight_sources import SharedWeights
+from clrnn_tf.networks.weights import Weights, WeightSpec
+from clrnn_tf.ranges import Fraction, Settings
 from clrnn_tf.seeds import InitialKey
-from clrnn_tf.weight_sources import SharedWeights
-from clrnn_tf.weights import Weights, WeightSpec
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of masking."""
 
-    fraction: float = 0.8
+    fraction: Fraction = 0.8
     """Part of each hidden layer's units that a task switches off."""
-
-    def __post_init__(self) -> None:
-        require_fraction("masking", self.fraction)
-
-
-def require_fraction(method: str, fraction: float) -> None:
-    """Require a masked fraction that leaves units."""
-    require(0 <= fraction < 1, f"{method}.fraction must be in [0, 1). Received: {fraction}.")
 
 
 class MaskedWeights(SharedWeights):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clrnn_tf.joint import joint_task
 from clrnn_tf.methods.base import Method
-from clrnn_tf.tasks import Task, TaskStream
+from clrnn_tf.streams.joint import joint_task
+from clrnn_tf.streams.tasks import Task, TaskStream
 
 
 @dataclass(frozen=True)

@@ -26,28 +26,25 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weights import Weights
 from clrnn_tf.optimizers import Adam
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import Weights
+from clrnn_tf.ranges import NonNegative, Settings
+from clrnn_tf.streams.tasks import Task
 
 _DAMPING = 1e-3  # added to the squared distance that a weight went during a task
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of SI."""
 
-    strength: float = 0.01
+    strength: NonNegative = 0.01
     """Strength of the pull towards the weights after the last task (the paper's lambda or c)."""
     importance: Literal["task_loss", "total_loss"] = "task_loss"
     """Whose gradient and step make the importances: `task_loss`, as published (a second backward pass), or
     `total_loss`, the clipped gradient of all losses and the step really taken."""
-
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, f"si.strength must not be negative. Received: {self.strength}.")
 
 
 class SI(Method[Config]):
