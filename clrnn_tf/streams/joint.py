@@ -23,8 +23,8 @@ class JointSource:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = tuple(sources)
         self.num_examples = sum(source.num_examples for source in sources)
-        times = [source.max_time for source in sources]
-        self.max_time = None if None in times else max(times)
+        times = [source.max_time for source in sources if source.max_time is not None]
+        self.max_time = max(times) if len(times) == len(sources) else None
         self.lengths_vary = any(source.lengths_vary for source in sources)
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
