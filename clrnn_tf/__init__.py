@@ -12,10 +12,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Adam": "optimizers",
-    "ArraySource": "streams.splits",
+    "ArraySplit": "streams.splits",
     "Batch": "streams.tasks",
     "ConfigurationError": "errors",
-    "DatasetSource": "streams.splits",
+    "DatasetSplit": "streams.splits",
     "ElmanCell": "networks.cells",
     "Evaluation": "metrics",
     "Experiment": "config",

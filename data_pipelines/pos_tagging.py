@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import require
-from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch, NgramInputs, Task, TaskStream
 from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets
 from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
@@ -164,18 +164,18 @@ def _task(
     limits = Limits(config.max_tokens, config.max_sentences, config.max_sentence_words)
     shares: dict[str, float] = {}
 
-    def source(split: str, paths: tuple[Path, ...]) -> ArraySource:
+    def split_of(split: str, paths: tuple[Path, ...]) -> ArraySplit:
         sentences = read_sentences(paths, limits)
         _check_text(sentences, paths[0])
         if vectors is None:
-            return _ngram_source(sentences, config.num_buckets)
+            return _ngram_split(sentences, config.num_buckets)
         rows = _rows(sentences, vectors)
-        made = _vector_source(sentences, rows, vectors, config.unknown_words == "drop_sentence", paths[0])
+        made = _vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", paths[0])
         shares[split] = _coverage(rows, split, name)
         return made
 
-    train, test = source("train", treebank.train), source("test", treebank.test)
-    validation = source("validation", treebank.dev) if treebank.dev else None
+    train, test = split_of("train", treebank.train), split_of("test", treebank.test)
+    validation = split_of("validation", treebank.dev) if treebank.dev else None
     if vectors is not None:
         coverage[name] = shares
         if min(shares.values()) < _LOW_COVERAGE:
@@ -211,9 +211,9 @@ def _coverage(rows: list[list[int]], split: str, name: str) -> float:
     return round(share, 4)
 
 
-def _vector_source(
+def _vector_split(
     sentences: list[Sentence], rows: list[list[int]], vectors: WordVectors, drop: bool, path: Path
-) -> ArraySource:
+) -> ArraySplit:
     if drop:
         kept = [number for number, row in enumerate(rows) if UNKNOWN not in row]
         require(bool(kept), f"every sentence of {path} has a word without a vector. Use data.unknown_words mask.")
@@ -225,10 +225,10 @@ def _vector_source(
     def embed(words: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(table, words), mask * tf.cast(words != UNKNOWN, tf.float32)
 
-    return _source(sentences, indices[1:], embed)
+    return _split(sentences, indices[1:], embed)
 
 
-def _ngram_source(sentences: list[Sentence], num_buckets: int) -> ArraySource:
+def _ngram_split(sentences: list[Sentence], num_buckets: int) -> ArraySplit:
     numbers = {"": 0}  # not np.unique: NumPy's strings have the width of the longest one
     indices = [
         numbers.setdefault(composed_form(word.form), len(numbers)) for sentence in sentences for word in sentence
@@ -239,14 +239,14 @@ def _ngram_source(sentences: list[Sentence], num_buckets: int) -> ArraySource:
     def embed(words: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(table, words), mask
 
-    return _source(sentences, np.array(indices, np.int32), embed)
+    return _split(sentences, np.array(indices, np.int32), embed)
 
 
-def _source(
+def _split(
     sentences: list[Sentence],
     words: np.ndarray,
     embed: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
-) -> ArraySource:
+) -> ArraySplit:
     """A source of sentences whose words are given as rows of a table, one after another."""
     lengths = np.array([len(sentence) for sentence in sentences], np.int32)
     present = np.arange(lengths.max()) < lengths[:, np.newaxis]  # [N, T]
@@ -260,4 +260,4 @@ def _source(
         return Batch(inputs, tf.cast(fields["tags"], tf.int32), mask, scored, fields["lengths"], tf.constant(0))
 
     arrays = {"words": padded_words, "tags": padded_tags, "lengths": lengths}
-    return ArraySource(arrays, make_batch, LENGTH_BUCKETS)
+    return ArraySplit(arrays, make_batch, LENGTH_BUCKETS)
