@@ -26,7 +26,7 @@ def build_trainer(
     """The network, method, model and trainer of an experiment on a stream, untrained."""
     workers = workers or SingleWorker()
     jit = uses_xla(experiment.train)
-    method_type = methods.find(experiment.method).METHOD
+    method_type = methods.load(experiment.method).METHOD
     method_type.check(experiment)
     num_task_ids = len(stream) if experiment.network.task_id_input else 0
     num_inputs = stream.num_features + num_task_ids

@@ -141,7 +141,7 @@ def test_every_method_can_be_chosen_for_every_benchmark(benchmark, method):
     assert command.experiment.method == method
     if method not in [preset.method for preset in benchmark.presets.values()]:
         base = benchmark.presets[command.preset]
-        assert command.experiment.method_options == methods.find(method).Config()
+        assert command.experiment.method_options == methods.load(method).Config()
         assert (command.experiment.network, command.experiment.train) == (base.network, base.train)
         assert command.out.name == f"{benchmark.name}_{command.preset}_{method}_seed0"
     assert parse(benchmark, ["--method", method, "--quick", "--seed", "3"]).experiment.seed == 3

@@ -83,9 +83,9 @@ def test_gram_matrices_give_the_distance_of_the_weights_that_tasks_use(config):
     regularizer, source = changed(True, **config)
     assert regularizer.num_gram_chunks == 3
     value, gradients = value_and_gradients(regularizer, source, [0, 2, 4])
-    before = Hypernetwork(SIX_HEADS, source.config, 6).generate_own(tf.constant([0, 2, 4]))
+    before = Hypernetwork(SIX_HEADS, source.config, 6).generate_for(tf.constant([0, 2, 4]))
     np.testing.assert_allclose(regularizer.targets(tf.constant([0, 2, 4])), before, atol=1e-6)
-    distances = np.sum((source.generate_own(tf.constant([0, 2, 4])) - before) ** 2, axis=1)
+    distances = np.sum((source.generate_for(tf.constant([0, 2, 4])) - before) ** 2, axis=1)
     np.testing.assert_allclose(value, distances.mean(), rtol=1e-5)
     direct, of_direct = value_and_gradients(*changed(False, **config), [0, 2, 4])
     np.testing.assert_allclose(direct, value, rtol=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig
-from clrnn_tf.methods import find
+from clrnn_tf.methods import load
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch, NgramInputs, Task, TaskStream
 
@@ -56,6 +56,6 @@ def experiment(method="hnet", seed=0, network=None, train=None, hypernetwork=Non
             **{"steps": 40, "batch_size": 16, "learning_rate": 1e-2, "log_every": 20, "validate_every": 20,
                "eval_batch_size": 25, "jit": "off", **(train or {})}
         ),
-        method_options=find(method).Config(**options),
+        method_options=load(method).Config(**options),
         data=None,
     )  # fmt: skip

@@ -25,7 +25,7 @@ from clrnn_tf.execution.loss_program import with_gradients
 from clrnn_tf.execution.task_blocks import TaskBlocks
 from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
 from clrnn_tf.hypernetworks.targets import FixedTargets, OnlineTargets, split_outputs
-from clrnn_tf.networks.weights import Weights, unpack_own
+from clrnn_tf.networks.weights import Weights, unpack_task
 from clrnn_tf.ranges import NonNegative, PositiveInt, Settings
 
 
@@ -144,7 +144,7 @@ class OutputRegularizer(tf.Module):
         return self.targets.kept_bytes()
 
     def _weights_of_task(self, task_id: tf.Tensor, dropout_key: tf.Tensor | None = None) -> Weights:
-        return unpack_own(self.source.generate_own(task_id[tf.newaxis], dropout_key)[0], self.source.specs)
+        return unpack_task(self.source.generate_for(task_id[tf.newaxis], dropout_key)[0], self.source.specs)
 
     def _variables(self) -> list[tf.Variable]:
         return [variable.value for variable in self.source.trainable_variables]
