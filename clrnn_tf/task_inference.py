@@ -154,6 +154,7 @@ class TaskInference(tf.Module):
         _, _, ids, logits, entropies = tf.while_loop(
             lambda task_id, *_: task_id < self.num_tasks, answer_as, start, shape_invariants=free
         )
+        logits.set_shape([None, None, self.model.network.num_outputs])
         return Inferred(ids, logits, entropies.stack())
 
     def _run_task(
