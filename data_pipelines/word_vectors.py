@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +38,7 @@ _READERS: dict[str, Callable[[Path], tuple[Sequence[str], np.ndarray]]] = {
 _BLOCK = 2**16  # rows that are checked at a time
 _DAMAGE = (
     OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError, RuntimeError,
-    SyntaxError, struct.error, zlib.error, pickle.UnpicklingError, zipfile.BadZipFile,
+    SyntaxError, struct.error, tokenize.TokenError, zlib.error, pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
 """What reading a damaged file can raise: archives are broken in many ways."""
 
