@@ -71,6 +71,7 @@ def test_text_is_read_by_its_width(tmp_path, content, words):
         ("2 3\nthe .5 1 1.5\nof 2 2.5 3.", 1, ["says 2 vectors, 1 are there", "the word 'of', is left out"]),
         ("the .5 1 1.5\nof 2 2.5 -", 1, ["ends in the middle of a line", "the word 'of', is left out"]),
         ("the .5 1 1.5\nof 2 2.5 3", 2, ["ends in the middle of a line", "the word 'of', may be cut short"]),
+        ("the .5 1 1.5", 1, ["ends in the middle of a line", "the word 'the', may be cut short"]),
         ("the .5 1 1.5\no", 1, ["ends in the middle of a line", "the word 'o', is left out"]),
         (b"the .5 1 1.5\n\xcf 2 2.5 3\n\xe2\x82 1 1 1\n", 2, ["words with replaced characters: 2"]),
     ],
@@ -93,10 +94,12 @@ def test_damage_that_leaves_vectors_is_warned_of(tmp_path, content, words, messa
         ("2 2\nthe 1 2\nof 4 1e60\n", "line 3: the word 'of' must have 2 finite numbers. Received: 1e60"),
         ("2 2\nthe 1 0,5\n", "line 2: the word 'the' must have 2 finite numbers. Received: 0,5"),
         ("2 300\nthe 1 2 3\n", "line 2: a word and 300 numbers are wanted. Received: 3"),
+        ("2 2\nthe 1 2 3\nof 4 5 6\n", "line 1 says that vectors have 2 numbers. Received: 3"),
         ("the 1 2 3\nof 4 5\nto 7 8 9\n", "line 2: a word and 3 numbers are wanted. Received: 2"),
         ("<<<<<<< HEAD\nthe 1 2\n", "line 1: a word and its numbers are wanted. Received: '<<<<<<< HEAD'"),
         ("0 300\n", "holds no vectors"),
         ("", "holds no vectors"),
+        ("the 0.1 0.", "holds no vectors"),
         ("5 0\nthe\n", "width of the vectors must be in"),
         ("5 99999999\nthe 1\n", "width of the vectors must be in"),
         ("the 1 2\rof 3 4\r", "carriage return"),
@@ -169,6 +172,14 @@ def test_vectors_that_lie_unused_are_named(tmp_path, name):
     (message,) = messages
     assert "words come in as character n-grams" in message
     assert name.rsplit("/")[-1] in message
+
+
+def test_a_link_to_vectors_that_leads_nowhere_is_named(tmp_path):
+    write_files(tmp_path, treebank("en_gum"))
+    (tmp_path / "wordvec").mkdir()
+    (tmp_path / "wordvec" / "en.vec").symlink_to(tmp_path / "gone")
+    _, messages = noticed(lambda: make_stream(Config(), tmp_path))
+    assert "not used: en.vec." in messages[0]
 
 
 def test_vectors_of_some_languages_alone_are_refused_and_the_others_files_named(tmp_path):
