@@ -146,6 +146,12 @@ def test_a_run_is_continued_with_its_own_settings_and_data_only(tmp_path):
     run.require_same_data(stream)
     with pytest.raises(ConfigurationError, match="began with data: somewhere. Received: elsewhere"):
         run.require_same_data(dataclasses.replace(stream, data_source="elsewhere"))
+    stored = yaml.safe_load(run.config.read_text())
+    stored["provenance"]["fingerprint"] = "abc"
+    run.config.write_text(yaml.safe_dump(stored))
+    run.require_same_data(dataclasses.replace(stream, data_facts={"fingerprint": "abc"}))
+    with pytest.raises(ConfigurationError, match=r"have changed .* \(fingerprint abc\). Received: fingerprint xyz"):
+        run.require_same_data(dataclasses.replace(stream, data_facts={"fingerprint": "xyz"}))
     with pytest.raises(ConfigurationError, match=r"train.steps \(stored 40, now 41\)"):
         RunDirectory.open(tmp_path / "run", tiny.experiment(train={"steps": 41}))
     with pytest.raises(ConfigurationError, match="no run to continue"):
