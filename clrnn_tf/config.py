@@ -13,12 +13,15 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from clrnn_tf.errors import ConfigurationError, nearest, require
 from clrnn_tf.ranges import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Settings
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 _LARGEST = 2**31 - 1  # integers of settings become int32 tensors
 
@@ -191,14 +194,15 @@ def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
     """
     fields = {_key(settings, item.name): item.name for item in dataclasses.fields(settings)}
     hints = typing.get_type_hints(type(settings))
-    changes = {}
+    changes: dict[str, Any] = {}
     for key, value in values.items():
         label = f"{where}.{key}" if where else str(key)
         require(key in fields, f"unknown setting '{label}'.{nearest(str(key), fields)}")
         name = fields[key]
         present = getattr(settings, name)
-        if dataclasses.is_dataclass(present):
-            require(isinstance(value, Mapping), f"{label} must hold settings by name. Received: {value!r}.")
+        if dataclasses.is_dataclass(present) and not isinstance(present, type):
+            if not isinstance(value, Mapping):
+                raise ConfigurationError(f"{label} must hold settings by name. Received: {value!r}.")
             changes[name] = updated(present, value, label)
         else:
             changes[name] = _converted(value, hints[name], label)
@@ -233,7 +237,7 @@ def _converted(value: object, hint: object, label: str) -> object:
             return Path(value)
         if isinstance(option, type) and type(value) is option:
             require(
-                option is not int or abs(value) <= _LARGEST,
+                not isinstance(value, int) or abs(value) <= _LARGEST,
                 f"{label} must be in [-{_LARGEST}, {_LARGEST}]. Received: {value}.",
             )
             return value
