@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 import pytest
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from data_pipelines.conllu_files import read_sentences
 from data_pipelines.pos_tagging import Config, make_stream
 from data_pipelines.vector_files import find_vectors
