@@ -372,9 +372,9 @@ _SEEDS = {
         npz(words=text("a", "b"), vectors=ROWS),
     ),
     "en.vec": (b"2 3\nthe .5 1 1.5\nof 2 2.5 3\n", b"the\t.5\t1\nof\t2\t1e3\n. . 1 2\n"),
-    "en.vec.gz": (gzip.compress(b"2 3\nthe .5 1 1.5\nof 2 2.5 3\n", mtime=0, mtime=0),),
+    "en.vec.gz": (gzip.compress(b"2 3\nthe .5 1 1.5\nof 2 2.5 3\n", mtime=0),),
     "x.conllu": (_TREEBANK,),
-    "x.conllu.gz": (gzip.compress(_TREEBANK, mtime=0, mtime=0),),
+    "x.conllu.gz": (gzip.compress(_TREEBANK, mtime=0),),
 }  # fmt: skip
 
 
