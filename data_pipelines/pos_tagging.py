@@ -110,7 +110,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     root = STARTER if data_dir is None else data_dir
     selected = _selected(config, root)
     languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
-    files = {} if config.vectors == "none" else vector_files(languages, config.vectors_dir, data_dir)
+    files = vector_files(() if config.vectors == "none" else languages, config.vectors_dir, data_dir)
     tables = VectorTables(files, config.align_vectors, config.vector_norm)
     coverage: dict[str, dict[str, float]] = {}
     tasks = tuple(_task(task_id, chosen, tables, config, coverage) for task_id, chosen in enumerate(selected))

@@ -283,6 +283,15 @@ def test_low_coverage_is_warned_of_and_none_is_an_error(tmp_path):
     assert "coverage" not in make_stream(Config(vectors="none"), tmp_path).data_facts
 
 
+def test_settings_of_vectors_that_cannot_work_are_refused(tmp_path):
+    texts = treebank("de_gsd") | {"wordvec/de.vec": "ab 0 0\ncd 0 0\nef 1 1\n"}
+    write_files(tmp_path, texts)
+    with pytest.raises(ConfigurationError, match="at least half of the vectors in .*de.vec are zeros"):
+        make_stream(Config(vector_norm=2.0), tmp_path)
+    with pytest.raises(ConfigurationError, match="no such directory: data.vectors_dir"):
+        make_stream(Config(vectors="none", vectors_dir=tmp_path / "gone"), tmp_path)
+
+
 def test_the_fingerprint_changes_with_every_file_that_is_read(tmp_path):
     texts = treebank("de_gsd") | {"wordvec/de.vec": "ab 1 2\n"} | treebank("en_gum")
     write_files(tmp_path, texts)
