@@ -142,6 +142,18 @@ def test_a_language_without_text_is_left_out_unless_it_is_asked_for(tmp_path):
         make_stream(Config(languages=("it", "fr")), tmp_path)
 
 
+def test_of_several_withheld_treebanks_none_can_be_used(tmp_path):
+    write_files(tmp_path, treebank("fr_aaa", ["_"] * 9) | treebank("fr_bbb", ["_"] * 5))
+    with pytest.raises(ConfigurationError, match="no treebank of 'fr' can be used: fr_aaa .100%.*, fr_bbb .100%"):
+        make_stream(Config(), tmp_path)
+
+
+def test_a_damaged_treebank_that_is_the_only_one_is_refused_as_damaged(tmp_path):
+    texts = {f"{name}.gz": gzip.compress(text.encode()) + b"more" for name, text in treebank("fr_aaa").items()}
+    with pytest.raises(ConfigurationError, match="fr_aaa-ud-train.conllu.gz cannot be read: Not a gzipped file"):
+        make_stream(Config(), write_files(tmp_path, texts | treebank("it_isdt")))
+
+
 def test_text_withheld_after_the_first_thousand_words_is_seen(tmp_path):
     texts = treebank("fr_aaa")
     texts["UD_fr_aaa/fr_aaa-ud-train.conllu"] = sentence("mot") * 1100 + sentence("_") * 2000
