@@ -13,9 +13,7 @@ $(STAMP): setup.cfg pyproject.toml
 	touch $@
 
 demo: $(STAMP)
-	$(RUN) -m trainers.pos_tagging --preset starter_fine_tuning --out $(DEMO)/fine_tuning --overwrite
-	$(RUN) -m trainers.pos_tagging --preset starter_hnet --out $(DEMO)/hnet --overwrite \
-	    --compare-with $(DEMO)/fine_tuning
+	$(RUN) -m trainers.demo --out $(DEMO) --overwrite
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .
