@@ -1,6 +1,7 @@
 """The pages say what is so: their Python runs, their commands parse, their links and files are there."""
 
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -39,9 +40,9 @@ def without_blocks(page):
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=named)
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "page"}
-    for number, text in enumerate(blocks(page, "python")):
-        exec(compile(text, f"{page.name}, block {number}", "exec"), namespace)
+    script = tmp_path / f"{page.stem}_page.py"
+    script.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
+    runpy.run_path(str(script))
 
 
 def commands():
