@@ -20,8 +20,8 @@ from benchmarks.floor import (
 )
 from benchmarks.rounds import Contestant
 from benchmarks.shapes import Shape
-from clrnn_tf.tasks import Batch
-from clrnn_tf.training import Trainer
+from clrnn_tf.streams.tasks import Batch
+from clrnn_tf.training.trainer import Trainer
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 WITHOUT_TORCH = "PyTorch is not installed: its rows are left out. Install it with: pip install -e '.[bench]'"

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import TrainConfig
-from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.output_regularizer import OutputRegularizer
-from clrnn_tf.weights import WeightSpec
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weights import WeightSpec
 
 LARGE = 1024  # side of the product that gives the machine's rate
 _TIMED_FOR = 1e-3  # seconds for which a product is repeated
@@ -78,7 +78,7 @@ def hypernetwork_products(hypernetwork: Hypernetwork, num_tasks: int, without_la
 
     The last layer leaves out `without_last` chunks of each task.
     """
-    chunks = math.ceil(hypernetwork.num_own_weights / hypernetwork.chunk_size)  # other tasks' heads are not needed
+    chunks = math.ceil(hypernetwork.num_task_weights / hypernetwork.chunk_size)  # other tasks' heads are not needed
     shared = hypernetwork.shared_chunk_embeddings
     forward = []
     if hypernetwork.config.task_embedding_size:

@@ -8,9 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.losses import sequence_losses
-from clrnn_tf.tasks import Batch
-from clrnn_tf.training import Trainer
+from clrnn_tf.streams.tasks import Batch
+from clrnn_tf.training.trainer import Trainer
 
 
 class KerasStep:
@@ -24,7 +23,7 @@ class KerasStep:
 
     def __init__(self, trainer: Trainer, task_id: int, jit: bool) -> None:
         self._network, config = trainer.model.network, trainer.config
-        self._loss, self._task_id = trainer.model.loss, task_id
+        self._outputs, self._task_id = trainer.model.outputs, task_id
         self.layers = self._make_layers()
         self._optimizer = keras.optimizers.Adam(
             config.learning_rate, config.adam_beta1, epsilon=1e-8, global_clipnorm=config.clip_norm,
@@ -67,7 +66,8 @@ class KerasStep:
         self, inputs: tf.Tensor, targets: tf.Tensor, loss_weights: tf.Tensor, lengths: tf.Tensor
     ) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(sequence_losses(self._loss, self._logits(inputs, lengths), targets, loss_weights))
+            logits = self._logits(inputs, lengths)
+            loss = tf.reduce_mean(self._outputs.sequence_losses(logits, targets, loss_weights))
         self._optimizer.apply_gradients(zip(tape.gradient(loss, self.variables), self.variables, strict=True))
         return loss
 

@@ -12,13 +12,12 @@ from benchmarks.our_steps import training_from_pipeline
 from benchmarks.rounds import Contestant
 from benchmarks.shapes import Shape
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.fisher import FisherDiagonal
-from clrnn_tf.losses import sequence_losses
 from clrnn_tf.methods import context_mod, coresets, fine_tuning, masking, masking_si, online_ewc, si
-from clrnn_tf.model import Model
-from clrnn_tf.tasks import Batch, Task
-from clrnn_tf.training import Trainer
-from clrnn_tf.weights import Weights
+from clrnn_tf.methods.parts.fisher import FisherDiagonal
+from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.streams.tasks import Batch, Task
+from clrnn_tf.training.trainer import Trainer
 
 METHODS: Mapping[str, object] = {
     "fine_tuning": fine_tuning.Config(),
@@ -60,7 +59,7 @@ class FisherLoop:
       number: How many; those that `FisherDiagonal` takes with seed 0.
     """
 
-    def __init__(self, model: Model, task: Task, number: int) -> None:
+    def __init__(self, model: TaskModel, task: Task, number: int) -> None:
         self._model, self._task_id = model, tf.constant(task.task_id)
         self._batches = list(task.train.batches(1, 0, task.task_id).take(number))
 
@@ -76,8 +75,9 @@ class FisherLoop:
     def _add_squares(self, sums: Weights, weights: Weights, batch: Batch) -> Weights:
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            logits = self._model.run(weights, batch.inputs, batch.lengths, self._task_id).logits
-            loss = tf.reduce_sum(sequence_losses(self._model.loss, logits, batch.targets, batch.loss_weights))
+            logits = self._model.network(weights, batch.inputs, batch.lengths, self._task_id).logits
+            losses = self._model.outputs.sequence_losses(logits, batch.targets, batch.loss_weights)
+            loss = tf.reduce_sum(losses)
         gradients = tape.gradient(loss, weights)
         return {name: value + gradients[name] ** 2 for name, value in sums.items()}
 

@@ -9,9 +9,9 @@ import tensorflow as tf
 from benchmarks.shapes import Shape
 from clrnn_tf.config import Experiment
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.sources import batches_of_any_length
-from clrnn_tf.tasks import Batch
-from clrnn_tf.training import Trainer
+from clrnn_tf.streams.splits import batches_of_any_length
+from clrnn_tf.streams.tasks import Batch
+from clrnn_tf.training.trainer import Trainer
 
 Run = Callable[[int], None]
 

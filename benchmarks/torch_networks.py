@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from clrnn_tf.config import NetworkConfig
-from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import WeightSpec
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weights import WeightSpec
 
 TorchWeights = dict[str, Tensor]
 _ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}

@@ -12,9 +12,10 @@ from torch.nn import functional
 
 from benchmarks.torch_networks import Modules, Network, TorchHypernetwork, TorchWeights
 from clrnn_tf.config import TrainConfig
-from clrnn_tf.tasks import Batch, Loss
-from clrnn_tf.training import Trainer
-from clrnn_tf.weights import own_indices
+from clrnn_tf.networks.weights import task_indices
+from clrnn_tf.outputs import OutputName
+from clrnn_tf.streams.tasks import Batch
+from clrnn_tf.training.trainer import Trainer
 
 
 class TorchBatch(NamedTuple):
@@ -46,14 +47,14 @@ class HNETStep:
     fused_adam = False
 
     def __init__(self, network: Network, trainer: Trainer, task_id: int) -> None:
-        self.network, self.config, self.loss = network, trainer.config, trainer.model.loss
+        self.network, self.config, self.outputs = network, trainer.config, trainer.model.outputs.name
         self.task_id, self.old_ids = task_id, range(task_id)
         self.strength = trainer.method.regularizer.config.strength
         self.hypernetwork = TorchHypernetwork(trainer.model.source)
         num_tasks = trainer.model.source.num_tasks
         mask = np.zeros((num_tasks, self.hypernetwork.num_weights), np.float32)
         for old_id in range(num_tasks):
-            mask[old_id, own_indices(network.specs, old_id)] = 1.0
+            mask[old_id, task_indices(network.specs, old_id)] = 1.0
         self.mask = torch.tensor(mask)[:task_id]
         with torch.no_grad():
             self.targets = [self.hypernetwork.one(old_id) for old_id in self.old_ids]
@@ -65,7 +66,7 @@ class HNETStep:
         flat, penalty = self.generate()
         weights = self.network.unpack(flat)
         logits = self.network.logits(weights, batch.inputs, batch.lengths, self.task_id)
-        loss = sequence_loss(self.loss, logits, batch) + self.strength * penalty
+        loss = sequence_loss(self.outputs, logits, batch) + self.strength * penalty
         if self.config.orthogonal_strength:
             loss = loss + self.config.orthogonal_strength * self.network.orthogonal_penalty(weights)
         loss.backward()
@@ -110,7 +111,8 @@ class LoopFineTuningStep:
     """
 
     def __init__(self, network: Network, trainer: Trainer, task_id: int) -> None:
-        self.network, self.config, self.loss, self.task_id = network, trainer.config, trainer.model.loss, task_id
+        self.network, self.config, self.task_id = network, trainer.config, task_id
+        self.outputs = trainer.model.outputs.name
         self.weights: TorchWeights = {
             spec.name: nn.Parameter(torch.tensor(variable.numpy()))
             for spec, variable in zip(network.specs, trainer.model.source.tensors, strict=True)
@@ -120,7 +122,7 @@ class LoopFineTuningStep:
     def forward(self, batch: TorchBatch) -> Tensor:
         """The loss."""
         logits = self.network.logits(self.weights, batch.inputs, batch.lengths, self.task_id)
-        return sequence_loss(self.loss, logits, batch)
+        return sequence_loss(self.outputs, logits, batch)
 
     def parameters(self) -> Iterable[Tensor]:
         """What is trained."""
@@ -168,7 +170,7 @@ class ModulesFineTuningStep(LoopFineTuningStep):
 
     def forward(self, batch: TorchBatch) -> Tensor:
         """The loss."""
-        return sequence_loss(self.loss, self.modules(batch.inputs, batch.lengths, self.task_id), batch)
+        return sequence_loss(self.outputs, self.modules(batch.inputs, batch.lengths, self.task_id), batch)
 
     def parameters(self) -> Iterable[Tensor]:
         """What is trained."""
@@ -186,9 +188,9 @@ def runner(step: Callable[[TorchBatch], float], batches: Sequence[Batch]) -> Cal
     return run
 
 
-def sequence_loss(loss: Loss, logits: Tensor, batch: TorchBatch) -> Tensor:
+def sequence_loss(outputs: OutputName, logits: Tensor, batch: TorchBatch) -> Tensor:
     """Mean over the batch of the weighted sum over time."""
-    if loss == "softmax":
+    if outputs == "softmax":
         losses = functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none")
         losses = losses.view_as(batch.loss_weights)
     else:

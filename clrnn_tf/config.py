@@ -7,55 +7,39 @@ keyword argument in Python. Ranges are checked when an object is made, so a bad 
 from __future__ import annotations
 
 import dataclasses
-import difflib
+import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-T = TypeVar("T")
+from clrnn_tf.errors import ConfigurationError, nearest, require
+from clrnn_tf.ranges import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Settings
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-class ConfigurationError(Exception):
-    """A setting or an input that cannot work; the message says what was wanted and what came.
+T = TypeVar("T", bound="DataclassInstance")
 
-    Not a `ValueError`, which the command-line parser would catch and print in a form of its own.
-    """
-
-
-def require(condition: bool, message: str) -> None:
-    """Raise `ConfigurationError` with `message` unless `condition` holds."""
-    if not condition:
-        raise ConfigurationError(message)
-
-
-def require_positive(**values: float) -> None:
-    """Require every named value to be above zero."""
-    for name, value in values.items():
-        require(value > 0, f"{name} must be above 0. Received: {value}.")
-
-
-def require_sizes(**sizes: tuple[int, ...]) -> None:
-    """Require every named tuple of layer sizes to hold positive integers only."""
-    for name, values in sizes.items():
-        require(all(value > 0 for value in values), f"{name} must hold sizes above 0. Received: {values}.")
+_LARGEST = 2**31 - 1  # integers of settings become int32 tensors
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(Settings):
     """The main network: dense layers, recurrent layers, dense layers, task heads."""
 
+    section = "network"
     cell: Literal["lstm", "elman"] = "lstm"
     """Recurrent cell; `elman` has an output layer of its own inside each recurrent layer."""
-    hidden_sizes: tuple[int, ...] = (256,)
+    hidden_sizes: tuple[PositiveInt, ...] = (256,)
     """Units of each recurrent layer (per direction)."""
     direction: Literal["forward", "backward", "bidirectional"] = "forward"
     """Reading direction; `backward` alone reproduces what the published PoS code really trains."""
-    dense_before: tuple[int, ...] = ()
+    dense_before: tuple[PositiveInt, ...] = ()
     """Units of dense layers between the inputs and the first recurrent layer."""
-    dense_after: tuple[int, ...] = ()
+    dense_after: tuple[PositiveInt, ...] = ()
     """Units of dense layers between the last recurrent layer and the heads."""
     activation: Literal["tanh", "relu", "linear"] = "tanh"
     """Activation of dense layers, of the Elman cell, and of the LSTM's cell state before its output gate."""
@@ -68,23 +52,20 @@ class NetworkConfig:
     """Whether the network is told the task: a one-hot task id after the features of every step."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(len(self.hidden_sizes) > 0, "network.hidden_sizes needs at least one recurrent layer. Received: ().")
-        require_sizes(**{
-            "network.hidden_sizes": self.hidden_sizes,
-            "network.dense_before": self.dense_before,
-            "network.dense_after": self.dense_after,
-        })
 
 
 @dataclass(frozen=True)
-class HypernetworkConfig:
+class HypernetworkConfig(Settings):
     """The hypernetwork: an MLP from a task embedding (and chunk embeddings) to the main network's weights."""
 
+    section = "hypernetwork"
     chunk_size: int | None = 1000
     """Weights generated per chunk; `None` generates all at once (a full hypernetwork)."""
-    hidden_sizes: tuple[int, ...] = (50, 50)
+    hidden_sizes: tuple[PositiveInt, ...] = (50, 50)
     """Units of the MLP's hidden layers; empty gives a linear hypernetwork."""
-    task_embedding_size: int = 32
+    task_embedding_size: NonNegativeInt = 32
     """Dimension of each task's trainable embedding."""
     chunk_embedding_size: int = 32
     """Dimension of each chunk's trainable embedding."""
@@ -94,62 +75,62 @@ class HypernetworkConfig:
     """Activation of the hidden layers."""
     use_bias: bool = True
     """Whether the MLP's layers have biases."""
-    dropout: float = 0.0
+    dropout: Fraction = 0.0
     """Rate of dropout on the hidden layers while training; targets are always generated without it."""
-    task_embedding_std: float = 1.0
+    task_embedding_std: NonNegative = 1.0
     """Standard deviation of the normal initialisation of task embeddings."""
-    chunk_embedding_std: float = 1.0
+    chunk_embedding_std: NonNegative = 1.0
     """Standard deviation of the normal initialisation of chunk embeddings."""
     initializer: Literal["uniform", "hyperfan_in", "hyperfan_out", "hyperfan_harmonic"] = "uniform"
     """`uniform`: +-1/sqrt(fan_in), as published; the others scale the *generated* weights (Chang et al. 2020)."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(
             self.chunk_size is None or self.chunk_size > 0,
             f"hypernetwork.chunk_size must be above 0, or None for a full hypernetwork. Received: {self.chunk_size}.",
         )
-        require_sizes(**{"hypernetwork.hidden_sizes": self.hidden_sizes})
         smallest = 0 if self.chunk_size is not None and self.chunk_embeddings == "per_task" else 1
         require(
             self.task_embedding_size >= smallest,
             f"hypernetwork.task_embedding_size must be at least {smallest}. Received: {self.task_embedding_size}.",
         )
-        if self.chunk_size is not None:
-            require_positive(**{"hypernetwork.chunk_embedding_size": self.chunk_embedding_size})
         require(
-            0.0 <= self.dropout < 1.0, f"hypernetwork.dropout must be in [0, 1). Received: {self.dropout}."
+            self.chunk_size is None or self.chunk_embedding_size > 0,
+            f"hypernetwork.chunk_embedding_size must be above 0. Received: {self.chunk_embedding_size}.",
         )
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """Optimisation of one task; every task gets the same number of steps and a fresh optimizer state."""
 
-    steps: int = 5000
+    section = "train"
+    steps: PositiveInt = 5000
     """Optimizer steps per task."""
-    batch_size: int = 64
+    batch_size: PositiveInt = 64
     """Sequences per step."""
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Adam's step size (the highest one, where a schedule is set)."""
     learning_rate_schedule: Literal["constant", "linear", "cosine"] = "constant"
     """How the learning rate falls to 0 over the steps of a task."""
-    warmup_steps: int = 0
+    warmup_steps: NonNegativeInt = 0
     """Steps over which the learning rate first rises from 0."""
-    adam_beta1: float = 0.9
+    adam_beta1: Fraction = 0.9
     """Decay of Adam's first moment."""
-    clip_norm: float | None = None
+    clip_norm: Positive | None = None
     """Largest global norm of the gradients; `None` does not clip."""
-    weight_decay: float = 0.0
+    weight_decay: NonNegative = 0.0
     """Decoupled weight decay (AdamW): variables shrink by learning_rate * weight_decay each step."""
-    l2: float = 0.0
+    l2: NonNegative = 0.0
     """Coupled weight decay as published: l2 * variable is added to the gradient before Adam's moments."""
-    orthogonal_strength: float = 0.0
+    orthogonal_strength: NonNegative = 0.0
     """Strength of sum ||U U^T - I||^2 over the hidden-to-hidden matrices of the current task's weights."""
-    validate_every: int = 250
+    validate_every: PositiveInt = 250
     """Steps between validations (of tasks that have a validation split)."""
     keep_best: bool = False
     """Whether a task ends with the weights of its best validation accuracy instead of the last ones."""
-    early_stopping: int | None = None
+    early_stopping: PositiveInt | None = None
     """Validations without improvement after which a task ends early; `None` never does."""
     length_blocks: int | None = None
     """Blocks of sequences of similar length into which a batch is divided for the main network, so that short ones
@@ -157,36 +138,19 @@ class TrainConfig:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the main network while training; `bfloat16` is for GPUs. The hypernetwork, penalties, losses,
     the optimizer and evaluation stay in float32."""
-    log_every: int = 50
+    log_every: PositiveInt = 50
     """Steps per compiled call, and between log entries."""
-    eval_batch_size: int = 256
+    eval_batch_size: PositiveInt = 256
     """Sequences per evaluation batch."""
     jit: Literal["auto", "on", "off"] = "auto"
     """Whether XLA compiles the main network; `auto` does on CPU and does not on GPU."""
 
     def __post_init__(self) -> None:
-        require_positive(**{
-            "train.steps": self.steps,
-            "train.batch_size": self.batch_size,
-            "train.learning_rate": self.learning_rate,
-            "train.validate_every": self.validate_every,
-            "train.log_every": self.log_every,
-            "train.eval_batch_size": self.eval_batch_size,
-        })
-        for name in ("weight_decay", "l2", "orthogonal_strength", "warmup_steps"):
-            require(getattr(self, name) >= 0, f"train.{name} must not be negative. Received: {getattr(self, name)}.")
-        require(
-            self.clip_norm is None or self.clip_norm > 0,
-            f"train.clip_norm must be above 0, or None. Received: {self.clip_norm}.",
-        )
+        super().__post_init__()
         require(
             self.length_blocks is None or (self.length_blocks > 0 and self.batch_size % self.length_blocks == 0),
             f"train.length_blocks must divide train.batch_size ({self.batch_size}), or be None. "
             f"Received: {self.length_blocks}.",
-        )
-        require(
-            self.early_stopping is None or self.early_stopping > 0,
-            f"train.early_stopping must be above 0, or None. Received: {self.early_stopping}.",
         )
 
 
@@ -209,8 +173,11 @@ class Experiment:
     """The benchmark's own frozen dataclass (its module's `Config`)."""
 
     def to_dict(self) -> dict[str, object]:
-        """The settings as plain nested dictionaries (tuples as lists), ready for YAML or JSON."""
-        return _plain(dataclasses.asdict(self))
+        """The settings as plain nested dictionaries (tuples as lists), ready for YAML or JSON.
+
+        The method's options go by the method's name, as on the command line: `{"hnet": {"strength": 0.01}}`.
+        """
+        return {_key(self, name): _plain(value) for name, value in dataclasses.asdict(self).items()}
 
 
 def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
@@ -218,31 +185,38 @@ def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
 
     Args:
       settings: Gives the values that are not named, and the types.
-      values: By field name; nested dataclasses take dictionaries, tuples take lists.
+      values: By field name; nested dataclasses take dictionaries, tuples take lists. The options of an experiment's
+        method go by the method's name.
       where: Name of `settings` for error messages.
 
     Raises:
       ConfigurationError: A name is unknown (the nearest known ones are named), or a value is of a wrong kind.
     """
-    known = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings)}
+    fields = {_key(settings, item.name): item.name for item in dataclasses.fields(settings)}
     hints = typing.get_type_hints(type(settings))
-    changes = {}
-    for name, value in values.items():
-        label = f"{where}.{name}" if where else name
-        require(name in known, f"unknown setting '{label}'.{nearest(name, known)}")
-        if dataclasses.is_dataclass(known[name]):
-            require(isinstance(value, Mapping), f"{label} must hold settings by name. Received: {value!r}.")
-            changes[name] = updated(known[name], value, label)
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        label = f"{where}.{key}" if where else str(key)
+        require(key in fields, f"unknown setting '{label}'.{nearest(str(key), fields)}")
+        name = fields[key]
+        present = getattr(settings, name)
+        if dataclasses.is_dataclass(present) and not isinstance(present, type):
+            if not isinstance(value, Mapping):
+                raise ConfigurationError(f"{label} must hold settings by name. Received: {value!r}.")
+            changes[name] = updated(present, value, label)
         else:
             changes[name] = _converted(value, hints[name], label)
     return dataclasses.replace(settings, **changes)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence naming the known names closest to an unknown one."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3)
-    return f" Did you mean {' or '.join(close)}?" if close else f" Known: {', '.join(known)}."
+def with_present_names(values: Mapping[str, object], method: str) -> dict[str, object]:
+    """Settings by their names of today; earlier versions wrote `method_options` for the options of the method."""
+    return {method if name == "method_options" else name: value for name, value in values.items()}
+
+
+def _key(settings: object, name: str) -> str:
+    """Name of a field in files and on the command line."""
+    return settings.method if isinstance(settings, Experiment) and name == "method_options" else name
 
 
 def _converted(value: object, hint: object, label: str) -> object:
@@ -257,10 +231,15 @@ def _converted(value: object, hint: object, label: str) -> object:
         if origin is tuple and isinstance(value, (list, tuple)):
             return tuple(_converted(item, arguments[0], label) for item in value)
         if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            require(math.isfinite(value), f"{label} must be a finite number. Received: {value}.")
             return float(value)
         if option is Path and isinstance(value, (str, Path)):
             return Path(value)
         if isinstance(option, type) and type(value) is option:
+            require(
+                not isinstance(value, int) or abs(value) <= _LARGEST,
+                f"{label} must be in [-{_LARGEST}, {_LARGEST}]. Received: {value}.",
+            )
             return value
     wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
     raise ConfigurationError(f"{label} must be of type {wanted}. Received: {value!r}.")

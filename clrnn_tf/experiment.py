@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-
-import tensorflow as tf
 
 from clrnn_tf import methods
-from clrnn_tf.blocks import num_blocks
-from clrnn_tf.compilation import uses_xla
-from clrnn_tf.config import ConfigurationError, Experiment
-from clrnn_tf.distribution import SingleWorker
-from clrnn_tf.events import Observer
+from clrnn_tf.config import Experiment
+from clrnn_tf.execution.batch_blocks import num_blocks
+from clrnn_tf.execution.compilation import uses_xla
+from clrnn_tf.execution.distribution import SingleWorker
 from clrnn_tf.methods.base import MethodSetup
-from clrnn_tf.model import Model, NgramEmbedding
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.tasks import TaskStream
-from clrnn_tf.training import Trainer
+from clrnn_tf.model import NgramEmbedding, TaskModel
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.training.trainer import Trainer
 
 
 def build_trainer(
@@ -29,7 +26,7 @@ def build_trainer(
     """The network, method, model and trainer of an experiment on a stream, untrained."""
     workers = workers or SingleWorker()
     jit = uses_xla(experiment.train)
-    method_type = methods.find(experiment.method).METHOD
+    method_type = methods.load(experiment.method).METHOD
     method_type.check(experiment)
     num_task_ids = len(stream) if experiment.network.task_id_input else 0
     num_inputs = stream.num_features + num_task_ids
@@ -48,34 +45,5 @@ def build_trainer(
     embedding = None
     if stream.ngrams is not None:
         embedding = NgramEmbedding(stream.ngrams, stream.num_features, len(stream), experiment.seed)
-    model = Model(network, method.source, stream.loss, embedding, num_task_ids)
+    model = TaskModel(network, method.source, stream.outputs, embedding, num_task_ids)
     return Trainer(model, method, experiment.train, experiment.seed, observers, workers)
-
-
-class TaskCheckpoints:
-    """Trained variables after each task, one TensorFlow checkpoint a task.
-
-    Args:
-      directory: Where they are written: `task000`, `task001`, ...
-      trainer: Owner of the variables.
-    """
-
-    def __init__(self, directory: Path, trainer: Trainer) -> None:
-        self._directory = directory
-        variables = [*trainer.variables, *trainer.method.state_variables()]
-        self._checkpoint = tf.train.Checkpoint(**{f"variable{i:04d}": each for i, each in enumerate(variables)})
-
-    def save(self, task_id: int) -> None:
-        """Write the variables as they are after learning task `task_id`."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        self._checkpoint.write(str(self._prefix(task_id)))
-
-    def restore(self, task_id: int) -> None:
-        """Set the variables to what they were after task `task_id`."""
-        prefix = self._prefix(task_id)
-        if not prefix.with_suffix(".index").exists():
-            raise ConfigurationError(f"no checkpoint of task {task_id} in {self._directory}. Start the run anew.")
-        self._checkpoint.read(str(prefix)).assert_consumed()
-
-    def _prefix(self, task_id: int) -> Path:
-        return self._directory / f"task{task_id:03d}"

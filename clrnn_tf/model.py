@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.network import Outputs, RecurrentNetwork
-from clrnn_tf.tasks import Loss, NgramInputs
-from clrnn_tf.weights import Weights, WeightSource
+from clrnn_tf.execution.batch_blocks import scored_end
+from clrnn_tf.networks.network import Outputs, RecurrentNetwork
+from clrnn_tf.networks.weight_sources import WeightSource
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.outputs import OUTPUT_KINDS, OutputName
+from clrnn_tf.seeds import InitialKey
+from clrnn_tf.streams.inputs import NgramInputs, without_padding
+from clrnn_tf.streams.tasks import Batch
 
 
 class NgramEmbedding(tf.Module):
@@ -27,7 +34,7 @@ class NgramEmbedding(tf.Module):
     def __init__(self, ngrams: NgramInputs, size: int, num_tasks: int, seed: int) -> None:
         super().__init__()
         self._num_buckets = ngrams.num_buckets
-        generator = np.random.default_rng([seed, 3000])
+        generator = np.random.default_rng([seed, InitialKey.NGRAM_TABLES])
         initial = generator.normal(0.0, 0.5, (num_tasks * ngrams.num_buckets, size)).astype(np.float32)
         self.table = tf.Variable(initial, name="ngram_table")
 
@@ -48,54 +55,130 @@ class NgramEmbedding(tf.Module):
         return tf.reduce_sum(vectors * present, axis=2) / tf.sqrt(tf.maximum(counts, 1.0))
 
 
-class Model(tf.Module):
+class Prepared(NamedTuple):
+    """A batch as the network reads it, and its last S steps, before which nothing counts."""
+
+    inputs: tf.Tensor
+    """[B, T, F] float32, embedded, 0 in padding."""
+    lengths: tf.Tensor
+    """[B] int32."""
+    task_id: tf.Tensor
+    """Scalar int32, or [B] one for each sequence."""
+    loss_weights: tf.Tensor
+    """[B, S]."""
+    eval_weights: tf.Tensor | None = None
+    """[B, S]."""
+    targets: tf.Tensor | None = None
+    """[B, S] or [B, S, C], valid at every step."""
+
+
+class Scores(NamedTuple):
+    """How the network does on a batch."""
+
+    losses: tf.Tensor
+    """[B], weighted sums over time; nats."""
+    statistics: dict[str, tf.Tensor]
+    """Sums over the batch that metrics are computed from; see `OutputKind.statistics`."""
+    logits: tf.Tensor
+    """[B, S, C]."""
+
+
+class TaskModel(tf.Module):
     """A main network, the source of its weights, and the embedding of its inputs where they are n-grams.
 
     Args:
       network: The main network.
       source: Where its weights come from.
-      loss: Kind of output.
+      outputs: Name of the kind of output; see `clrnn_tf.outputs`.
       embedding: Embeds n-gram inputs; None where inputs are real vectors.
       num_task_ids: K, where the network is told the task: its inputs are F features and a one-hot task id of size K.
         0 where it is not.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import NetworkConfig, RecurrentNetwork, SharedWeights, TaskModel
+      >>> network = RecurrentNetwork(NetworkConfig(hidden_sizes=(8,)), num_features=3, num_outputs=5, num_tasks=2)
+      >>> model = TaskModel(network, SharedWeights(network.weight_specs), "softmax")
+      >>> model(tf.zeros([4, 7, 3]), tf.constant([7, 5, 2, 7]), tf.constant(1)).logits.shape
+      TensorShape([4, 7, 5])
     """
 
     def __init__(
-        self, network: RecurrentNetwork, source: WeightSource, loss: Loss, embedding: NgramEmbedding | None = None,
-        num_task_ids: int = 0,
+        self, network: RecurrentNetwork, source: WeightSource, outputs: OutputName,
+        embedding: NgramEmbedding | None = None, num_task_ids: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.network = network
         self.source = source
-        self.loss: Loss = loss
+        self.outputs = OUTPUT_KINDS[outputs]
         self.embedding = embedding
         self.num_task_ids = num_task_ids
 
     @property
     def depends_on_task(self) -> bool:
         """Whether the answers to one input differ by task."""
-        own_parts = self.network.num_heads > 1 or self.embedding is not None or self.num_task_ids > 0
-        return own_parts or self.source.depends_on_task
-
-    def embed(self, inputs: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
-        """What the network reads of a batch, [B, T, F] float32; the task is a scalar, or [B] one for each example."""
-        embedded = inputs if self.embedding is None else self.embedding(inputs, task_id)
-        return append_task_id(embedded, task_id, self.num_task_ids)
-
-    def run(
-        self,
-        weights: Weights,
-        embedded: tf.Tensor,
-        lengths: tf.Tensor,
-        task_id: tf.Tensor,
-        last_steps: tf.Tensor | None = None,
-    ) -> Outputs:
-        """The network with given weights on embedded inputs; the task is a scalar, or [B] one for each example."""
-        return self.network(weights, embedded, lengths, task_id, last_steps=last_steps)
+        of_model = self.network.num_heads > 1 or self.embedding is not None or self.num_task_ids > 0
+        return of_model or self.source.depends_on_task
 
     def __call__(self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> Outputs:
         """Outputs for inputs of one task (scalar id), with the source's present weights."""
-        return self.run(self.source(task_id), self.embed(inputs, task_id), lengths, task_id)
+        return self.network(self.source(task_id), self.embed(inputs, lengths, task_id), lengths, task_id)
+
+    def embed(self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+        """What the network reads of a batch, [B, T, F] float32; the task is a scalar, or [B] one for each example.
+
+        Padding is replaced by 0 first, so that it may hold anything.
+        """
+        inputs = without_padding(inputs, lengths)
+        embedded = inputs if self.embedding is None else self.embedding(inputs, task_id)
+        return append_task_id(embedded, task_id, self.num_task_ids)
+
+    def prepare(self, batch: Batch, task_id: tf.Tensor) -> Prepared:
+        """Embed a batch and cut it to the steps that count.
+
+        This is not part of `score`, which XLA compiles: the gradient of an embedding stays sparse outside of it.
+
+        Args:
+          batch: The batch.
+          task_id: Its task, scalar; or `batch.task_id` where it mixes tasks.
+        """
+        end = scored_end(batch)
+        return Prepared(
+            inputs=self.embed(batch.inputs, batch.lengths, task_id),
+            lengths=batch.lengths,
+            task_id=task_id,
+            loss_weights=end.loss_weights,
+            eval_weights=end.eval_weights,
+            targets=end.targets,
+        )
+
+    def logits(
+        self, weights: Weights, prepared: Prepared, *, truncate: int | None = None, per_sequence_squares: bool = False
+    ) -> tf.Tensor:
+        """[B, S, C] of the steps that count, for given weights; the options are the network's."""
+        last_steps = tf.shape(prepared.loss_weights)[1]
+        return self.network(
+            weights, prepared.inputs, prepared.lengths, prepared.task_id, last_steps=last_steps, truncate=truncate,
+            per_sequence_squares=per_sequence_squares,
+        ).logits  # fmt: skip
+
+    def score(self, weights: Weights, prepared: Prepared, precision: tf.DType = tf.float32) -> Scores:
+        """Run the network with given weights and score its answers: training, tests and validations alike.
+
+        Args:
+          weights: By name.
+          prepared: From `prepare`.
+          precision: What the network computes in; losses are float32.
+        """
+        if precision != tf.float32:
+            weights = {name: tf.cast(weight, precision) for name, weight in weights.items()}
+            prepared = prepared._replace(inputs=tf.cast(prepared.inputs, precision))
+        logits = tf.cast(self.logits(weights, prepared), tf.float32)
+        return Scores(
+            losses=self.outputs.sequence_losses(logits, prepared.targets, prepared.loss_weights),
+            statistics=self.outputs.statistics(logits, prepared.targets, prepared.eval_weights),
+            logits=logits,
+        )
 
 
 def append_task_id(embedded: tf.Tensor, task_id: tf.Tensor, num_tasks: int) -> tf.Tensor:

@@ -1,14 +1,15 @@
-"""Treebanks in CoNLL-U: finding the files of a language, and reading words with their universal tags."""
+"""Treebanks in CoNLL-U: words of sentences with their universal tags."""
 
 from __future__ import annotations
 
-import gzip
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from clrnn_tf.config import ConfigurationError, nearest, require
+from clrnn_tf.errors import ConfigurationError, require
+from data_pipelines.storage import warn
+from data_pipelines.text_files import numbered_lines
 
 try:
     from conllu.exceptions import ParseException
@@ -21,9 +22,13 @@ UPOS = (
     "SYM", "VERB", "X",
 )  # fmt: skip
 """The 17 universal tags; a tag's class id is its place here."""
+BLANK_FORMS = ("_", "")
+"""Forms of words whose text is withheld; a few of them are real words."""
 
 _COLUMNS = 10
-_FILE_NAME = re.compile(r"(?P<language>[a-z]{2,3})_(?P<treebank>[^-]+)-ud-(?P<split>train|dev|test)\.conllu(\.gz)?$")
+_CLASS_IDS = {tag: class_id for class_id, tag in enumerate(UPOS)}
+_OLD_TAGS = {"CONJ": "CCONJ", ".": "PUNCT", "PRT": "PART"}
+"""Tags of UD version 1 and of the universal tagset before it."""
 
 
 class Word(NamedTuple):
@@ -37,120 +42,171 @@ class Word(NamedTuple):
 Sentence = list[Word]
 
 
-class Treebank(NamedTuple):
-    """The files of one language."""
+class Limits(NamedTuple):
+    """How much of a split is read; `None` stands for all."""
 
-    language: str
-    name: str
-    train: Path
-    test: Path
-    dev: Path | None
+    max_tokens: int | None = None
+    """Sentences are read until there are this many words."""
+    max_sentences: int | None = None
+    max_sentence_words: int | None = None
+    """Longer sentences are cut into pieces of this many words."""
 
 
-def read_sentences(path: Path) -> list[Sentence]:
-    """Sentences of a CoNLL-U file, plain or gzipped.
+UNLIMITED = Limits()
 
-    Multiword ranges (`3-4`), empty nodes (`3.1`) and rows without a tag (`_`) are no words and are left out.
+
+class WordCount(NamedTuple):
+    """Words of some files."""
+
+    words: int
+    blank: int
+    """Words whose form is one of `BLANK_FORMS`."""
+
+    @property
+    def blank_share(self) -> float:
+        """Share of words without text, in [0, 1]."""
+        return self.blank / max(self.words, 1)
+
+
+def read_sentences(paths: Path | Sequence[Path], limits: Limits = UNLIMITED) -> list[Sentence]:
+    """Sentences of one CoNLL-U file or of several in a row, plain or gzipped.
+
+    Multiword ranges (`3-4`), empty nodes (`3.1`) and rows without a tag (`_`) are no words and are left out. Files
+    that come after the limits are reached are not opened.
+
+    Args:
+      paths: The files.
+      limits: How much is read.
 
     Raises:
       ConfigurationError: A line is malformed; the message says file, line number, what was wanted and what came.
     """
     require(parse_id_value is not None, "reading CoNLL-U needs the package conllu: pip install 'clrnn_tf[text]'.")
-    sentences: list[Sentence] = []
-    words: Sentence = []
-    for number, line in _lines(path):
-        if not line.strip():
-            if words:
-                sentences.append(words)
-            words = []
-        elif not line.startswith("#"):
-            word = _word(line, f"{path}, line {number}")
-            if word is not None:
-                words.append(word)
-    if words:
-        sentences.append(words)
-    require(bool(sentences), f"{path} holds no sentence. Received: an empty file or one without tagged words.")
-    return sentences
+    kept: list[Sentence] = []
+    tokens = 0
+    for path in [paths] if isinstance(paths, Path) else paths:
+        cut = []
+        for first_line, words in _sentences(path):
+            pieces = [words]
+            if limits.max_sentence_words is not None and len(words) > limits.max_sentence_words:
+                cut.append(first_line)
+                pieces = _pieces(words, limits.max_sentence_words)
+            for piece in pieces:
+                if _reached(limits, tokens, len(kept)):
+                    break
+                kept.append(piece)
+                tokens += len(piece)
+            if _reached(limits, tokens, len(kept)):
+                break
+        if cut:
+            warn(
+                f"{path}, line {cut[0]}: a sentence of more than {limits.max_sentence_words:,} words is cut into "
+                f"pieces of that length ({len(cut):,} such sentences). Is an empty line missing? "
+                "data.max_sentence_words sets the length."
+            )
+        if _reached(limits, tokens, len(kept)):
+            break
+    return kept
 
 
-def find_treebanks(root: Path) -> dict[str, Treebank]:
-    """Treebanks by language code, below a Universal Dependencies release folder.
+def count_words(paths: Iterable[Path], at_most: int | None = None) -> WordCount:
+    """Words of CoNLL-U files, counted without a check of their lines.
 
     Args:
-      root: Holds `UD_*` folders, or a folder `ud` that does, or is such a folder itself. Where a language has several
-        treebanks, the first by name is taken.
-
-    Raises:
-      ConfigurationError: There is none.
+      paths: The files.
+      at_most: Stop after this many words.
     """
-    folders = next(
-        (found for where in (root / "ud", root) if (found := sorted(p for p in where.glob("UD_*") if p.is_dir()))),
-        [root],
+    words = blank = 0
+    blank_forms = tuple(form.encode() for form in BLANK_FORMS)
+    for path in paths:
+        for _, line in numbered_lines(path):
+            columns = line.split(b"\t", 2)
+            if len(columns) == 3 and columns[0].isdigit():
+                words += 1
+                blank += columns[1] in blank_forms
+                if words == at_most:
+                    return WordCount(words, blank)
+    return WordCount(words, blank)
+
+
+def _reached(limits: Limits, tokens: int, sentences: int) -> bool:
+    return (limits.max_tokens is not None and tokens >= limits.max_tokens) or (
+        limits.max_sentences is not None and sentences >= limits.max_sentences
     )
-    treebanks: dict[str, Treebank] = {}
-    for folder in folders:
-        for language, files in _files_by_language(folder).items():
-            if language not in treebanks and {"train", "test"} <= files.keys():
-                treebanks[language] = Treebank(
-                    language, folder.name, files["train"], files["test"], files.get("dev")
-                )
-    require(
-        bool(treebanks),
-        f"no treebank in {root}. Wanted: folders UD_* with files such as en_gum-ud-train.conllu and "
-        "en_gum-ud-test.conllu (.gz or plain), as in a Universal Dependencies release.",
-    )
-    return treebanks
 
 
-def select_languages(treebanks: dict[str, Treebank], languages: tuple[str, ...], root: Path) -> list[Treebank]:
-    """The treebanks of some languages in their order; an unknown one is answered with those that are there."""
-    for language in languages:
-        if language not in treebanks:
-            raise ConfigurationError(
-                f"no treebank of language '{language}' with train and test files in {root}."
-                f"{nearest(language, treebanks)}"
-            )
-    return [treebanks[language] for language in languages]
+def _pieces(words: Sentence, size: int) -> list[Sentence]:
+    return [words[start : start + size] for start in range(0, len(words), size)]
 
 
-def _files_by_language(folder: Path) -> dict[str, dict[str, Path]]:
-    files: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
-        match = _FILE_NAME.match(path.name)
-        if match:
-            files.setdefault(match["language"], {}).setdefault(match["split"], path)
-    return files
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    number = 0
+def _sentences(path: Path) -> Iterator[tuple[int, Sentence]]:
+    """Each sentence with the number of the line of its first word."""
+    words: Sentence = []
+    found, first_line, number = False, 0, 0
     try:
-        with opener(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line.decode("utf-8").rstrip("\r\n")
+        for number, content in numbered_lines(path):
+            line = content.decode("utf-8").rstrip("\r\n")
+            if not line.strip():
+                if words:
+                    yield first_line, words
+                words = []
+            elif not line.startswith("#"):
+                word = _word(line, path, number)
+                if word is not None:
+                    first_line = first_line if words else number
+                    words.append(word)
+                    found = True
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}, line {number} is not UTF-8. Convert the file.") from None
-    except (OSError, EOFError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}.") from None
+    if words:
+        yield first_line, words
+    require(found, f"{path} holds no sentence. Received: an empty file or one without tagged words.")
 
 
-def _word(line: str, where: str) -> Word | None:
+def _word(line: str, path: Path, number: int) -> Word | None:
     columns = line.split("\t")
-    require(
-        len(columns) == _COLUMNS,
-        f"{where}: a CoNLL-U line must have {_COLUMNS} columns separated by tabs. Received: {len(columns)}.",
-    )
-    word_id, form, _, upos, *_ = columns  # not conllu.parse_line, which splits forms at double blanks
-    try:
-        number = parse_id_value(word_id)
-    except ParseException:
+    if len(columns) != _COLUMNS:
         raise ConfigurationError(
-            f"{where}: the first column must be a word's number, a range 3-4 or an empty node 3.1. "
-            f"Received: {word_id!r}."
-        ) from None
-    if not isinstance(number, int) or upos == "_":
+            f"{path}, line {number}: a CoNLL-U line must have {_COLUMNS} columns separated by tabs. "
+            f"Received: {len(columns)}{_reason(line)}."
+        )
+    word_id, form, _, upos, *_ = columns  # not conllu.parse_line, which splits forms at double blanks
+    if not _is_word(word_id):
+        if _is_word(word_id) is None:
+            raise ConfigurationError(
+                f"{path}, line {number}: the first column must be a word's number, a range 3-4 or an empty node 3.1. "
+                f"Received: {_shortened(word_id)!r}."
+            )
         return None
-    if upos not in UPOS:
-        raise ConfigurationError(f"{where}: unknown universal tag {upos!r}. Wanted: {' '.join(UPOS)}.")
-    return Word(form, UPOS.index(upos))
+    if upos == "_":
+        return None
+    class_id = _CLASS_IDS.get(upos)
+    if class_id is None:
+        raise ConfigurationError(
+            f"{path}, line {number}: unknown universal tag {_shortened(upos)!r}. Wanted: {' '.join(UPOS)}.{_hint(upos)}"
+        )
+    return Word(form, class_id)
+
+
+@lru_cache(maxsize=4096)
+def _is_word(word_id: str) -> bool | None:
+    """Whether an id is that of a word, and not of a range or an empty node; None where it is no id."""
+    try:
+        return isinstance(parse_id_value(word_id), int)
+    except (ParseException, ValueError):  # ValueError: a number of thousands of digits
+        return None
+
+
+def _reason(line: str) -> str:
+    if "\r" in line:
+        return ", with a carriage return inside the line; convert its line ends"
+    return ", separated by blanks" if "\t" not in line and line.count(" ") >= _COLUMNS - 1 else ""
+
+
+def _hint(upos: str) -> str:
+    known = _OLD_TAGS.get(upos.upper(), upos.strip().upper())
+    return f" Now written: {known}." if known in _CLASS_IDS else ""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else text[:40] + "..."

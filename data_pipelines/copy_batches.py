@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.tasks import Batch
+from clrnn_tf.streams.tasks import Batch
 from data_pipelines.copy_patterns import Layout
 
 MakeBatch = Callable[[dict[str, tf.Tensor]], Batch]

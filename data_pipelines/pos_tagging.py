@@ -8,26 +8,33 @@ directory, the project's own starter treebank is used.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import require
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import Batch, NgramInputs, Task, TaskStream
+from clrnn_tf.errors import require
+from clrnn_tf.streams.splits import ArraySplit
+from clrnn_tf.streams.tasks import Batch, NgramInputs, Task, TaskStream
 from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets
-from data_pipelines.conllu_files import UPOS, Sentence, Treebank, find_treebanks, read_sentences, select_languages
-from data_pipelines.word_vectors import UNKNOWN, WordVectors, find_vectors, read_vectors
+from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
+from data_pipelines.storage import fingerprint, warn
+from data_pipelines.treebanks import WITHHELD, Selected, Treebank, find_treebanks, select_treebanks
+from data_pipelines.vector_tables import VectorTables, vector_files
+from data_pipelines.word_vectors import UNKNOWN, WordVectors, composed_form
 
 PAPER_ORDER = (
     "en", "ar", "cs", "da", "de", "es", "fi", "fr", "he", "hi", "hr", "id", "it", "lt", "nl", "no", "pl", "pt", "sl",
     "sv",
 )  # fmt: skip
 STARTER = Path(__file__).parent / "starter_treebank"
+_MANY_BLANKS = 0.05  # share of words written `_` that is warned of
+_LOW_COVERAGE = 0.5  # share of words with a vector that is warned of
 LENGTH_BUCKETS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256)
 
 
@@ -36,13 +43,18 @@ class Config:
     """Which languages, how words come in, and how much of the data."""
 
     languages: tuple[str, ...] = ()
-    """Language codes in the order in which they are learned; empty takes all that are found, in the paper's order."""
+    """Languages in the order in which they are learned; empty takes all that are found, in the paper's order. A code
+    (`cs`) stands for the language's treebank with the most training words, and the prefix of a treebank's files
+    (`cs_pdt`) for that treebank. A task is named by its language, or by the prefix that was given where two treebanks
+    of one language are learned."""
     num_tasks: int | None = None
     """Only the first so many languages."""
     vectors: Literal["auto", "none"] = "auto"
     """`auto`: vectors where a file is found, else character n-grams; `none`: n-grams."""
     vectors_dir: Path | None = None
-    """Directory with `xx.npz`, `xx.vec`, `xx.vec.gz` or `xx.pkl` per language; default: `wordvec` in the data."""
+    """Directory with a file for each language: `xx.npz`, `xx.vec`, `xx.txt` (either also with `.gz`), `xx.pkl`, or
+    named as published (`cc.xx.300.vec`, `wiki.xx.vec`, `polyglot-xx.pkl`, `glove.6B.50d.txt`). Default: `wordvec` in
+    the data."""
     vector_norm: float | None = None
     """Scale the vectors of each language to this median length; `None` leaves them as they are in the file."""
     align_vectors: bool = False
@@ -55,6 +67,8 @@ class Config:
     """Sentences of a split are taken in file order until this many words."""
     max_sentences: int | None = None
     """At most so many sentences of each split."""
+    max_sentence_words: int = 1000
+    """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
     num_buckets: int = 4096
     """Rows of each task's table of n-grams."""
     ngram_dim: int = 32
@@ -68,7 +82,7 @@ class Config:
             self.vector_norm is None or self.vector_norm > 0,
             f"data.vector_norm must be above 0, or None. Received: {self.vector_norm}.",
         )
-        for name in ("max_tokens", "ngram_dim"):
+        for name in ("max_tokens", "max_sentence_words", "ngram_dim"):
             require(getattr(self, name) > 0, f"data.{name} must be above 0. Received: {getattr(self, name)}.")
         require(self.num_buckets > 1, f"data.num_buckets must be above 1. Received: {self.num_buckets}.")
         repeated = {language for language in self.languages if self.languages.count(language) > 1}
@@ -83,120 +97,123 @@ def quick(config: Config) -> Config:
 def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     """One task a language.
 
+    Facts about the data: `coverage`, the share of words that have a vector, by task and split (with vectors only), and
+    `fingerprint` of the files that were read.
+
     Args:
       config: The settings.
       data_dir: See `find_treebanks`; None takes the starter treebank of the project.
 
     Raises:
-      ConfigurationError: A language, file or vectors file is missing or malformed.
+      ConfigurationError: A language, file or vectors file is missing or malformed, or no word has a vector.
     """
     root = STARTER if data_dir is None else data_dir
-    treebanks = find_treebanks(root)
-    languages = (config.languages or _in_paper_order(treebanks))[: config.num_tasks]
-    selected = select_languages(treebanks, languages, root)
-    files = _vector_files(config, data_dir, languages)
-    tables = _tables(config, files)
-    tasks = tuple(
-        _task(task_id, treebank, tables.get(treebank.language), config) for task_id, treebank in enumerate(selected)
-    )
+    selected = _selected(config, root)
+    languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
+    files = {} if config.vectors == "none" else vector_files(languages, config.vectors_dir, data_dir)
+    tables = VectorTables(files, config.align_vectors, config.vector_norm)
+    coverage: dict[str, dict[str, float]] = {}
+    tasks = tuple(_task(task_id, chosen, tables, config, coverage) for task_id, chosen in enumerate(selected))
+    read = [*(path for chosen in selected for path in _files(chosen.treebank)), *files.values()]
     return TaskStream(
         name="pos_tagging",
         tasks=tasks,
-        num_features=next((table.width for table in tables.values()), config.ngram_dim),
+        num_features=tables.width or config.ngram_dim,
         num_outputs=len(UPOS),
-        loss="softmax",
+        outputs="softmax",
         data_source=_source_in_words(data_dir, selected, files, config.align_vectors),
         class_names=UPOS,
-        ngrams=None if tables else NgramInputs(config.num_buckets, NUM_NGRAMS),
+        ngrams=None if files else NgramInputs(config.num_buckets, NUM_NGRAMS),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
+        data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint(read)},
     )
 
 
-def _in_paper_order(treebanks: dict[str, Treebank]) -> tuple[str, ...]:
-    known = [language for language in PAPER_ORDER if language in treebanks]
-    return (*known, *sorted(set(treebanks) - set(known)))
+def _selected(config: Config, root: Path) -> list[Selected]:
+    treebanks = find_treebanks(root)
+    if config.languages:
+        return select_treebanks(treebanks, config.languages[: config.num_tasks], root)
+    languages = {treebank.language for treebank in treebanks}
+    known = [language for language in PAPER_ORDER if language in languages]
+    ordered = (*known, *sorted(languages - set(known)))
+    return select_treebanks(treebanks, ordered, root, at_most=config.num_tasks, passes_over=True)
 
 
-def _vector_files(config: Config, data_dir: Path | None, languages: Sequence[str]) -> dict[str, Path]:
-    """A vectors file for every language, or for none: words come in one way."""
-    directory = config.vectors_dir or (data_dir / "wordvec" if data_dir else None)
-    if config.vectors_dir is not None:
-        require(config.vectors_dir.is_dir(), f"no such directory: data.vectors_dir {config.vectors_dir}.")
-    if config.vectors == "none" or directory is None:
-        return {}
-    files = {language: path for language in languages if (path := find_vectors(directory, language))}
-    missing = [language for language in languages if language not in files]
-    require(
-        not missing or (not files and config.vectors_dir is None),
-        f"no word vectors of {', '.join(missing)} in {directory}. Add the files, choose other data.languages, or use "
-        "character n-grams for all with data.vectors none.",
-    )
-    return files
-
-
-def _tables(config: Config, files: dict[str, Path]) -> dict[str, WordVectors]:
-    """The vectors of each language, aligned and scaled as the settings say."""
-    tables = {language: read_vectors(path) for language, path in files.items()}
-    require(
-        len({table.width for table in tables.values()}) < 2,
-        "word vectors of all languages must have one width. Received: "
-        + ", ".join(f"{files[language]} with {table.width}" for language, table in tables.items()) + ".",
-    )  # fmt: skip
-    if config.align_vectors:
-        _align(tables)
-    if config.vector_norm is not None:
-        for table in tables.values():
-            table.scale_to(config.vector_norm)
-    return tables
-
-
-def _align(tables: dict[str, WordVectors]) -> None:
-    """Rotate the tables of all languages onto that of the first."""
-    require(bool(tables), "data.align_vectors needs word vectors. Received: none; words come in as character n-grams.")
-    (first, reference), *others = tables.items()
-    for language, table in others:
-        common = table.align_to(reference)
-        require(
-            common >= table.width,
-            f"data.align_vectors needs at least {table.width} words, the width of the vectors, that {language} has in "
-            f"common with {first}. Received: {common}.",
-        )
+def _files(treebank: Treebank) -> tuple[Path, ...]:
+    return (*treebank.train, *treebank.test, *treebank.dev)
 
 
 def _source_in_words(
-    data_dir: Path | None, treebanks: Sequence[Treebank], files: dict[str, Path], aligned: bool
+    data_dir: Path | None, selected: Sequence[Selected], files: dict[str, Path], aligned: bool
 ) -> str:
     words = "word vectors " + next(iter(files.values())).parent.name if files else "hashed character n-grams"
-    words += f", aligned to {treebanks[0].language}" if aligned else ""
+    words += f", aligned to {selected[0].treebank.language}" if aligned else ""
     if data_dir is None:
-        return f"starter treebank of this project, {len(treebanks)} languages, {words}"
-    names = ", ".join(treebank.name for treebank in treebanks)
-    return f"Universal Dependencies treebanks {names}; {words}"
+        return f"starter treebank of this project, {len(selected)} languages, {words}"
+    names = ", ".join(chosen.treebank.name for chosen in selected)
+    others = ", ".join(treebank.name for chosen in selected for treebank in chosen.passed_over)
+    return f"Universal Dependencies treebanks {names}{f' (passed over: {others})' if others else ''}; {words}"
 
 
-def _task(task_id: int, treebank: Treebank, vectors: WordVectors | None, config: Config) -> Task:
-    def source(path: Path) -> ArraySource:
-        sentences = _limited(read_sentences(path), config)
+def _task(
+    task_id: int, chosen: Selected, tables: VectorTables, config: Config, coverage: dict[str, dict[str, float]]
+) -> Task:
+    """A task; the coverage of its splits is entered in `coverage`."""
+    name, treebank = chosen.task_name, chosen.treebank
+    vectors = tables.of(treebank.language)
+    limits = Limits(config.max_tokens, config.max_sentences, config.max_sentence_words)
+    shares: dict[str, float] = {}
+
+    def split_of(split: str, paths: tuple[Path, ...]) -> ArraySplit:
+        sentences = read_sentences(paths, limits)
+        _check_text(sentences, paths[0])
         if vectors is None:
-            return _ngram_source(sentences, config.num_buckets)
-        return _vector_source(sentences, vectors, config.unknown_words == "drop_sentence", path)
+            return _ngram_split(sentences, config.num_buckets)
+        rows = _rows(sentences, vectors)
+        made = _vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", paths[0])
+        shares[split] = _coverage(rows, split, name)
+        return made
 
-    validation = None if treebank.dev is None else source(treebank.dev)
-    return Task(task_id, treebank.language, source(treebank.train), source(treebank.test), validation)
+    train, test = split_of("train", treebank.train), split_of("test", treebank.test)
+    validation = split_of("validation", treebank.dev) if treebank.dev else None
+    if vectors is not None:
+        coverage[name] = shares
+        if min(shares.values()) < _LOW_COVERAGE:
+            listed = ", ".join(f"{share:.0%} ({split})" for split, share in shares.items())
+            warn(f"few words of '{name}' have a vector: {listed}.")
+    return Task(task_id, name, train, test, validation)
 
 
-def _limited(sentences: list[Sentence], config: Config) -> list[Sentence]:
-    kept, tokens = [], 0
-    for sentence in sentences[: config.max_sentences]:
-        if tokens >= config.max_tokens:
-            break
-        kept.append(sentence)
-        tokens += len(sentence)
-    return kept
+def _check_text(sentences: list[Sentence], path: Path) -> None:
+    """Refuse a split whose words are withheld, and warn where many of them are."""
+    counts = Counter(word.form in BLANK_FORMS for sentence in sentences for word in sentence)
+    share = counts[True] / counts.total()
+    require(share <= WITHHELD, f"{share:.0%} of the words of {path} are written '_': the text is withheld. Get it.")
+    if share > _MANY_BLANKS:
+        warn(f"{share:.0%} of the words of {path} are written '_': a part of its text is withheld.")
 
 
-def _vector_source(sentences: list[Sentence], vectors: WordVectors, drop: bool, path: Path) -> ArraySource:
-    rows = [[vectors.row(word.form) for word in sentence] for sentence in sentences]
+def _rows(sentences: list[Sentence], vectors: WordVectors) -> list[list[int]]:
+    """Rows of the table of vectors, by sentence."""
+    row = lru_cache(maxsize=None)(vectors.row)
+    return [[row(word.form) for word in sentence] for sentence in sentences]
+
+
+def _coverage(rows: list[list[int]], split: str, name: str) -> float:
+    """The share of words that have a vector."""
+    flat = [row for sentence in rows for row in sentence]
+    share = 1 - flat.count(UNKNOWN) / len(flat)
+    require(
+        share > 0,
+        f"no word of the {split} split of '{name}' has a vector. Are these vectors of its language? Else use character "
+        "n-grams with data.vectors none.",
+    )
+    return round(share, 4)
+
+
+def _vector_split(
+    sentences: list[Sentence], rows: list[list[int]], vectors: WordVectors, drop: bool, path: Path
+) -> ArraySplit:
     if drop:
         kept = [number for number, row in enumerate(rows) if UNKNOWN not in row]
         require(bool(kept), f"every sentence of {path} has a word without a vector. Use data.unknown_words mask.")
@@ -208,36 +225,39 @@ def _vector_source(sentences: list[Sentence], vectors: WordVectors, drop: bool, 
     def embed(words: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(table, words), mask * tf.cast(words != UNKNOWN, tf.float32)
 
-    return _source(sentences, indices[1:], embed)
+    return _split(sentences, indices[1:], embed)
 
 
-def _ngram_source(sentences: list[Sentence], num_buckets: int) -> ArraySource:
-    forms, indices = np.unique(["", *(word.form for sentence in sentences for word in sentence)], return_inverse=True)
+def _ngram_split(sentences: list[Sentence], num_buckets: int) -> ArraySplit:
+    numbers = {"": 0}  # not np.unique: NumPy's strings have the width of the longest one
+    indices = [
+        numbers.setdefault(composed_form(word.form), len(numbers)) for sentence in sentences for word in sentence
+    ]
     with tf.device("CPU:0"):
-        table = ngram_buckets(tf.constant(forms.tolist()), num_buckets)  # [V, G]; the empty form is first
+        table = ngram_buckets(tf.constant(list(numbers)), num_buckets)  # [V, G]; the empty form is first
 
     def embed(words: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(table, words), mask
 
-    return _source(sentences, indices[1:], embed)
+    return _split(sentences, np.array(indices, np.int32), embed)
 
 
-def _source(
+def _split(
     sentences: list[Sentence],
     words: np.ndarray,
     embed: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
-) -> ArraySource:
+) -> ArraySplit:
     """A source of sentences whose words are given as rows of a table, one after another."""
     lengths = np.array([len(sentence) for sentence in sentences], np.int32)
     present = np.arange(lengths.max()) < lengths[:, np.newaxis]  # [N, T]
-    padded_words, padded_tags = np.zeros(present.shape, np.int32), np.zeros(present.shape, np.int32)
+    padded_words, padded_tags = np.zeros(present.shape, np.int32), np.zeros(present.shape, np.uint8)
     padded_words[present] = words
     padded_tags[present] = [word.upos for sentence in sentences for word in sentence]
 
     def make_batch(fields: dict[str, tf.Tensor]) -> Batch:
         mask = tf.sequence_mask(fields["lengths"], tf.shape(fields["words"])[1], tf.float32)
         inputs, scored = embed(fields["words"], mask)
-        return Batch(inputs, fields["tags"], mask, scored, fields["lengths"], tf.constant(0))
+        return Batch(inputs, tf.cast(fields["tags"], tf.int32), mask, scored, fields["lengths"], tf.constant(0))
 
     arrays = {"words": padded_words, "tags": padded_tags, "lengths": lengths}
-    return ArraySource(arrays, make_batch, LENGTH_BUCKETS)
+    return ArraySplit(arrays, make_batch, LENGTH_BUCKETS)

@@ -1,11 +1,14 @@
-"""Where data lives: `--data-dir`, then `$CLRNN_DATA_DIR`, then what is embedded in the package."""
+"""Where data lives (`--data-dir`, then `$CLRNN_DATA_DIR`, then what is embedded in the package), and what it is."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 
 VARIABLE = "CLRNN_DATA_DIR"
 
@@ -29,3 +32,22 @@ def find_data_dir(option: Path | None) -> Path | None:
         return None
     require(Path(named).is_dir(), f"no such directory: {VARIABLE}={named}. Set it to an existing one, or unset it.")
     return Path(named)
+
+
+class DataWarning(UserWarning):
+    """Something about the data that a user should know: files passed over, words without vectors, damaged lines."""
+
+
+def warn(message: str) -> None:
+    """Warn of something about the data, in one line."""
+    warnings.warn(message, DataWarning, stacklevel=3)
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """SHA-256 over the names and contents of files in their order: the first 16 hexadecimal digits."""
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(f"{path.name}\n{path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]

@@ -1,29 +1,46 @@
-"""Word vectors: files of several formats, and the published look-up rule.
+"""Word vectors: a frozen table, and the published look-up rule.
 
-    .npz            `words` (UTF-8, one a line) with `q` int8 [N, D] and `scale` [D] (vector = q * scale), or with
-                    `vectors` [N, D]
-    .vec, .vec.gz   text of word2vec and fastText: an optional line "N D", then a word and D numbers a line
-    .pkl            Polyglot: a pickled pair (words, array [N, D]); nothing but arrays and strings is ever built
+    .npz               `words` (UTF-8, one a line) with `q` int8 [N, D] and `scale` [D] (vector = q * scale), or with
+                       `vectors` [N, D]
+    .vec, .txt, or     text of word2vec, fastText and GloVe: an optional line "N D", then a word and D numbers a line,
+    either with .gz    separated by blanks or tabs
+    .pkl               Polyglot: a pickled pair (words, array [N, D]); nothing but arrays and strings is ever built
 
 Words are in the order of the file, most frequent first.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 import pickle
+import struct
+import tokenize
 import zipfile
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
-from clrnn_tf.config import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, require
+from data_pipelines.vector_archives import read_npz
+from data_pipelines.vector_files import SUFFIXES
+from data_pipelines.vector_pickles import read_polyglot
+from data_pipelines.vector_text import read_text
 
 UNKNOWN = 0
 """Row of words that have no vector: zeros."""
-SUFFIXES = (".npz", ".vec", ".vec.gz", ".pkl")
+_READERS: dict[str, Callable[[Path], tuple[Sequence[str], np.ndarray]]] = {
+    ".npz": read_npz,
+    ".pkl": read_polyglot,
+    **dict.fromkeys((".vec", ".vec.gz", ".txt", ".txt.gz"), read_text),
+}
+_BLOCK = 2**16  # rows that are checked at a time
+_DAMAGE = (
+    OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError, RuntimeError,
+    SyntaxError, struct.error, tokenize.TokenError, zlib.error, pickle.UnpicklingError, zipfile.BadZipFile,
+)  # fmt: skip
+"""What reading a damaged file can raise: archives are broken in many ways."""
 
 
 class WordVectors:
@@ -32,6 +49,11 @@ class WordVectors:
     Args:
       words: N words, the most frequent first; of a word that is there twice, the first counts.
       vectors: [N, D].
+
+    Example:
+    >>> vectors = WordVectors(["the", "##"], np.array([[1.0, 2.0], [3.0, 4.0]]))
+    >>> vectors.row("The"), vectors.row("42"), vectors.row("of")
+    (1, 2, 0)
     """
 
     def __init__(self, words: Iterable[str], vectors: np.ndarray) -> None:
@@ -40,8 +62,36 @@ class WordVectors:
             vectors.ndim == 2 and len(words) == len(vectors),
             f"vectors must be [N, D] for N words. Received: {len(words)} words and shape {vectors.shape}.",
         )
-        self._rows = {word: row for row, word in reversed(list(enumerate(words, start=1)))}
-        self.table = np.concatenate([np.zeros((1, vectors.shape[1])), vectors]).astype(np.float32)  # [N + 1, D]
+        table = np.zeros([len(vectors) + 1, vectors.shape[1]], np.float32)  # [N + 1, D]
+        table[1:] = vectors
+        self._fill(words, table)
+
+    @classmethod
+    def of_table(cls, words: Sequence[str], table: np.ndarray) -> WordVectors:
+        """Vectors whose table float32 [N + 1, D] has its row of zeros already; it is not copied."""
+        vectors = cls.__new__(cls)
+        vectors._fill(words, table)
+        return vectors
+
+    def _fill(self, words: Sequence[str], table: np.ndarray) -> None:
+        require(
+            table.shape[0] > 1 and table.shape[1] > 0,
+            f"at least one word and a width above 0 are wanted. Received: {table.shape[0] - 1} words of width "
+            f"{table.shape[1]}.",
+        )
+        for start in range(0, len(table), _BLOCK):
+            finite = np.isfinite(table[start : start + _BLOCK]).all(axis=1)
+            if not finite.all():
+                row = start + int(np.argmin(finite))
+                raise ConfigurationError(f"vector {row}, of the word {words[row - 1]!r}, holds nan or an infinity.")
+        self.table = table
+        self._rows: dict[str, int] = {}
+        self._composed_rows: dict[str, int] = {}
+        for row, word in enumerate(words, start=1):
+            self._rows.setdefault(word, row)
+            composed = composed_form(word)
+            if composed != word:
+                self._composed_rows.setdefault(composed, row)
 
     @property
     def width(self) -> int:
@@ -50,7 +100,9 @@ class WordVectors:
 
     def scale_to(self, norm: float) -> None:
         """Multiply all vectors by one factor, so that the median of their lengths is `norm`."""
-        self.table *= np.float32(norm / np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1)))
+        median = np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1))
+        require(bool(median > 0), "word vectors cannot be scaled: at least half of them are zeros.")
+        self.table *= np.float32(norm / median)
 
     def align_to(self, other: WordVectors) -> int:
         """Rotate all vectors so that the words of both tables lie as near as they can; how many words these are.
@@ -62,123 +114,52 @@ class WordVectors:
         needed (Smith et al., "Offline bilingual word vectors, orthogonal transformations and the inverted softmax",
         ICLR 2017).
         """
-        common = [word for word in self._rows if word in other._rows]
-        own = self.table[[self._rows[word] for word in common]]
-        theirs = other.table[[other._rows[word] for word in common]]
-        left, _, right = np.linalg.svd(own.T @ theirs)
+        common = [word for word in reversed(self._rows) if word in other._rows]
+        vectors = self.table[[self._rows[word] for word in common]]
+        targets = other.table[[other._rows[word] for word in common]]
+        left, _, right = np.linalg.svd(vectors.T @ targets)
         self.table = (self.table @ (left @ right)).astype(np.float32)
         return len(common)
 
     def row(self, form: str) -> int:
         """Row of a form by the published rule, or `UNKNOWN`.
 
-        The form itself; else with its digits as #; else the most frequent of its lower, upper and title case.
+        The form itself; else with its digits as #; else the most frequent of its lower, upper and title case. A form
+        that is not found as it is written is looked up with composed letters (Unicode's NFC), on either side.
         """
         for candidate in (form, "".join("#" if character.isdigit() else character for character in form)):
-            if candidate in self._rows:
-                return self._rows[candidate]
-        cases = (form.lower(), form.upper(), form.title())
-        return min((self._rows[case] for case in cases if case in self._rows), default=UNKNOWN)
+            if row := self._row_of(candidate):
+                return row
+        rows = (self._row_of(case) for case in (form.lower(), form.upper(), form.title()))
+        return min((row for row in rows if row), default=UNKNOWN)
+
+    def _row_of(self, word: str) -> int:
+        row = self._rows.get(word, UNKNOWN)
+        if row or word.isascii():
+            return row
+        composed = composed_form(word)
+        return self._rows.get(composed) or self._composed_rows.get(composed, UNKNOWN)
 
 
-def find_vectors(directory: Path, language: str) -> Path | None:
-    """The vectors file of a language: `xx.npz`, `xx.vec`, `xx.vec.gz` or `xx.pkl`, whichever comes first."""
-    paths = (directory / f"{language}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in paths if path.is_file()), None)
+def composed_form(word: str) -> str:
+    """The word with composed letters (NFC): e and an accent become the one letter that looks the same."""
+    return word if word.isascii() else normalize("NFC", word)
 
 
 def read_vectors(path: Path) -> WordVectors:
     """Read a file of word vectors; its name's ending says which format it has.
 
     Raises:
-      ConfigurationError: The file is damaged or has lines of different widths.
+      ConfigurationError: The file is damaged, has lines of different widths or numbers that are not finite.
     """
     reader = next((read for suffix, read in _READERS.items() if path.name.endswith(suffix)), None)
     if reader is None:
         raise ConfigurationError(f"{path}: vectors must be a file {', '.join(SUFFIXES)}. Received: {path.name}.")
     try:
-        return WordVectors(*reader(path))
+        with np.errstate(all="ignore"):
+            return WordVectors.of_table(*reader(path))
     except ConfigurationError as error:
         raise ConfigurationError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    except (OSError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise ConfigurationError(f"{path} cannot be read as word vectors: {error}.") from None
-
-
-def _read_npz(path: Path) -> tuple[list[str], np.ndarray]:
-    with np.load(path, allow_pickle=False) as stored:
-        text = stored["words"]
-        words = text.tolist() if text.dtype.kind == "U" else bytes(text).decode("utf-8").split("\n")
-        if "vectors" in stored:
-            return words, stored["vectors"]
-        return words, stored["q"].astype(np.float32) * stored["scale"]
-
-
-def _read_text(path: Path) -> tuple[list[str], np.ndarray]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    words, rows, width = [], [], None
-    with opener(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            parts = line.rstrip("\r\n ").split(" ")
-            if number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts):
-                width = int(parts[1])
-                continue
-            width = width or len(parts) - 1
-            require(
-                len(parts) == width + 1,
-                f"{path}, line {number}: a word and {width} numbers are wanted. Received: {len(parts) - 1} numbers.",
-            )
-            words.append(parts[0])
-            rows.append(np.array(parts[1:], np.float32))
-    require(bool(rows), f"{path} holds no vectors. Received: an empty file.")
-    return words, np.stack(rows)
-
-
-def _read_polyglot(path: Path) -> tuple[list[str], np.ndarray]:
-    loaded = _ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    require(
-        isinstance(loaded, tuple) and len(loaded) == 2 and isinstance(loaded[1], np.ndarray),
-        f"{path}: a pair (words, array) is wanted. Received: {type(loaded).__name__}.",
-    )
-    words = [word if isinstance(word, str) else str(word, "utf-8") for word in loaded[0]]
-    return [_from_latin1(word) for word in words], loaded[1]
-
-
-def _from_latin1(word: str) -> str:
-    """UTF-8 text that Python 2 stored as bytes and `latin1` kept byte by byte; text that is no such thing stays."""
-    try:
-        return word.encode("latin1").decode("utf-8")
-    except (UnicodeEncodeError, UnicodeDecodeError):
-        return word
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds NumPy arrays, strings, numbers, tuples and lists; anything else is refused before it is called."""
-
-    _ALLOWED = {
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy.core.multiarray", "scalar"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "scalar"),
-    }
-
-    def find_class(self, module: str, name: str) -> object:
-        """The few functions that rebuild arrays."""
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"it wants to call {module}.{name}, which is no part of an array")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    return text.encode(encoding)
-
-
-_READERS: dict[str, Callable[[Path], tuple[list[str], np.ndarray]]] = {
-    ".npz": _read_npz,
-    ".vec": _read_text,
-    ".vec.gz": _read_text,
-    ".pkl": _read_polyglot,
-}
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ConfigurationError(f"{path} cannot be read as word vectors: {reason}.") from None

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.events import Observer
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.model import Model, NgramEmbedding, append_task_id
-from clrnn_tf.tasks import TaskStream
+from clrnn_tf.model import NgramEmbedding, TaskModel, append_task_id
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.streams.inputs import without_padding
+from clrnn_tf.streams.tasks import TaskStream
 
 
 class FrozenTask(tf.Module):
@@ -33,9 +34,9 @@ class FrozenTask(tf.Module):
       task_id: The task.
     """
 
-    def __init__(self, model: Model, stream: TaskStream, task_id: int) -> None:
+    def __init__(self, model: TaskModel, stream: TaskStream, task_id: int) -> None:
         super().__init__()
-        self._network, self._loss = model.network, model.loss
+        self._network, self._outputs = model.network, model.outputs
         self._head = tf.constant(task_id)
         self._num_task_ids = model.num_task_ids
         self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
@@ -54,22 +55,16 @@ class FrozenTask(tf.Module):
         )
 
     def _serve(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = without_padding(inputs, lengths)
         if self._table is not None:
             inputs = NgramEmbedding.look_up(self._table, inputs)
         inputs = append_task_id(inputs, self._head, self._num_task_ids)
         weights = {name: tf.convert_to_tensor(value) for name, value in self._weights.items()}
         logits = self._network(weights, inputs, lengths, self._head).logits
-        outputs = {"logits": logits}
-        if self._loss == "softmax":
-            outputs["probabilities"] = tf.nn.softmax(logits)
-            outputs["classes"] = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        elif self._loss == "sigmoid":
-            outputs["probabilities"] = tf.sigmoid(logits)
-            outputs["bits"] = tf.cast(logits >= 0, tf.int32)
-        return outputs
+        return {"logits": logits, **self._outputs.predictions(logits)}
 
 
-def export_task(model: Model, stream: TaskStream, task_id: int, directory: Path) -> Path:
+def export_task(model: TaskModel, stream: TaskStream, task_id: int, directory: Path) -> Path:
     """Write the SavedModel of one task to `directory/NAME/1` (1 is the version that a server expects)."""
     frozen = FrozenTask(model, stream, task_id)
     path = directory / stream[task_id].name / "1"
@@ -78,7 +73,7 @@ def export_task(model: Model, stream: TaskStream, task_id: int, directory: Path)
     return path
 
 
-def largest_difference(model: Model, stream: TaskStream, task_id: int, path: Path) -> float:
+def largest_difference(model: TaskModel, stream: TaskStream, task_id: int, path: Path) -> float:
     """Largest absolute difference of logits at real steps between a SavedModel and the model, on test examples."""
     served = tf.saved_model.load(str(path)).signatures["serving_default"]
     batch = next(iter(stream[task_id].test.in_order(32, task_id)))
@@ -96,7 +91,7 @@ class Exporter(Observer):
       directory: Where the SavedModels go.
     """
 
-    def __init__(self, model: Model, directory: Path) -> None:
+    def __init__(self, model: TaskModel, directory: Path) -> None:
         self._model, self._directory = model, directory
         self._stream: TaskStream | None = None
         self.largest_difference = 0.0

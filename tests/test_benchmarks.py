@@ -26,12 +26,12 @@ from benchmarks.keras_steps import KerasStep
 from benchmarks.rounds import Contestant, interleave
 from benchmarks.shapes import Shape, random_stream
 from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
-from clrnn_tf.fisher import FisherDiagonal
-from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import Batch, Task, TaskStream
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
+from clrnn_tf.methods.parts.fisher import FisherDiagonal
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.streams.splits import ArraySplit
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 from tests import tiny
 
 needs_torch = pytest.mark.skipif(
@@ -149,7 +149,7 @@ def losses_of_ours(bench, task_id, num_steps):
     iterator = iter(our_steps.batches_of_any_length(our_steps.repeated(bench.batches)))
     one = tf.constant(1)
     return [
-        float(bench.trainer.train_steps(iterator, tf.constant(task_id), tf.constant(step), one)[0]["total"])
+        float(bench.trainer.train_steps(iterator, tf.constant(task_id), tf.constant(step), one)[0].losses["total"])
         for step in range(num_steps)
     ]
 
@@ -271,7 +271,7 @@ def test_a_step_that_is_not_finite_is_no_measurement():
         "targets": np.zeros((8, 3), np.int32),
         "lengths": np.full(8, 3, np.int32),
     }
-    source = ArraySource(arrays, make_batch)
+    source = ArraySplit(arrays, make_batch)
     stream = TaskStream("nan", (Task(0, "t", source, source),), 2, 3, "softmax", "made up")
     bench = Workbench(Shape("nan", "", shape().experiment, stream, ""))
     with pytest.raises(ArithmeticError, match="not finite"):

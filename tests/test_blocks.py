@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.blocks import halves, num_blocks, scored_end, split_by_length
-from clrnn_tf.config import ConfigurationError, TrainConfig
+from clrnn_tf.config import TrainConfig
+from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.execution.batch_blocks import halves, num_blocks, scored_end, split_by_length
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.tasks import Batch
+from clrnn_tf.streams.tasks import Batch
 from tests import golden, tiny
 
 
@@ -46,7 +47,7 @@ def test_blocks_change_neither_loss_nor_gradients(method):
         source = trainer.method.source
         batch = next(iter(stream[1].train.batches(16, 0, 1)))
         with tf.GradientTape() as tape:
-            loss, accuracy = trainer._task_scores(source(tf.constant(1)), batch, tf.constant(1))
+            loss, accuracy = trainer.step.task_scores(source(tf.constant(1)), batch, tf.constant(1))
         gradients = tape.gradient(loss, trainer.variables, unconnected_gradients="zero")
         results.append([loss, accuracy, *map(tf.convert_to_tensor, gradients)])
     for one, other in zip(*results, strict=True):

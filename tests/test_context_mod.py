@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, NetworkConfig
-from clrnn_tf.experiment import TaskCheckpoints, build_trainer
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.experiment import build_trainer
+from clrnn_tf.training.checkpoints import TaskCheckpoints
 from tests import tiny
 
 LAYERS = ("dense_before0", "recurrent0/forward", "dense_after0", "head")

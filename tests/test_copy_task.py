@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from data_pipelines import copy_patterns, copy_task
 from data_pipelines.copy_task import Config
 
@@ -261,7 +261,7 @@ def test_time_is_static_where_lengths_are_fixed_and_bucketed_where_they_vary():
 
 def test_stream_describes_itself():
     stream = copy_task.make_stream(Config(**SMALL, output_width=3))
-    assert (stream.name, stream.loss, stream.num_features, stream.num_outputs) == ("copy_task", "sigmoid", 5, 3)
+    assert (stream.name, stream.outputs, stream.num_features, stream.num_outputs) == ("copy_task", "sigmoid", 5, 3)
     assert stream.data_source == "generated, data seed 42"
     assert [task.name for task in stream] == ["task0", "task1"]
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.losses import distillation_losses
 from clrnn_tf.methods import coresets
+from clrnn_tf.outputs import OUTPUT_KINDS
 from tests import tiny
 
 
@@ -78,10 +78,10 @@ def test_the_loss_equals_its_equation(normalize, num_old, size, ngrams):
     totals = {}
     for row in range(size):
         task_id, length = replay.task_ids[row], replay.lengths[row : row + 1]
-        inputs = model.embed(replay.inputs[row : row + 1], task_id)
-        logits, targets = (model.run(each, inputs, length, task_id).logits for each in (student, teacher))
+        inputs = model.embed(replay.inputs[row : row + 1], length, task_id)
+        logits, targets = (model.network(each, inputs, length, task_id).logits for each in (student, teacher))
         weights = replay.loss_weights[row].numpy()
-        value = (distillation_losses("softmax", logits, targets)[0].numpy() * weights).sum()
+        value = (OUTPUT_KINDS["softmax"].distillation(logits, targets)[0].numpy() * weights).sum()
         share = totals.setdefault(int(task_id), [0.0, 0.0])
         share[0] += value
         share[1] += 1.0 if normalize == "sequence" else weights.sum()

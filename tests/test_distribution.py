@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clrnn_tf.config import ConfigurationError
-from clrnn_tf.distribution import Workers
+from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.execution.distribution import Workers
 from trainers import copy_task
 from trainers.run import main
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.learning import learn
+from clrnn_tf.training.learning import learn
 from export.saved_model import Exporter, export_task, largest_difference
 from tests import tiny
 

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf import vae
-from clrnn_tf.config import ConfigurationError, NetworkConfig
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.learning import learn
-from clrnn_tf.losses import distillation_losses
 from clrnn_tf.methods import generative_replay, hnet_replay
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.tasks import InputModel
+from clrnn_tf.methods.parts import vae
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.outputs import OUTPUT_KINDS
+from clrnn_tf.seeds import StepDraw
+from clrnn_tf.streams.tasks import InputModel
+from clrnn_tf.training.learning import learn
 from data_pipelines import copy_task
 from tests import tiny
 
@@ -152,22 +154,23 @@ def test_the_losses_equal_their_equations(heads, num_old, size, likelihood):
     latent_weights, decoder = method.latent_source(present), method.decoder_source(present)
     time = batch.inputs.shape[1]
     sequences = [(batch.inputs[row], num_old, time) for row in range(size)]
-    noise = list(method._noise([size, time], method.step_key(present, step, 1)))
+    noise = list(method._noise([size, time], method.step_key(present, step, StepDraw.BATCH_NOISE)))
     distilled = {}
     if num_old:
         replay = replayed(trainer, num_old, size, 7)
-        noise += list(method._noise([size, replay.inputs.shape[1]], method.step_key(present, step, 2)))
+        key = method.step_key(present, step, StepDraw.REPLAY_NOISE)
+        noise += list(method._noise([size, replay.inputs.shape[1]], key))
         for row in range(size):
             task_id, length = int(replay.task_ids[row]), int(replay.lengths[row])
             sequences.append((replay.inputs[row], task_id, length))
             call = (replay.inputs[row : row + 1], tf.constant([length]), tf.constant(task_id))
-            logits, answers = (model.run(each, *call).logits for each in (student, teacher))
-            value = distillation_losses("softmax", logits, answers)[0].numpy() * replay.loss_weights[row].numpy()
-            distilled.setdefault(task_id, []).append(value.sum())
+            logits, answers = (model.network(each, *call).logits for each in (student, teacher))
+            value = OUTPUT_KINDS["softmax"].distillation(logits, answers)[0] * replay.loss_weights[row]
+            distilled.setdefault(task_id, []).append(value.numpy().sum())
     prior, error = [], []
     for (inputs, task_id, length), each_noise in zip(sequences, noise, strict=True):
         inputs = inputs[tf.newaxis, :length]
-        features = model.run(student, inputs, tf.constant([length]), tf.constant(task_id)).features
+        features = model.network(student, inputs, tf.constant([length]), tf.constant(task_id)).features
         mean, log_variance = np.split(features @ latent_weights["latent/kernel"] + latent_weights["latent/bias"], 2, -1)
         z = mean + np.exp(log_variance / 2) * each_noise[:length]
         if heads == "multi":

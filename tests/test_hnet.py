@@ -5,8 +5,8 @@ from clrnn_tf.config import HypernetworkConfig, NetworkConfig
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.methods import hnet
 from clrnn_tf.methods.base import MethodSetup
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.sources import batches_of_any_length
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.streams.splits import batches_of_any_length
 from tests import tiny
 
 

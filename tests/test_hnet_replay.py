@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.methods import hnet_replay
-from clrnn_tf.weights import unpack_own
+from clrnn_tf.networks.weights import unpack_task
+from clrnn_tf.seeds import StepDraw
 from tests import tiny
 from tests.test_generative_replay import SMALL, moved, replayed, trainer_of
 
@@ -18,13 +19,13 @@ def test_old_tasks_are_decoded_by_the_decoders_of_before(targets, num_old, size)
     trainer = trainer_of(stream, **HNET, targets=targets)
     method, before = trainer.method, []
     for task_id in range(num_old):
-        generated = method.decoder_source.generate_own(tf.constant([task_id]))[0]
-        before.append(unpack_own(generated, method.decoder_source.specs))
+        generated = method.decoder_source.generate_for(tf.constant([task_id]))[0]
+        before.append(unpack_task(generated, method.decoder_source.specs))
     method.before_task(stream[num_old])
     for variable in method.variables_to_train():
         variable.assign_add(tf.ones(variable.shape))
     replay = replayed(trainer, num_old, size, 3)
-    key = method.step_key(tf.constant(num_old), tf.constant(3), 3)
+    key = method.step_key(tf.constant(num_old), tf.constant(3), StepDraw.GENERATION)
     latents = tf.random.stateless_normal([size, 6, SMALL["latent_dim"]], key)
     for row in range(size):
         call = (latents[row : row + 1], tf.constant([6]), tf.constant(0))
@@ -74,7 +75,7 @@ def test_kept_memory_is_the_teacher_and_the_decoders_of_all_tasks():
     online = trainer_of(stream, **HNET, targets="online").method
     hypernetwork = online.decoder_source.count_params()
     assert online.kept_bytes() == {"teacher": 4 * main, "old_hypernetwork": 4 * hypernetwork}
-    assert online.report()["compression_ratio"] == hypernetwork / decoder
+    assert online.facts()["compression_ratio"] == hypernetwork / decoder
 
 
 def test_dropout_of_the_hypernetwork_depends_on_the_step():

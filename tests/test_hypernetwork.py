@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, HypernetworkConfig, NetworkConfig
-from clrnn_tf.hypernetwork import Hypernetwork
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import WeightSpec, unpack, unpack_own
+from clrnn_tf.config import HypernetworkConfig, NetworkConfig
+from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weights import WeightSpec, unpack, unpack_task
 from tests import golden
 
 SMALL = [WeightSpec("a", (2, 3), "kernel", 2, 0.5), WeightSpec("b", (2,), "bias", 2, 0.5)]
@@ -122,11 +123,11 @@ HEADS = [
 def test_a_task_gets_the_body_and_its_own_head(chunk_size, chunk_embeddings):
     hypernetwork = make({**CHUNKED, "chunk_size": chunk_size, "chunk_embeddings": chunk_embeddings}, 6, HEADS)
     ids = tf.constant([4, 0, 5, 4])
-    whole, own = hypernetwork.generate(ids).numpy(), hypernetwork.generate_own(ids).numpy()
+    whole, own = hypernetwork.generate(ids).numpy(), hypernetwork.generate_for(ids).numpy()
     assert own.shape == (4, 5 * 7 + 7 * 2 + 2)
     for row, task_id in enumerate(ids.numpy()):
         expected = unpack(tf.constant(whole[row]), HEADS)
-        received = unpack_own(tf.constant(own[row]), HEADS)
+        received = unpack_task(tf.constant(own[row]), HEADS)
         np.testing.assert_allclose(received["body"], expected["body"], atol=1e-6)
         for name in ("head/kernel", "head/bias"):
             np.testing.assert_allclose(received[name], expected[name][task_id : task_id + 1], atol=1e-6)
@@ -188,6 +189,21 @@ def test_hyperfan_gives_generated_kernels_the_wanted_variance(mode, chunk_size):
             "hyperfan_harmonic": 2 / (1 / fan_in + 1 / fan_out),
         }[mode]  # fmt: skip
         assert 0.5 * wanted < np.mean(measured[spec.name]) < 2.0 * wanted, spec.name
+
+
+@pytest.mark.parametrize("mode", ["hyperfan_in", "hyperfan_out", "hyperfan_harmonic"])
+def test_an_added_task_starts_with_the_variance_that_hyperfan_wants(mode):
+    """200 x 200: fan-in and fan-out agree on a standard deviation of sqrt(2 / 200) = 0.1."""
+    config = {
+        "chunk_size": 1000, "hidden_sizes": (64, 64), "chunk_embeddings": "per_task", "task_embedding_size": 0,
+        "chunk_embedding_size": 16, "initializer": mode,
+    }  # fmt: skip
+    specs = [WeightSpec("w", (200, 200), "kernel", 200, 1)]
+    grown = make(config, num_tasks=2, specs=specs)
+    grown.add_task()
+    assert np.std(grown.generate(tf.range(3)), axis=1) == pytest.approx([0.1] * 3, rel=0.1)
+    at_once = make(config, num_tasks=3, specs=specs)
+    np.testing.assert_array_equal(grown.embeddings().of_chunks, at_once.embeddings().of_chunks)
 
 
 def test_hyperfan_warns_when_task_embeddings_are_too_large():

@@ -8,15 +8,15 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.inference import InferenceScores, TaskInference
-from clrnn_tf.losses import step_entropies
-from clrnn_tf.model import Model
-from clrnn_tf.network import Outputs
-from clrnn_tf.sources import ArraySource
-from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.weights import WeightSource
+from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.network import Outputs
+from clrnn_tf.networks.weight_sources import WeightSource
+from clrnn_tf.outputs import OUTPUT_KINDS
+from clrnn_tf.streams.splits import ArraySplit
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
+from clrnn_tf.task_inference import InferenceScores, TaskInference
 from tests import tiny
 from trainers import copy_task
 from trainers.inference import inference_table
@@ -47,7 +47,7 @@ class ScaledLogits:
 
 
 def inference_of(scales, loss="softmax"):
-    return TaskInference(Model(ScaledLogits(len(scales[0])), Scaled(scales), loss), len(scales))
+    return TaskInference(TaskModel(ScaledLogits(len(scales[0])), Scaled(scales), loss), len(scales))
 
 
 def numpy_entropies(loss, logits):
@@ -62,16 +62,16 @@ def numpy_entropies(loss, logits):
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 def test_entropies_are_those_of_the_probabilities(loss):
     logits = np.random.default_rng(0).normal(0, 3, (2, 5, 4)).astype(np.float32)
-    np.testing.assert_allclose(step_entropies(loss, logits), numpy_entropies(loss, logits), rtol=1e-5)
-    sure = step_entropies(loss, tf.constant([[[1e4, -1e4, -1e4]]]))
+    np.testing.assert_allclose(OUTPUT_KINDS[loss].entropy(logits), numpy_entropies(loss, logits), rtol=1e-5)
+    sure = OUTPUT_KINDS[loss].entropy(tf.constant([[[1e4, -1e4, -1e4]]]))
     np.testing.assert_allclose(sure, 0.0, atol=1e-6)
     most = {"softmax": np.log(3), "sigmoid": 3 * np.log(2)}[loss]
-    np.testing.assert_allclose(step_entropies(loss, tf.zeros([1, 1, 3])), most, rtol=1e-6)
+    np.testing.assert_allclose(OUTPUT_KINDS[loss].entropy(tf.zeros([1, 1, 3])), most, rtol=1e-6)
 
 
 def test_linear_outputs_have_no_entropy():
-    with pytest.raises(ValueError, match="must be softmax or sigmoid. Received: linear"):
-        step_entropies("linear", tf.zeros([1, 1, 3]))
+    with pytest.raises(ConfigurationError, match="an entropy needs outputs that are probabilities. Received: linear"):
+        OUTPUT_KINDS["linear"].entropy(tf.zeros([1, 1, 3]))
 
 
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
@@ -82,8 +82,9 @@ def test_the_surest_network_answers(loss):
         inputs[row, :, task_id] = 5.0
     inferred = inference_of(scales, loss)(inputs, tf.constant([2, 2, 1]))
     np.testing.assert_array_equal(inferred.task_ids, [2, 0, 1])
-    for row, task_id in enumerate((2, 0, 1)):
-        np.testing.assert_allclose(inferred.logits[row], inputs[row] * scales[task_id], rtol=1e-6)
+    for row, (task_id, length) in enumerate(((2, 2), (0, 2), (1, 1))):
+        expected = inputs[row, :length] * scales[task_id]
+        np.testing.assert_allclose(inferred.logits[row, :length], expected, rtol=1e-6)
     expected = numpy_entropies(loss, inputs[np.newaxis] * scales[:, np.newaxis, np.newaxis])  # [K, B, T]
     expected[:, 2, 1] = expected[:, 2, 0]  # the last sequence has one step
     np.testing.assert_allclose(inferred.entropies, expected.mean(-1), rtol=1e-5)
@@ -100,7 +101,7 @@ def test_only_weighted_steps_decide_and_the_first_of_equals_is_taken():
 
 def test_only_given_tasks_are_chosen_from():
     scales = np.array([[0.5, 0.5], [0.6, 0.6], [9.0, 9.0]], np.float32)
-    model = Model(ScaledLogits(2), Scaled(scales), "softmax")
+    model = TaskModel(ScaledLogits(2), Scaled(scales), "softmax")
     inputs = tf.constant([[[1.0, 0.0]]])
     assert [int(TaskInference(model, k)(inputs, tf.constant([1])).task_ids[0]) for k in (2, 3)] == [1, 2]
 
@@ -118,7 +119,7 @@ def own_inputs(task_id, seed, num_examples):
         inputs = tf.one_hot(fields["symbols"] + 3 * task_id, 9) * mask[..., None]
         return Batch(inputs, tf.gather(relabel, fields["symbols"]), mask, scored, fields["lengths"], tf.constant(0))
 
-    return ArraySource({"symbols": symbols, "lengths": lengths}, make_batch, length_buckets=(3,))
+    return ArraySplit({"symbols": symbols, "lengths": lengths}, make_batch, length_buckets=(3,))
 
 
 def separated_stream():
@@ -213,7 +214,7 @@ def test_inference_needs_tasks_and_probabilities():
     trainer = build_trainer(tiny.experiment("hnet"), tiny.stream(2))
     with pytest.raises(ConfigurationError, match="at least 2 tasks to choose from. Received: 1"):
         TaskInference(trainer.model, 1)
-    model = Model(trainer.model.network, trainer.model.source, "linear")
+    model = TaskModel(trainer.model.network, trainer.model.source, "linear")
     with pytest.raises(ConfigurationError, match="probabilities. Received: linear"):
         TaskInference(model, 2)
 
@@ -256,3 +257,12 @@ def test_every_source_says_whether_it_depends_on_the_task():
     for method, depends in expected.items():
         trainer = build_trainer(tiny.experiment(method, network={"heads": "single"}), tiny.stream(2))
         assert trainer.model.depends_on_task is depends, method
+
+
+def test_a_stream_may_have_more_tasks_than_there_are_to_choose_from():
+    stream = separated_stream()
+    trainer = build_trainer(tiny.experiment("hnet"), stream)
+    scores = TaskInference(trainer.model, 2).evaluate(stream, 16)
+    assert scores.task_names == ("t0", "t1")
+    assert scores.counts.shape == (2, 2)
+    assert inference_table(scores, np.zeros(2)).row_count == 3

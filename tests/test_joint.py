@@ -4,14 +4,15 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.experiment import TaskCheckpoints, build_trainer
-from clrnn_tf.joint import JointSource, joint_task
-from clrnn_tf.learning import learn
-from clrnn_tf.progress import ProgressReporter
-from clrnn_tf.recording import FileRecorder
-from clrnn_tf.report import write_report
-from clrnn_tf.run_directory import RunDirectory
-from clrnn_tf.tensorboard import TensorBoardRecorder
+from clrnn_tf.experiment import build_trainer
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.progress import ProgressReporter
+from clrnn_tf.recording.report import write_report
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.recording.tensorboard import TensorBoardRecorder
+from clrnn_tf.streams.joint import JointSplit, joint_task
+from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.learning import learn
 from tests import tiny
 
 
@@ -21,7 +22,7 @@ def first(dataset, number):
 
 def test_batches_mix_the_tasks_and_keep_each_one_in_its_own_order():
     stream = tiny.stream(3)
-    batches = first(JointSource([task.train for task in stream]).batches(16, 5, 0), 30)
+    batches = first(JointSplit([task.train for task in stream]).batches(16, 5, 0), 30)
     ids = np.concatenate([batch.task_id for batch in batches])
     counts = np.bincount(ids)
     assert counts.sum() == 480 and counts.min() > 120
@@ -33,7 +34,7 @@ def test_batches_mix_the_tasks_and_keep_each_one_in_its_own_order():
 
 
 def test_batches_are_a_function_of_seed_and_step():
-    source = JointSource([task.train for task in tiny.stream(2)])
+    source = JointSplit([task.train for task in tiny.stream(2)])
     whole, later, other = (first(source.batches(8, *rest), 3) for rest in ((1, 0), (1, 0, 2), (2, 0)))
     for one, same in zip(whole[2], later[0], strict=True):
         np.testing.assert_array_equal(one, same)
@@ -56,12 +57,13 @@ def test_the_loss_of_a_mixed_batch_is_the_mean_over_its_sequences():
     trainer = build_trainer(tiny.experiment("multitask", network={"task_id_input": True}), stream)
     batch = next(iter(joint_task(stream).train.batches(6, 0, 0)))
     weights, model = trainer.model.source(tf.constant(0)), trainer.model
-    loss, *_ = trainer._task_loss(weights, model.embed(batch.inputs, batch.task_id), batch, batch.task_id)
+    prepared = model.prepare(batch, batch.task_id)
+    loss, *_ = trainer.step.task_loss(weights, prepared.inputs, prepared)
     single = []
     for row in range(6):
         one = type(batch)(*(field[row : row + 1] for field in batch))
-        task_id = one.task_id[0]
-        single.append(trainer._task_loss(weights, model.embed(one.inputs, task_id), one, task_id)[0])
+        prepared = model.prepare(one, one.task_id[0])
+        single.append(trainer.step.task_loss(weights, prepared.inputs, prepared)[0])
     np.testing.assert_allclose(loss, np.mean(single), rtol=1e-5)
 
 
@@ -71,7 +73,7 @@ def test_a_joint_run_is_recorded_reported_and_read_back(tmp_path, capsys):
     trainer = build_trainer(experiment, stream)
     run = RunDirectory.create(tmp_path / "run", experiment, {"data_source": stream.data_source})
     trainer.observers += [
-        FileRecorder(run, experiment, trainer.method.report()), TensorBoardRecorder(run.tensorboard, experiment),
+        FileRecorder(run, experiment, trainer.method.facts()), TensorBoardRecorder(run.tensorboard, experiment),
         ProgressReporter(),
     ]  # fmt: skip
     matrix = learn(stream, trainer, save_task=TaskCheckpoints(run.checkpoints, trainer).save)

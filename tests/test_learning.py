@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from clrnn_tf.config import ConfigurationError
-from clrnn_tf.events import Observer
-from clrnn_tf.experiment import TaskCheckpoints, build_trainer
-from clrnn_tf.learning import learn
+from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.experiment import build_trainer
 from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.learning import learn
 from tests import tiny
 
 

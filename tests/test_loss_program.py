@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.loss_program import LossProgram, with_gradients
+from clrnn_tf.execution.loss_program import LossProgram, with_gradients
 
 
 def loss(weights, x, scale):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.methods import masking
 from tests import tiny

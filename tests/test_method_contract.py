@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf import methods
-from clrnn_tf.events import Observer
-from clrnn_tf.experiment import TaskCheckpoints, build_trainer
-from clrnn_tf.learning import learn
+from clrnn_tf.experiment import build_trainer
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.learning import learn
 from export.saved_model import export_task, largest_difference
 from tests import tiny
 
@@ -116,7 +117,7 @@ def test_the_loss_falls_and_all_losses_are_logged(name, run_of):
 @every_method
 def test_one_compiled_step_serves_all_tasks(name, run_of):
     trainer = run_of(name).trainer
-    compiled = (trainer.train_steps, trainer._task_loss.program, trainer._update)
+    compiled = (trainer.train_steps, trainer.step.task_loss.program, trainer.step.update)
     for function in (*compiled, trainer.evaluate.totals, trainer.evaluate.scores):
         assert function.experimental_get_tracing_count() == 1
 
@@ -165,8 +166,8 @@ UNDER_XLA = [
 @pytest.mark.parametrize("name", UNDER_XLA)
 def test_every_method_learns_under_xla_as_without(name, run_of):
     trainer = trainer_of(name, stream_of(), train={"jit": "on", "length_blocks": 1})
-    for task in [None] if trainer.method.learns_jointly else stream_of().tasks[:2]:
-        trainer.fit(task) if task else trainer.fit_jointly(stream_of())
+    for task in trainer.method.tasks(stream_of())[:2]:
+        trainer.fit(task)
     logs = trainer.observers[0].logs
     assert all(np.isfinite(value) for log in logs for value in log.losses.values())
     for log, other in zip(logs[:3], run_of(name).logs, strict=False):  # later, rounding errors have grown
@@ -185,8 +186,8 @@ def test_a_single_task_can_be_learned(name):
 def test_batches_may_be_smaller_than_the_number_of_old_tasks(name):
     stream = stream_of()
     trainer = trainer_of(name, stream, train={"steps": 3, "batch_size": 1})
-    for task in [None] if trainer.method.learns_jointly else stream:
-        trainer.fit(task) if task else trainer.fit_jointly(stream)
+    for task in trainer.method.tasks(stream):
+        trainer.fit(task)
     assert all(np.isfinite(value).all() for value in values(trainer))
 
 
@@ -200,7 +201,7 @@ def test_kept_memory_is_counted(name, run_of):
 
 def test_fixed_targets_take_as_much_as_networks_of_their_own(run_of):
     run = run_of("hnet")
-    assert run.kept_bytes[-1]["targets"] == run.trainer.method.report()["separate_networks_bytes"]
+    assert run.kept_bytes[-1]["targets"] == run.trainer.method.facts()["separate_networks_bytes"]
 
 
 def test_networks_from_scratch_forget_nothing_and_start_alike_only_by_chance(run_of):

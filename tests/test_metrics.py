@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import Evaluation, ResultMatrix, weighted_f1
 
 SCORES = [[80.0, 45.0, 30.0], [60.0, 90.0, 35.0], [70.0, 75.0, 95.0]]
@@ -64,3 +64,13 @@ def test_weighted_f1_is_that_of_scikit_learn_also_with_absent_classes(classes):
     np.add.at(confusion, (true, predicted), 1)
     expected = 100 * f1_score(true, predicted, average="weighted", labels=range(5), zero_division=1)
     assert weighted_f1(confusion) == pytest.approx(expected, abs=1e-10)
+
+
+def test_an_unknown_metric_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigurationError, match="metric must be one of loss, accuracy. Received: f1."):
+        matrix_of(SCORES).scores("f1")
+
+
+def test_quality_is_accuracy_or_else_the_negative_loss():
+    assert Evaluation(2.0, 80.0).quality == 80.0
+    assert Evaluation(2.0, math.nan).quality == -2.0

@@ -3,9 +3,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, NetworkConfig
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import SharedWeights, orthogonal_penalty, own_indices, pack, total_size, unpack, unpack_own
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weight_sources import SharedWeights
+from clrnn_tf.networks.weights import (
+    orthogonal_penalty,
+    pack,
+    require_heads_last,
+    task_indices,
+    total_size,
+    unpack,
+    unpack_task,
+)
 from tests import golden
 
 V1 = [-0.387652085, -1.201742344, -0.390549631, -1.208655981, -0.426825188, -1.177394432, -0.355180141, -1.093304185,
@@ -245,11 +255,11 @@ def test_every_example_gets_its_own_head():
         np.testing.assert_allclose(whole, single, atol=1e-6)
 
 
-def test_own_weights_are_the_body_and_one_head():
+def test_the_weights_of_a_task_are_the_body_and_one_head():
     specs = network_of("elman", (4,), 3, 2, tasks=3).weight_specs
     flat = tf.range(float(total_size(specs)))
     whole = unpack(flat, specs)
-    own = unpack_own(tf.gather(flat, own_indices(specs, 1)), specs)
+    own = unpack_task(tf.gather(flat, task_indices(specs, 1)), specs)
     for name in ("head/kernel", "head/bias"):
         np.testing.assert_array_equal(own[name], whole[name][1:2])
     np.testing.assert_array_equal(own["recurrent0/forward/kernel"], whole["recurrent0/forward/kernel"])
@@ -326,3 +336,18 @@ def test_features_are_what_the_heads_read(dense_after):
     assert outputs.features.shape == (3, 4, 6 if dense_after else 4)
     logits = outputs.features @ weights["head/kernel"][0] + weights["head/bias"][0]
     np.testing.assert_allclose(outputs.logits, logits, atol=1e-5)
+
+
+def test_heads_come_last_and_have_specs_to_themselves():
+    network = network_of("lstm", (4,), 3, 2, tasks=3, dense_after=(6,))
+    assert network.weight_specs[-2:] == network.head_specs
+    assert [spec.name for spec in network.head_specs] == ["head/kernel", "head/bias"]
+    with pytest.raises(ValueError, match="tensors of heads must come last. Received: head/kernel, head/bias, rec"):
+        require_heads_last([*network.head_specs, *network.weight_specs[:-2]])
+
+
+def test_weights_that_lack_a_tensor_are_refused():
+    network, weights = golden_network("elman")
+    del weights["head/bias"]
+    with pytest.raises(ValueError, match="weights must hold every tensor of the network. Missing: head/bias."):
+        run(network, weights)

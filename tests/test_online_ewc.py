@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, HypernetworkConfig, NetworkConfig
+from clrnn_tf.config import HypernetworkConfig, NetworkConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.fisher import FisherDiagonal
-from clrnn_tf.losses import sequence_losses
 from clrnn_tf.methods import online_ewc
 from clrnn_tf.methods.base import MethodSetup
-from clrnn_tf.model import Model
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import SharedWeights
+from clrnn_tf.methods.parts.fisher import FisherDiagonal
+from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weight_sources import SharedWeights
+from clrnn_tf.outputs import OUTPUT_KINDS
 from tests import golden, tiny
 
 # V10: sums of the Fisher information by tensor, one bias where the published code has two alike, after task 0, and
@@ -71,7 +72,7 @@ def test_golden_fisher_and_penalty(cell):
     names = [spec.name for spec in network.weight_specs]
     for spec, tensor in zip(network.weight_specs, method.source.tensors, strict=True):
         tensor.assign(weights[spec.name])
-    model = Model(network, method.source, "softmax")
+    model = TaskModel(network, method.source, "softmax")
 
     def check_sums(task_id):
         for name, expected in sums.items():
@@ -99,7 +100,7 @@ def test_golden_fisher_and_penalty(cell):
 def test_fisher_equals_a_loop_over_sequences(loss, direction):
     task = tiny.stream(2, loss=loss)[1]
     network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,), direction=direction), 3, 3, 2)
-    model = Model(network, SharedWeights(network.weight_specs, seed=3), loss)
+    model = TaskModel(network, SharedWeights(network.weight_specs, seed=3), loss)
     number = 25
     measure = FisherDiagonal(model, "data", None, seed=7, jit=False, num_sequences=number)
     measure.batch_size = 9
@@ -116,7 +117,7 @@ def test_fisher_equals_a_loop_over_sequences(loss, direction):
         with tf.GradientTape() as tape:
             tape.watch(weights)
             logits = network(weights, batch.inputs, batch.lengths, tf.constant(1)).logits
-            nll = tf.reduce_sum(sequence_losses(loss, logits, batch.targets, batch.loss_weights))
+            nll = tf.reduce_sum(OUTPUT_KINDS[loss].sequence_losses(logits, batch.targets, batch.loss_weights))
         for name, gradient in tape.gradient(nll, weights).items():
             sums[name] += gradient.numpy() ** 2 / number
     for name, expected in sums.items():
@@ -126,14 +127,14 @@ def test_fisher_equals_a_loop_over_sequences(loss, direction):
 @pytest.mark.parametrize(("number", "share"), [(None, 64), (200, 50), (64, 64), (65, 34), (1, 2)])
 def test_batches_are_equal_shares_of_the_sequences(number, share):
     network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,)), 3, 3, 1)
-    model = Model(network, SharedWeights(network.weight_specs, seed=3), "softmax")
+    model = TaskModel(network, SharedWeights(network.weight_specs, seed=3), "softmax")
     assert FisherDiagonal(model, "data", None, seed=7, jit=False, num_sequences=number).batch_size == share
 
 
 def test_sampled_labels_and_truncation_change_the_measure_and_are_repeatable():
     task = tiny.stream(1)[0]
     network = RecurrentNetwork(NetworkConfig(cell="lstm", hidden_sizes=(5,)), 3, 3, 1)
-    model = Model(network, SharedWeights(network.weight_specs, seed=3), "softmax")
+    model = TaskModel(network, SharedWeights(network.weight_specs, seed=3), "softmax")
     kernel = "recurrent0/forward/kernel"
 
     def measured(labels="data", truncate=None):
@@ -174,5 +175,5 @@ def test_bad_settings(options, message):
 
 
 def test_sampling_needs_probabilities():
-    with pytest.raises(ConfigurationError, match="a linear output does not have"):
+    with pytest.raises(ConfigurationError, match="sampled needs outputs that are probabilities. Received: linear"):
         build_trainer(tiny.experiment("online_ewc", labels="sampled"), tiny.stream(1, loss="linear"))

@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.config import TrainConfig
-from clrnn_tf.losses import sequence_losses
 from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
+from clrnn_tf.outputs import OUTPUT_KINDS
 from tests import golden
 from tests.test_network import network_of
 
@@ -29,7 +29,7 @@ def test_golden_adam_step_with_coupled_decay():
             "head/kernel": tf.transpose(w_out)[tf.newaxis], "head/bias": b_out[tf.newaxis],
         }  # fmt: skip
         logits = network(weights, tf.constant(golden.inputs()), tf.constant([3, 3]), tf.constant(0)).logits
-        loss = tf.reduce_mean(sequence_losses("softmax", logits, labels, tf.ones([2, 3], tf.float64)))
+        loss = tf.reduce_mean(OUTPUT_KINDS["softmax"].sequence_losses(logits, labels, tf.ones([2, 3], tf.float64)))
     gradients = tape.gradient(loss, published)
     variables = [tf.Variable(tf.cast(variable, tf.float32)) for variable in published]
     step(Adam(variables, TrainConfig(l2=0.1)), [tf.cast(g, tf.float32) for g in gradients])

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from data_pipelines import pos_tagging
 from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets
-from data_pipelines.conllu_files import UPOS, find_treebanks, read_sentences
+from data_pipelines.conllu_files import UPOS, read_sentences
+from data_pipelines.treebanks import find_treebanks
 from data_pipelines.word_vectors import UNKNOWN, WordVectors, read_vectors
 
 ROOT = Path(__file__).parent.parent
@@ -106,7 +107,7 @@ def test_damaged_archives_are_named(tmp_path):
 def test_treebanks_are_found_at_three_depths(tmp_path, below):
     write_treebank(tmp_path)
     root = {"ud": tmp_path, ".": tmp_path / "ud", "UD_de-Tiny": tmp_path / "ud" / "UD_de-Tiny"}[below]
-    assert list(find_treebanks(root)) == ["de"]
+    assert [treebank.language for treebank in find_treebanks(root)] == ["de"]
 
 
 # --- word vectors --------------------------------------------------------------------------------------------------
@@ -338,7 +339,7 @@ def test_bad_settings(options, message):
 
 
 def test_the_starter_treebank_is_large_varied_and_split_cleanly():
-    treebanks = find_treebanks(pos_tagging.STARTER)
+    treebanks = {treebank.language: treebank for treebank in find_treebanks(pos_tagging.STARTER)}
     assert len(treebanks) >= 8
     assert set(treebanks) <= set(pos_tagging.PAPER_ORDER)
     for language, treebank in treebanks.items():

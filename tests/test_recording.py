@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -7,13 +8,13 @@ import tensorflow as tf
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from clrnn_tf import run_directory
-from clrnn_tf.config import ConfigurationError
-from clrnn_tf.events import TaskResult, TrainingLog, ValidationLog
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import Evaluation, ResultMatrix
-from clrnn_tf.recording import FileRecorder
-from clrnn_tf.run_directory import RunDirectory
-from clrnn_tf.tensorboard import TensorBoardRecorder
+from clrnn_tf.recording import run_directory
+from clrnn_tf.recording.events import TaskResult, TrainingLog, ValidationLog
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.recording.tensorboard import TensorBoardRecorder
 from tests import tiny
 
 FACTS = {"num_parameters": 10, "num_main_network_weights": 20}
@@ -58,7 +59,8 @@ def test_results_come_back_as_they_were(tmp_path, classes):
     record(run, matrix)
     loaded = run.load()
     assert loaded.task_names == matrix.task_names
-    for metric in ("accuracy", "loss", "weighted_f1"):
+    assert loaded.further_metrics == ("weighted_f1",) * bool(classes)
+    for metric in matrix.initial[0].metrics:
         np.testing.assert_array_equal(loaded.scores(metric), matrix.scores(metric))
     assert loaded.summary() == matrix.summary()
 
@@ -140,9 +142,16 @@ def test_directories_that_are_there_are_kept(tmp_path):
 def test_a_run_is_continued_with_its_own_settings_and_data_only(tmp_path):
     create(tmp_path / "run")
     run = RunDirectory.open(tmp_path / "run", tiny.experiment())
-    run.require_data_source("somewhere")
+    stream = dataclasses.replace(tiny.stream(), data_source="somewhere")
+    run.require_same_data(stream)
     with pytest.raises(ConfigurationError, match="began with data: somewhere. Received: elsewhere"):
-        run.require_data_source("elsewhere")
+        run.require_same_data(dataclasses.replace(stream, data_source="elsewhere"))
+    stored = yaml.safe_load(run.config.read_text())
+    stored["provenance"]["fingerprint"] = "abc"
+    run.config.write_text(yaml.safe_dump(stored))
+    run.require_same_data(dataclasses.replace(stream, data_facts={"fingerprint": "abc"}))
+    with pytest.raises(ConfigurationError, match=r"have changed .* \(fingerprint abc\). Received: fingerprint xyz"):
+        run.require_same_data(dataclasses.replace(stream, data_facts={"fingerprint": "xyz"}))
     with pytest.raises(ConfigurationError, match=r"train.steps \(stored 40, now 41\)"):
         RunDirectory.open(tmp_path / "run", tiny.experiment(train={"steps": 41}))
     with pytest.raises(ConfigurationError, match="no run to continue"):

@@ -1,20 +1,23 @@
 """Hand-written gradients against automatic differentiation, finite differences and loops over single sequences."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.cells import LSTMCell
 from clrnn_tf.config import NetworkConfig
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.weights import initial_value
+from clrnn_tf.networks.cells import CELLS, Cell, ElmanCell, LSTMCell
+from clrnn_tf.networks.linear import SQUARED_PER_SEQUENCE, SUMMED
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weights import WeightSpec, initial_value
 
 LENGTHS = [6, 1, 4]
 
 
-def network_of(cell, hidden=(4,), tasks=1, together_up_to=64, **options):
+def network_of(cell, hidden=(4,), tasks=1, **options):
     config = NetworkConfig(cell=cell, hidden_sizes=hidden, **options)
-    return RecurrentNetwork(config, num_features=3, num_outputs=2, num_tasks=tasks, together_up_to=together_up_to)
+    return RecurrentNetwork(config, num_features=3, num_outputs=2, num_tasks=tasks)
 
 
 def weights_of(network, dtype=tf.float64):
@@ -57,9 +60,10 @@ def plain_network(network, weights, x, lengths, truncate=None):
     """One recurrent layer and a head as a Python loop over single steps, differentiated by TensorFlow."""
     detached = 0 if truncate is None else max(x.shape[1] - truncate, 0)
     outputs, states = [], []
-    for direction in network._directions:
+    (layer,) = network.recurrent
+    for direction, scope in layer.scopes.items():
         sequence = tf.reverse_sequence(x, lengths, 1, 0) if direction == "backward" else x
-        output, state = plain_direction(network._cells[0], weights, f"recurrent0/{direction}", sequence, detached)
+        output, state = plain_direction(layer.cell, weights, scope, sequence, detached)
         if direction == "backward":
             output, state = (tf.reverse_sequence(each, lengths, 1, 0) for each in (output, state))
         outputs.append(output)
@@ -181,28 +185,113 @@ def test_the_last_steps_alone_are_those_of_all_steps(cell, direction, options, l
     )
 
 
-@pytest.mark.parametrize(
-    "modulated", [(), ("recurrent0/backward/gain",), ("recurrent0/forward/shift", "recurrent0/backward/gain")]
-)
-@pytest.mark.parametrize("options", [{}, {"truncate": 2}, {"per_sequence_squares": True}])
+@pytest.mark.parametrize("name", ["gain", "shift"])
 @pytest.mark.parametrize("cell", ["elman", "lstm"])
-def test_directions_together_equal_directions_apart(cell, options, modulated):
-    together, apart = (network_of(cell, direction="bidirectional", together_up_to=units) for units in (4, 3))
-    modulation = modulation_of(together)
-    weights = {**weights_of(together), **{name: modulation[name] for name in modulated}}
+def test_a_gain_or_shift_may_come_alone_and_for_one_direction(cell, name):
+    network = network_of(cell, direction="bidirectional")
+    weights, x, lengths = weights_of(network), normal(3, 6, 3), tf.constant(LENGTHS)
+    weights[f"recurrent0/backward/{name}"] = modulation_of(network)[f"recurrent0/backward/{name}"]
+
+    def by_hand(weights, x):
+        outputs = network(weights, x, lengths, tf.constant(0))
+        return some_loss(outputs.logits, outputs.states)
+
+    automatic = gradients_of(lambda weights, x: some_loss(*plain_network(network, weights, x, lengths)), weights, x)
+    assert_equal(gradients_of(by_hand, weights, x), automatic, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("truncate", "maps"), [(None, SUMMED), (2, SUMMED), (None, SQUARED_PER_SEQUENCE)])
+@pytest.mark.parametrize("modulated", [False, True])
+@pytest.mark.parametrize("cell", [ElmanCell(4, "relu"), LSTMCell(4)], ids=["elman", "lstm"])
+def test_unrolling_by_hand_equals_that_of_any_cell(cell, modulated, truncate, maps):
+    weights = {spec.name: normal(*spec.shape, seed=index) for index, spec in enumerate(cell.weight_specs(3))}
+    if modulated:
+        weights |= {"gain": normal(4, seed=8), "shift": normal(4, seed=9)}
+
+    def gradients(unroll):
+        def loss(weights, x):
+            hidden, state = unroll(weights, x, maps, truncate)
+            return tf.reduce_sum(tf.sin(hidden) + tf.cos(2 * state))
+
+        values = gradients_of(loss, weights, normal(6, 3, 3))  # gains and shifts are constants where squares are summed
+        return {name: value for name, value in values.items() if maps is SUMMED or name not in ("gain", "shift")}
+
+    assert_equal(gradients(cell.unroll), gradients(partial(Cell.unroll, cell)), rtol=1e-10, atol=1e-12)
+
+
+class GRUCell(Cell):
+    """(r, u) = sigmoid(z + h U),  n = tanh(z_n + r (h U)_n),  h_t = m(u h + (1 - u) n): a whole cell."""
+
+    def weight_specs(self, num_inputs, fan=None):
+        wide, bound = 3 * self.num_units, (fan or num_inputs) ** -0.5
+        return [
+            WeightSpec("kernel", (num_inputs, wide), "kernel", num_inputs, bound),
+            WeightSpec("recurrent_kernel", (self.num_units, wide), "recurrent", self.num_units, bound),
+            WeightSpec("bias", (wide,), "bias", num_inputs, bound),
+        ]
+
+    def step(self, projected, product, state, modulation=None):
+        r, u = tf.split(tf.sigmoid((projected + product)[:, : 2 * self.num_units]), 2, axis=-1)
+        n = tf.tanh(projected[:, 2 * self.num_units :] + r * product[:, 2 * self.num_units :])
+        hidden = u * state[0] + (1.0 - u) * n
+        return (hidden if modulation is None else modulation.apply(hidden),)
+
+
+def plain_gru(weights, scope, sequence):
+    hidden, history = tf.zeros([sequence.shape[0], 4], sequence.dtype), []
+    kernel, recurrent, bias = (weights[f"{scope}/{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
+    for step in range(sequence.shape[1]):
+        z, h = tf.split(sequence[:, step] @ kernel + bias, 3, 1), tf.split(hidden @ recurrent, 3, 1)
+        r, u = tf.sigmoid(z[0] + h[0]), tf.sigmoid(z[1] + h[1])
+        hidden = u * hidden + (1 - u) * tf.tanh(z[2] + r * h[2])
+        hidden = hidden * weights.get(f"{scope}/gain", 1) + weights.get(f"{scope}/shift", 0)
+        history.append(hidden)
+    return tf.stack(history, 1)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("modulated", [False, True])
+def test_a_new_cell_needs_weights_and_a_step_only(monkeypatch, modulated, jit):
+    monkeypatch.setitem(CELLS, "gru", GRUCell)
+    network = network_of("gru", direction="bidirectional")
+    weights = {**weights_of(network), **(modulation_of(network) if modulated else {})}
     x, lengths = normal(3, 6, 3), tf.constant(LENGTHS)
 
-    def loss_of(network):
-        return lambda weights, x: some_loss(network(weights, x, lengths, tf.constant(0), **options).logits, ())
+    def by_network(weights, x):
+        outputs = network(weights, x, lengths, tf.constant(0))
+        return some_loss(outputs.logits, outputs.states)
 
-    assert_equal(gradients_of(loss_of(together), weights, x), gradients_of(loss_of(apart), weights, x), rtol=1e-12)
+    def by_loop(weights, x):
+        forward = plain_gru(weights, "recurrent0/forward", x)
+        backward = plain_gru(weights, "recurrent0/backward", tf.reverse_sequence(x, lengths, 1, 0))
+        backward = tf.reverse_sequence(backward, lengths, 1, 0)
+        features = tf.concat([forward, backward], -1) * tf.sequence_mask(lengths, 6, x.dtype)[..., None]
+        logits = features @ weights["head/kernel"][0] + weights["head/bias"][0]
+        return some_loss(logits * weights.get("head/gain", 1) + weights.get("head/shift", 0), [forward, backward])
+
+    actual = tf.function(lambda: gradients_of(by_network, weights, x), jit_compile=jit)()
+    assert_equal(actual, gradients_of(by_loop, weights, x), rtol=1e-10, atol=1e-12)
+
+
+def test_squares_of_a_new_cell_equal_a_loop_over_sequences(monkeypatch):
+    monkeypatch.setitem(CELLS, "gru", GRUCell)
+    check_squares({"cell": "gru", "hidden": (4, 5)}, 1, False, tf.float64, 1e-10)
+
+
+def test_a_cell_without_a_step_is_refused(monkeypatch):
+    class Weights(Cell):
+        weight_specs = GRUCell.weight_specs
+
+    monkeypatch.setitem(CELLS, "weights", Weights)
+    with pytest.raises(TypeError, match="abstract method '?step"):
+        network_of("weights")
 
 
 NETWORKS = {
     "elman": {"cell": "elman"},
     "lstm": {"cell": "lstm", "hidden": (4, 5)},
     "bidirectional lstm": {"cell": "lstm", "direction": "bidirectional", "dense_before": (2,), "dense_after": (7,)},
-    "bidirectional elman": {"cell": "elman", "direction": "bidirectional", "together_up_to": 0},
+    "bidirectional elman": {"cell": "elman", "direction": "bidirectional"},
 }
 
 
@@ -211,6 +300,10 @@ NETWORKS = {
 @pytest.mark.parametrize("heads", [1, (2, 0, 2)], ids=["one head", "a head each"])
 @pytest.mark.parametrize("options", NETWORKS.values(), ids=list(NETWORKS))
 def test_squares_equal_a_loop_over_sequences(options, heads, modulated, dtype, tolerance):
+    check_squares(options, heads, modulated, dtype, tolerance)
+
+
+def check_squares(options, heads, modulated, dtype, tolerance):
     network = network_of(**options, tasks=3)
     weights = weights_of(network, dtype)
     modulation = modulation_of(network, dtype) if modulated else {}

@@ -5,11 +5,12 @@ import pytest
 import yaml
 
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.learning import learn
-from clrnn_tf.recording import FileRecorder
-from clrnn_tf.run_directory import RunDirectory
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.training.learning import learn
 from data_pipelines import copy_task as copy_pipeline
-from trainers import copy_task, pos_tagging, registry
+from results import registry
+from trainers import copy_task, pos_tagging
 from trainers.copy_task import BENCHMARK
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +31,7 @@ def finished_run(path, seed=0, **more):
     trainer = build_trainer(experiment, stream)
     provenance = {"preset": "fine_tuning_permuted", "data_source": stream.data_source, "data_dir": None}
     run = RunDirectory.create(path, experiment, provenance)
-    trainer.observers.append(FileRecorder(run, experiment, trainer.method.report()))
+    trainer.observers.append(FileRecorder(run, experiment, trainer.method.facts()))
     learn(stream, trainer)
     return path
 
@@ -59,10 +60,10 @@ def test_a_registered_run_has_its_command_and_figures(runs, tmp_path, capsys):
 
 
 def test_a_registered_command_is_one_that_the_trainer_takes(runs):
-    from trainers.run import parse
+    from trainers.settings import parse
 
     words = registry.entry_of(runs[1])["command"].split()[3:]
-    experiment, *_ = parse(BENCHMARK, words)
+    experiment = parse(BENCHMARK, words).experiment
     stored = yaml.safe_load((runs[1] / "config.yaml").read_text())
     del stored["provenance"]
     assert experiment.to_dict() == stored
@@ -70,14 +71,14 @@ def test_a_registered_command_is_one_that_the_trainer_takes(runs):
 
 def test_settings_that_are_on_or_off_are_flags():
     from clrnn_tf.config import updated
-    from trainers.run import parse
+    from trainers.settings import parse
 
     switched = {"data": {"permute_time": False, "permute_width": True}}
     experiment = updated(BENCHMARK.presets["fine_tuning_permuted"].experiment("copy_task", 0), switched)
     provenance = {"preset": "fine_tuning_permuted", "data_dir": None}
     _, command = registry.command_of(BENCHMARK, {**experiment.to_dict(), "provenance": provenance})
     assert command.endswith("--data.no-permute-time --data.permute-width")
-    assert parse(BENCHMARK, command.split()[3:])[0] == experiment
+    assert parse(BENCHMARK, command.split()[3:]).experiment == experiment
 
 
 def test_the_same_command_again_replaces_its_line(runs, tmp_path):
@@ -137,8 +138,8 @@ def test_a_run_without_during_accuracy_has_a_dash_in_its_place(runs):
     assert f"| task1 | – → {entry['final_accuracy'][1]:.1f} |" in rows
 
 
-def test_the_tables_of_the_readme_are_those_of_the_register():
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_tables_of_the_page_are_those_of_the_register():
+    page = registry.default_page().read_text(encoding="utf-8")
     entries = registry.read(ROOT / "results" / "registry.jsonl")
     assert registry.with_tables(page, entries) == page
     assert page.count("<!-- results: ") >= 3

@@ -2,15 +2,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError, HypernetworkConfig, NetworkConfig, TrainConfig
-from clrnn_tf.events import Observer
+from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.methods import si
 from clrnn_tf.methods.base import MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weight_sources import SharedWeights
+from clrnn_tf.networks.weights import WeightSpec
 from clrnn_tf.optimizers import Adam
-from clrnn_tf.training import Trainer
-from clrnn_tf.weights import SharedWeights, WeightSpec
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.training.trainer import Trainer
 from tests import golden, tiny
 from tests.test_network import network_of
 
@@ -81,7 +83,7 @@ def test_golden_importances(importance):
     config = TrainConfig(
         steps=3, batch_size=2, learning_rate=0.01, clip_norm=1.0, orthogonal_strength=0.5, log_every=1, jit="off"
     )
-    Trainer(Model(network, method.source, "softmax"), method, config, 0, [logs]).fit(stream[0])
+    Trainer(TaskModel(network, method.source, "softmax"), method, config, 0, [logs]).fit(stream[0])
     np.testing.assert_allclose(
         [each["task"] for each in logs.losses], [2.656772087, 2.552137339, 2.452834057], rtol=1e-6
     )

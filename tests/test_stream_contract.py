@@ -49,7 +49,7 @@ def check_batch(stream, task, batch, batch_size):
     width = stream.ngrams.num_ngrams if stream.ngrams else stream.num_features
     assert batch.inputs.shape == (batch_size, time, width)
     assert batch.inputs.dtype == (np.int32 if stream.ngrams else np.float32)
-    classes = stream.loss == "softmax"
+    classes = stream.outputs == "softmax"
     assert batch.targets.shape == ((batch_size, time) if classes else (batch_size, time, stream.num_outputs))
     assert batch.targets.dtype == (np.int32 if classes else np.float32)
     assert batch.loss_weights.shape == batch.eval_weights.shape == (batch_size, time)
@@ -70,9 +70,9 @@ def check_values(stream, batch):
     assert np.isfinite(batch.inputs).all()
     if stream.ngrams:
         assert ((batch.inputs >= 0) & (batch.inputs < stream.ngrams.num_buckets)).all()
-    if stream.loss == "softmax":
+    if stream.outputs == "softmax":
         assert ((batch.targets >= 0) & (batch.targets < stream.num_outputs)).all()
-    elif stream.loss == "sigmoid":
+    elif stream.outputs == "sigmoid":
         assert ((batch.targets >= 0) & (batch.targets <= 1)).all()
     else:
         assert np.isfinite(batch.targets).all()

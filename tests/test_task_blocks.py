@@ -1,12 +1,12 @@
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.task_blocks import TaskBlocks
+from clrnn_tf.execution.task_blocks import TaskBlocks
 
 
 @pytest.mark.parametrize("number", [0, 1, 4, 15, 16, 17, 20, 21, 37])
 def test_every_position_counts_once(number):
-    blocks = TaskBlocks(most_tasks=40, numbers_per_task=10)
+    blocks = TaskBlocks(max_tasks=40, numbers_per_task=10)
 
     @tf.function
     def seen(number):
@@ -23,8 +23,8 @@ def test_every_position_counts_once(number):
 
 
 @pytest.mark.parametrize(
-    ("most_tasks", "numbers_per_task", "sizes"),
+    ("max_tasks", "numbers_per_task", "sizes"),
     [(40, 10, (16, 4)), (3, 10, (3,)), (10, 10, (10, 4)), (40, 400_000, (5, 4)), (40, 10**9, (1,))],
 )
-def test_blocks_fit_the_tasks_and_the_memory(most_tasks, numbers_per_task, sizes):
-    assert TaskBlocks(most_tasks, numbers_per_task).sizes == sizes
+def test_blocks_fit_the_tasks_and_the_memory(max_tasks, numbers_per_task, sizes):
+    assert TaskBlocks(max_tasks, numbers_per_task).sizes == sizes

@@ -25,7 +25,8 @@ def test_a_network_that_is_told_the_task_works_with_every_method(tmp_path, metho
     stream = tiny.stream(2, ngrams=ngrams, validation=False)
     trainer = build_trainer(tiny.experiment(method, network=TOLD, train={"steps": 5, "log_every": 5}), stream)
     assert trainer.model.network.num_features == 5
-    trainer.fit_jointly(stream) if method == "multitask" else [trainer.fit(task) for task in stream]
+    for task in trainer.method.tasks(stream):
+        trainer.fit(task)
     path = export_task(trainer.model, stream, 1, tmp_path)
     assert largest_difference(trainer.model, stream, 1, path) < 1e-5
 

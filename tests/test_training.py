@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clrnn_tf.config import ConfigurationError
-from clrnn_tf.events import Observer
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.training import TrainingDivergedError
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.training.trainer import TrainingDivergedError
 from tests import tiny
 
 
@@ -58,7 +58,7 @@ def test_the_second_task_does_not_retrace(method):
         trainer.evaluate(task, task.test)
     assert trainer.train_steps.experimental_get_tracing_count() == 1
     assert trainer.evaluate.totals.experimental_get_tracing_count() == 1
-    assert trainer._task_loss.program.experimental_get_tracing_count() == 1
+    assert trainer.step.task_loss.program.experimental_get_tracing_count() == 1
 
 
 def test_fine_tuning_forgets_and_hnet_remembers():

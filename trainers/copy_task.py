@@ -281,13 +281,15 @@ PRESETS = {
     ),
 }  # fmt: skip
 
-_EXAMPLES = """Examples:
-  python -m trainers.copy_task --quick
-  python -m trainers.copy_task --preset hnet_permuted --out runs/copy_hnet
-  python -m trainers.copy_task --method fine_tuning --data.input-length 8 --train.steps 5000
-  python -m trainers.copy_task --out runs/copy_hnet --resume"""
+_EXAMPLES = (
+    ("--quick", "does everything work?"),
+    ("--preset hnet_short --out runs/copy", "learn three short tasks in minutes"),
+    ("--out runs/copy --resume", "continue it after an interrupt"),
+    ("--method si --data.input-length 8 --train.steps 5000", "another method, and settings of your own"),
+    ("--list-presets", "the published runs, and what to expect of them"),
+)
 
-BENCHMARK = Benchmark("copy_task", copy_task, PRESETS, _EXAMPLES)
+BENCHMARK = Benchmark("copy_task", copy_task, PRESETS, "fine_tuning_permuted", _EXAMPLES)
 
 if __name__ == "__main__":
     sys.exit(main(BENCHMARK))

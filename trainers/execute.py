@@ -1,111 +1,183 @@
-"""Runs one experiment: data, trainer, run directory, exports, report."""
+"""Runs one command: a new run, a run that is continued, or a question to a finished one."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
 import tensorflow as tf
 
-from clrnn_tf.compilation import uses_xla
-from clrnn_tf.config import Experiment
-from clrnn_tf.distribution import SingleWorker, Workers
-from clrnn_tf.experiment import TaskCheckpoints, build_trainer
-from clrnn_tf.inference import TaskInference
-from clrnn_tf.learning import learn
+from clrnn_tf.execution.compilation import uses_xla
+from clrnn_tf.execution.distribution import SingleWorker, Workers
+from clrnn_tf.experiment import build_trainer
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.progress import ProgressReporter
-from clrnn_tf.recording import FileRecorder
-from clrnn_tf.report import Comparison, comparison_from_run, write_report
-from clrnn_tf.run_directory import RunDirectory
-from clrnn_tf.tasks import TaskStream
-from clrnn_tf.tensorboard import TensorBoardRecorder
-from clrnn_tf.training import Trainer, TrainingDivergedError
-from data_pipelines.storage import find_data_dir
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.progress import ProgressReporter
+from clrnn_tf.recording.report import Comparison, comparison_from_run, write_report
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.recording.tensorboard import TensorBoardRecorder
+from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.task_inference import TaskInference
+from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.learning import learn
+from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from export.saved_model import Exporter
+from trainers.failures import OUT_OF_MEMORY, one_line
 from trainers.inference import infer_tasks
-from trainers.presets import Benchmark, RunOptions
-from trainers.quiet import closed_stderr
+from trainers.settings import Command
+from trainers.streams import closed_stderr, drop_output
 
 
-def execute(benchmark: Benchmark, experiment: Experiment, options: RunOptions, preset_name: str) -> int:
-    """Run the experiment and return the exit code."""
+@dataclass(frozen=True)
+class Session:
+    """A command with all that it needs to train."""
+
+    command: Command
+    comparisons: list[Comparison]
+    stream: TaskStream
+    trainer: Trainer
+    workers: SingleWorker
+    inference: TaskInference | None
+    """Infers tasks, where `--infer-task` asks for it."""
+
+    @property
+    def provenance(self) -> dict[str, object]:
+        """Where the run comes from, for its `config.yaml`."""
+        data_dir = self.command.data_dir
+        return {
+            "preset": self.command.preset,
+            "data_source": self.stream.data_source,
+            "data_dir": str(data_dir.absolute()) if data_dir else None,
+            "fingerprint": self.stream.data_facts.get("fingerprint"),
+        }
+
+
+def execute(command: Command) -> int:
+    """Do what a command says and return the exit code.
+
+    Raises:
+      ConfigurationError: The settings, the data, or the run directory are not as they must be.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     with closed_stderr():
-        workers = Workers() if options.distribute else SingleWorker()
+        workers = Workers() if command.options.distribute else SingleWorker()
         tf.zeros([]) + 1.0  # devices announce themselves when they are first used
-    comparisons = [comparison_from_run(path) for path in options.compare_with]  # bad ones are reported at once
-    run = RunDirectory.open(options.out, experiment) if options.resume else None
-    matrix = run.load() if run else None
-    finished = matrix is not None and matrix.finished
-    if finished and not options.infer_task:
-        print(f"the run in {options.out} is finished; nothing to do.")
+    comparisons = [comparison_from_run(path) for path in command.options.compare_with]
+    if not command.options.resume:
+        return _new_run(command, comparisons, workers)
+    run = RunDirectory.open(command.out, command.experiment)
+    matrix = run.load()
+    if matrix is not None and matrix.finished:
+        return _finished_run(command, comparisons, workers, run, matrix)
+    return _continued_run(command, comparisons, workers, run, matrix)
+
+
+def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWorker) -> int:
+    if workers.rank == 0:
+        RunDirectory.require_writable(command.out, command.options.overwrite)  # before the data are read
+    session = _session(command, comparisons, workers)
+    if workers.rank > 0:  # the first worker records for all
+        learn(session.stream, session.trainer)
         return 0
-    data_dir = find_data_dir(options.data_dir) if benchmark.uses_data else None
-    stream = benchmark.pipeline.make_stream(experiment.data, data_dir)
-    trainer = build_trainer(experiment, stream, workers=workers)
-    inference = None
-    if options.infer_task:
-        inference = TaskInference(trainer.model, len(stream), uses_xla(experiment.train))
-    if run is not None:
-        run.require_data_source(stream.data_source)
-    elif workers.rank == 0:
-        provenance = {
-            "preset": preset_name,
-            "data_source": stream.data_source,
-            "data_dir": str(data_dir.absolute()) if data_dir else None,
-        }
-        run = RunDirectory.create(options.out, experiment, provenance, options.overwrite)
+    run = RunDirectory.create(command.out, command.experiment, session.provenance, command.options.overwrite)
+    return _learn(session, run, None)
+
+
+def _continued_run(
+    command: Command, comparisons: list[Comparison], workers: SingleWorker, run: RunDirectory,
+    matrix: ResultMatrix | None,
+) -> int:  # fmt: skip
+    session = _session(command, comparisons, workers)
+    run.require_same_data(session.stream)
     if matrix is not None:
-        TaskCheckpoints(run.checkpoints, trainer).restore(len(matrix.rows) - 1)
-    print(f"{benchmark.name}, preset {preset_name}, method {experiment.method}, {len(stream)} tasks, to {options.out}")
-    print(f"data: {stream.data_source}", flush=True)
-    compared = [*comparisons, *_published(benchmark, preset_name)]
-    if finished:
-        infer_tasks(inference, stream, matrix, run, experiment.train.eval_batch_size)
-        print(f"results in {run.results}, report in {write_report(run.path, compared)}")
+        TaskCheckpoints(run.checkpoints, session.trainer).restore(len(matrix.rows) - 1)
+    if workers.rank > 0:
+        learn(session.stream, session.trainer, matrix=matrix)
         return 0
-    try:
-        if workers.rank > 0:  # the first worker records for all
-            learn(stream, trainer, matrix=matrix)
-            return 0
-        difference = _learn_and_record(stream, trainer, matrix, run, experiment)
-    except TrainingDivergedError as error:
-        print(f"error: {error} What was learned before is in {options.out}.", file=sys.stderr)
-        return 1
-    if inference is not None:
-        infer_tasks(inference, stream, run.load(), run, experiment.train.eval_batch_size)
-    report = write_report(run.path, compared)
-    print(f"exported {len(stream)} models to {run.export}; largest difference {difference:.1e}")
-    print(f"results in {run.results}, report in {report}")
+    return _learn(session, run, matrix)
+
+
+def _finished_run(
+    command: Command, comparisons: list[Comparison], workers: SingleWorker, run: RunDirectory, matrix: ResultMatrix
+) -> int:
+    if not command.options.infer_task:
+        print(f"the run in {command.out} is finished; nothing to do.")
+        return 0
+    session = _session(command, comparisons, workers)
+    run.require_same_data(session.stream)
+    TaskCheckpoints(run.checkpoints, session.trainer).restore(len(matrix.rows) - 1)
+    _announce(session)
+    _infer_and_report(session, run, matrix)
     return 0
 
 
-def _learn_and_record(
-    stream: TaskStream, trainer: Trainer, matrix: ResultMatrix | None, run: RunDirectory, experiment: Experiment
-) -> float:
-    """Learn what is left to learn; the largest difference of an export from the model."""
+def _session(command: Command, comparisons: list[Comparison], workers: SingleWorker) -> Session:
+    """Read the data and build what learns them."""
+    experiment = command.experiment
+    stream = command.benchmark.pipeline.make_stream(experiment.data, command.data_dir)
+    trainer = build_trainer(experiment, stream, workers=workers)
+    inference = None
+    if command.options.infer_task:
+        inference = TaskInference(trainer.model, len(stream), uses_xla(experiment.train))
+    expected = _expected(command)
+    return Session(command, [*comparisons, *expected], stream, trainer, workers, inference)
+
+
+def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> int:
+    """Learn what is left to learn, and write the exports and the report."""
+    trainer, stream, experiment = session.trainer, session.stream, session.command.experiment
+    _announce(session)
     exporter = Exporter(trainer.model, run.export)
     trainer.observers += [
-        FileRecorder(run, experiment, trainer.method.report()),
+        FileRecorder(run, experiment, trainer.method.facts()),
         TensorBoardRecorder(run.tensorboard, experiment),
         exporter,
         ProgressReporter(),
     ]
-    learn(stream, trainer, matrix=matrix, save_task=TaskCheckpoints(run.checkpoints, trainer).save)
-    return exporter.largest_difference
+    try:
+        matrix = learn(stream, trainer, matrix=matrix, save_task=TaskCheckpoints(run.checkpoints, trainer).save)
+        print(f"exported {len(stream)} models to {run.export}; largest difference {exporter.largest_difference:.1e}")
+        _infer_and_report(session, run, matrix)
+    except TrainingDivergedError as error:
+        print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)
+        return 1
+    except (*OUT_OF_MEMORY, OSError) as error:
+        print(f"error: {one_line(error)} What was learned before is in {run.path}.", file=sys.stderr)
+        drop_output()
+        return 1
+    return 0
 
 
-def _published(benchmark: Benchmark, preset_name: str) -> list[Comparison]:
-    preset = benchmark.presets[preset_name]
-    expected = preset.expected
+def _infer_and_report(session: Session, run: RunDirectory, matrix: ResultMatrix) -> None:
+    if session.inference is not None:
+        infer_tasks(session.inference, session.stream, matrix, run, session.command.experiment.train.eval_batch_size)
+    print(f"results in {run.results}, report in {write_report(run.path, session.comparisons)}", flush=True)
+
+
+def _announce(session: Session) -> None:
+    command, stream = session.command, session.stream
+    print(
+        f"{command.benchmark.name}, preset {command.preset}, method {command.experiment.method}, {len(stream)} tasks, "
+        f"to {command.out}"
+    )
+    if command.options.quick:
+        print("--quick: too short to learn; accuracies mean nothing.")
+    print(f"data: {stream.data_source}", flush=True)
+
+
+def _expected(command: Command) -> list[Comparison]:
+    """A row for the report with the figures that the run should come near."""
+    expected = command.expected
     if expected is None:
         return []
-    settings = f" ({preset.published_settings})" if preset.published_settings else ""
-    label = f"{preset.method} (expected)"
-    return [Comparison(label, expected.during, expected.final, None, expected.source + settings)]
+    published = command.benchmark.presets[command.preset].published_settings
+    source = f"{expected.source} ({published})" if published else expected.source
+    label = f"{command.experiment.method} (expected)"
+    here = command.benchmark.command(command.preset)
+    return [Comparison(label, expected.during, expected.final, None, f"{source}; here: {here}")]
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:

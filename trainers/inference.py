@@ -6,11 +6,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from clrnn_tf.inference import InferenceScores, TaskInference
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.progress import number_text
-from clrnn_tf.run_directory import RunDirectory
-from clrnn_tf.tasks import TaskStream
+from clrnn_tf.recording.progress import number_text
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.task_inference import InferenceScores, TaskInference
 
 
 def infer_tasks(

@@ -224,13 +224,15 @@ PRESETS = {
     "starter_coresets": _starter(_CORESETS, "distillation on 100 sentences of each old language,"),
 }
 
-_EXAMPLES = """Examples:
-  python -m trainers.pos_tagging
-  python -m trainers.pos_tagging --data-dir DIR --preset hnet --out runs/pos_hnet
-  python -m trainers.pos_tagging --data-dir DIR --method fine_tuning --data.languages en de fr
-  python -m trainers.pos_tagging --out runs/pos_hnet --resume"""
+_EXAMPLES = (
+    ("", "learn the embedded languages; no data needed"),
+    ("--data-dir DIR --preset hnet --out runs/pos", "learn the treebanks in DIR"),
+    ("--out runs/pos --resume", "continue it after an interrupt"),
+    ("--data-dir DIR --method si --data.languages en de fr", "another method, three languages"),
+    ("--list-presets", "the published runs, and what to expect of them"),
+)
 
-BENCHMARK = Benchmark("pos_tagging", pos_tagging, PRESETS, _EXAMPLES, uses_data=True)
+BENCHMARK = Benchmark("pos_tagging", pos_tagging, PRESETS, "fine_tuning", _EXAMPLES, uses_data=True)
 
 if __name__ == "__main__":
     sys.exit(main(BENCHMARK))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from clrnn_tf.config import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig, require
+from clrnn_tf import methods
+from clrnn_tf.config import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig
+from clrnn_tf.errors import ConfigurationError, nearest
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,25 @@ class Preset:
     """Settings of the published command that it reproduces, in the paper's terms; empty for our own."""
     expected: Expected | None = None
 
-    def experiment(self, benchmark: str, seed: int = 0) -> Experiment:
-        """The experiment that the preset stands for."""
+    def experiment(self, benchmark: str, seed: int = 0, method: str | None = None) -> Experiment:
+        """The experiment that the preset stands for.
+
+        Args:
+          benchmark: Name of the benchmark.
+          seed: The seed.
+          method: Another method than the preset's: it starts from its `Config()`; all else stays as it is.
+        """
+        options = self.method_options
+        if method not in (None, self.method):
+            options = methods.load(method).Config()
         return Experiment(
             benchmark=benchmark,
-            method=self.method,
+            method=method or self.method,
             seed=seed,
             network=self.network,
             hypernetwork=self.hypernetwork,
             train=self.train,
-            method_options=self.method_options,
+            method_options=options,
             data=self.data,
         )
 
@@ -59,28 +71,45 @@ class Benchmark:
     pipeline: ModuleType
     """Has `Config`, `make_stream(config, data_dir)` and `quick(config)`."""
     presets: Mapping[str, Preset]
-    examples: str
-    """Commands for the end of the help text."""
+    base: str
+    """The preset from which methods start that have none: their network, training and data are those of this one."""
+    examples: tuple[tuple[str, str], ...]
+    """Flags to type and what they do, for the top of the help text."""
     uses_data: bool = False
     """Whether there is data to find; without, it is generated."""
 
     def default_preset(self, method: str, data_dir: Path | None) -> str:
-        """The preset used without `--preset`: `starter_METHOD` on embedded data, else the first of the method."""
-        if self.uses_data and data_dir is None and f"starter_{method}" in self.presets:
-            return f"starter_{method}"
+        """The preset used without `--preset`.
+
+        The first of the method, or the base preset if it has none. Embedded data are small: where there are no
+        others, the preset of the same name with `starter_` before it is taken.
+        """
         names = [name for name, preset in self.presets.items() if preset.method == method]
-        require(bool(names), f"{self.name} has no preset of method {method}; choose one with --preset. Received: none.")
-        return names[0]
+        name = names[0] if names else self.base
+        starter = f"starter_{method if names else self.base}"
+        return starter if self.uses_data and data_dir is None and starter in self.presets else name
 
+    def preset(self, name: str) -> Preset:
+        """The preset of a name.
 
-@dataclass(frozen=True)
-class RunOptions:
-    """Flags that are no settings of the experiment."""
+        Raises:
+          ConfigurationError: There is none.
+        """
+        if name not in self.presets:
+            raise ConfigurationError(f"unknown preset '{name}'.{nearest(name, self.presets)}")
+        return self.presets[name]
 
-    out: Path
-    data_dir: Path | None
-    resume: bool
-    overwrite: bool
-    distribute: bool
-    compare_with: tuple[Path, ...]
-    infer_task: bool
+    def command(self, preset: str, program: str = "") -> str:
+        """What to type to run a preset."""
+        needs_data = self.uses_data and not preset.startswith("starter_")
+        return f"{program or self.program}{' --data-dir DIR' if needs_data else ''} --preset {preset}"
+
+    @property
+    def program(self) -> str:
+        """The command without its flags."""
+        return f"python -m trainers.{self.name}"
+
+    def expected(self, preset: str, experiment: Experiment, data_dir: Path | None) -> Expected | None:
+        """What an experiment should come near: the figures of its preset, if nothing but the seed is different."""
+        same = dataclasses.replace(experiment, seed=0) == self.presets[preset].experiment(self.name)
+        return self.presets[preset].expected if same and (data_dir or not self.uses_data) else None

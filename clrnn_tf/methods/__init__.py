@@ -10,15 +10,17 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from clrnn_tf.config import require
+from clrnn_tf.errors import require
 
 
 def names() -> list[str]:
-    """Names of all methods."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
+    """Names of all methods: of the modules here, but for `base` and packages of parts that methods share."""
+    return sorted(
+        module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg and module.name != "base"
+    )
 
 
-def find(name: str) -> ModuleType:
+def load(name: str) -> ModuleType:
     """The module of a method; an unknown name is answered with the known ones."""
     require(name in names(), f"method must be one of {', '.join(names())}. Received: {name}.")
     return importlib.import_module(f"{__name__}.{name}")

@@ -15,19 +15,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig
-from clrnn_tf.model import Model
-from clrnn_tf.network import RecurrentNetwork
+from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, task_size, total_size
 from clrnn_tf.optimizers import Adam
-from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, own_size, total_size
+from clrnn_tf.seeds import StepDraw
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
+
+Options = TypeVar("Options")
+"""The `Config` of a method."""
 
 
 @dataclass(frozen=True)
-class MethodSetup:
+class MethodSetup(Generic[Options]):
     """What a method is built from."""
 
     network: RecurrentNetwork
@@ -35,12 +41,12 @@ class MethodSetup:
     stream: TaskStream
     """The tasks, for shapes and kinds; methods read data through the hooks, one task at a time."""
     seed: int
-    options: object
-    """The method's own `Config`."""
+    options: Options
+    """The method's `Config`."""
     jit: bool = False
     """Whether XLA compiles the main network, for methods that run it by themselves."""
     num_blocks: int = 1
-    """Blocks into which a batch is divided to run the main network; see `clrnn_tf.blocks`."""
+    """Blocks into which a batch is divided to run the main network; see `clrnn_tf.execution.batch_blocks`."""
 
     @property
     def num_tasks(self) -> int:
@@ -48,26 +54,41 @@ class MethodSetup:
         return len(self.stream)
 
 
-class Method(tf.Module):
+class Method(tf.Module, Generic[Options]):
     """Learns tasks one after another with shared weights and nothing against forgetting.
 
     Subclasses override only the hooks that they change. `tf.Module` does not look into Keras layers, so variables
     are listed by `variables_to_train`.
+
+    Args:
+      setup: The network, the tasks and the options.
+
+    Example: a method that pulls the weights towards 0, in a file of `clrnn_tf.methods`.
+      >>> from dataclasses import dataclass
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import Method
+      >>> @dataclass(frozen=True)
+      ... class Config:
+      ...     strength: float = 0.1
+      >>> class Shrinkage(Method[Config]):
+      ...     loss_names = ("shrinkage",)
+      ...     def weights_and_penalties(self, task_id, step):
+      ...         weights = self.source(task_id)
+      ...         squares = [tf.reduce_sum(tf.square(weight)) for weight in weights.values()]
+      ...         return weights, {"shrinkage": self.options.strength * tf.add_n(squares)}
     """
 
     uses_hypernetwork = False
     """Whether `MethodSetup.hypernetwork` means anything to the method."""
     needs_task_gradients = False
     """Whether `before_update` wants the gradient of the task's loss alone, which costs a second backward pass."""
-    learns_jointly = False
-    """Whether all tasks are learned at once, from batches that mix them. Steps then have the task id of each example
-    in the batch; the scalar that hooks get is 0."""
     loss_names: tuple[str, ...] = ()
     """Names of all losses that `weights_and_penalties` and `auxiliary_losses` return; the same for every task."""
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Options]) -> None:
         super().__init__()
         self.setup = setup
+        self.options = setup.options
         self.source = self.make_source()
 
     @classmethod
@@ -79,8 +100,16 @@ class Method(tf.Module):
         """
         del experiment
 
+    def tasks(self, stream: TaskStream) -> Sequence[Task]:
+        """What is learned of a stream, in this order: its tasks, one after another.
+
+        A method may return others, such as one task whose batches mix those of the stream (`Task.parts`); hooks are
+        then called with the id of that task.
+        """
+        return stream.tasks
+
     def make_source(self) -> WeightSource:
-        """Where the main network's weights come from."""
+        """Where the main network's weights come from. `setup` and `options` are set already."""
         orthogonal = self.setup.network.config.recurrent_initializer == "orthogonal"
         return SharedWeights(self.setup.network.weight_specs, self.setup.seed, orthogonal)
 
@@ -92,10 +121,10 @@ class Method(tf.Module):
         """What else a checkpoint after a task must hold so that learning can go on (importances, masks, ...)."""
         return []
 
-    def step_key(self, task_id: tf.Tensor, step: tf.Tensor, purpose: int) -> tf.Tensor:
-        """[2] seed of a stateless draw: a function of (seed, task, step) and of what the draw is for."""
+    def step_key(self, task_id: tf.Tensor, step: tf.Tensor, draw: StepDraw) -> tf.Tensor:
+        """[2] seed of a stateless draw: a function of (seed, task, step) and of what is drawn."""
         key = tf.random.experimental.stateless_fold_in(tf.stack([self.setup.seed, task_id]), step)
-        return tf.random.experimental.stateless_fold_in(key, purpose)
+        return tf.random.experimental.stateless_fold_in(key, int(draw))
 
     def before_task(self, task: Task) -> None:
         """Called once before the first step of a task."""
@@ -112,12 +141,12 @@ class Method(tf.Module):
         return self.source(task_id), {}
 
     def auxiliary_losses(
-        self, model: Model, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+        self, model: TaskModel, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Losses that need the network run on data: replay, distillation, reconstruction. Scalars by name.
 
         Args:
-          model: Runs the network (`model.run`).
+          model: Runs the network (`model.embed`, `model.network`, `model.logits`).
           weights: Those of the step, from `weights_and_penalties`.
           batch: The current task's batch.
           task_id: Scalar, the current task.
@@ -141,18 +170,18 @@ class Method(tf.Module):
         """Called after the optimizer's step with the values before it and the clipped gradients that it took."""
         del before, gradients, optimizer, accept  # AutoGraph cannot convert a function without a body
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Called once after the last step of a task, with the weights it keeps."""
 
     def kept_bytes(self) -> dict[str, int]:
         """Memory that the method keeps for old tasks, in bytes by what it is for, as it is now."""
         return {}
 
-    def report(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""
         specs = self.setup.network.weight_specs
         return {
             "num_parameters": sum(int(tf.size(variable)) for variable in self.variables_to_train()),
             "num_main_network_weights": total_size(specs),
-            "separate_networks_bytes": 4 * own_size(specs) * self.setup.num_tasks,
+            "separate_networks_bytes": 4 * task_size(specs) * self.setup.num_tasks,
         }

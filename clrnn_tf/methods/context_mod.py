@@ -30,20 +30,23 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import Experiment, require
-from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.config import Experiment
+from clrnn_tf.errors import require
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.hnet import generate_and_regularize
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, WeightSpec, total_size, unpack
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, WeightSpec, total_size, unpack
+from clrnn_tf.ranges import NonNegative, Settings
+from clrnn_tf.seeds import InitialKey, SeedOffset
+from clrnn_tf.streams.tasks import Task
 
-_SEED_OFFSET = 2**16  # the hypernetwork draws other numbers than the shared weights
 _RAW_OF_ONE = math.log(math.e - 1.0)  # softplus of it is 1
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of context modulation."""
 
     context: Literal["stored", "hypernetwork"] = "stored"
@@ -55,21 +58,20 @@ class Config:
     """`softplus` keeps gains positive."""
     outputs: bool = True
     """Whether logits have a gain and a shift too."""
-    initial_std: float = 0.0
+    initial_std: NonNegative = 0.0
     """Standard deviation of the normal draws that stored raw values start from; 0 starts at gain 1 and shift 0."""
-    strength: float = 0.01
+    strength: NonNegative = 0.01
     """Strength of the output regulariser (hypernetwork only)."""
     tasks_per_step: int | None = None
     """Old tasks regularised per step (hypernetwork only), drawn at random; `None` takes all."""
 
     def __post_init__(self) -> None:
-        require(self.initial_std >= 0, f"context_mod.initial_std must not be negative. Received: {self.initial_std}.")
+        super().__post_init__()
         require(
             self.initial_std == 0 or self.context == "stored",
             "context_mod.initial_std is for context = stored; the hypernetwork has its own initial values. "
             f"Received: {self.initial_std}.",
         )
-        require(self.strength >= 0, f"context_mod.strength must not be negative. Received: {self.strength}.")
         require(
             self.tasks_per_step is None or (self.tasks_per_step > 0 and self.context == "hypernetwork"),
             "context_mod.tasks_per_step must be above 0, or None, and is for context = hypernetwork. "
@@ -93,7 +95,8 @@ class StoredContext(WeightSource):
     def __init__(self, specs: Sequence[WeightSpec], num_tasks: int, std: float, seed: int) -> None:
         super().__init__(specs)
         size = total_size(self.specs)
-        draws = [np.random.default_rng([seed, 5000, task_id]).standard_normal(size) for task_id in range(num_tasks)]
+        generators = [np.random.default_rng([seed, InitialKey.GAINS_AND_SHIFTS, k]) for k in range(num_tasks)]
+        draws = [generator.standard_normal(size) for generator in generators]
         initial = (std * np.stack(draws)).astype(np.float32)
         self.stored = self.add_weight(
             name="stored", shape=initial.shape, initializer=lambda shape, dtype=None: tf.constant(initial, dtype, shape)
@@ -131,15 +134,14 @@ class ModulatedWeights(WeightSource):
         return tf.math.softplus(raw + _RAW_OF_ONE) if self._softplus else 1.0 + raw
 
 
-class ContextMod(Method):
+class ContextMod(Method[Config]):
     """See the module's docstring."""
 
     uses_hypernetwork = True
     source: ModulatedWeights
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        self.options: Config = setup.options
         self._regularizer = None
         if isinstance(self.source.context, Hypernetwork):
             self.loss_names = ("output_regularizer",)
@@ -158,13 +160,14 @@ class ContextMod(Method):
 
     def make_source(self) -> ModulatedWeights:
         """Shared weights, and gains and shifts that are stored or generated."""
-        setup, options = self.setup, self.setup.options
+        setup, options = self.setup, self.options
         modulation = [*setup.network.modulation_specs, *(setup.network.head_modulation_specs * options.outputs)]
         specs = [WeightSpec(each.name, each.shape, "bias", each.size, 0.0) for each in modulation]
         if options.context == "stored":
             context = StoredContext(specs, setup.num_tasks, options.initial_std, setup.seed)
         else:
-            context = Hypernetwork(specs, setup.hypernetwork, setup.num_tasks, setup.seed + _SEED_OFFSET)
+            seed = setup.seed + SeedOffset.CONTEXT_HYPERNETWORK
+            context = Hypernetwork(specs, setup.hypernetwork, setup.num_tasks, seed)
         return ModulatedWeights(super().make_source(), context, options.gains == "softplus")
 
     def before_task(self, task: Task) -> None:

@@ -2,7 +2,8 @@
 
     loss = task loss + strength * distillation
 
-(see `clrnn_tf.replay`), with the loss weights stored with the sequence (Ehret et al. 2021; Rebuffi et al. 2017).
+(see `clrnn_tf.methods.parts.replay`), with the loss weights stored with the sequence (Ehret et al. 2021; Rebuffi et
+al. 2017).
 """
 
 from __future__ import annotations
@@ -14,46 +15,41 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.blocks import first_scored_step, split_by_length
-from clrnn_tf.config import require
-from clrnn_tf.loss_program import LossProgram
+from clrnn_tf.errors import require
+from clrnn_tf.execution.batch_blocks import first_scored_step, split_by_length
+from clrnn_tf.execution.loss_program import LossProgram
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
-from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
-from clrnn_tf.sources import bucketed_length
-from clrnn_tf.tasks import Batch, Task
-from clrnn_tf.weights import Weights
+from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
+from clrnn_tf.model import Prepared, TaskModel
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.ranges import NonNegative, PositiveInt, Settings
+from clrnn_tf.seeds import SeedOffset, StepDraw
+from clrnn_tf.streams.splits import bucketed_length
+from clrnn_tf.streams.tasks import Batch, Task
 
-_TASKS, _ROWS = 0, 1  # which draw of a step a random key is for
-_SEED_OFFSET = 2**16  # coresets are drawn in another order than training batches
 _NUM_BUCKETS = 8  # time lengths to which replayed batches are padded
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of coresets."""
 
-    strength: float = 10.0
+    strength: NonNegative = 10.0
     """Strength of the distillation loss."""
-    size: int = 100
+    size: PositiveInt = 100
     """Sequences kept of each task."""
     normalize: Literal["sequence", "step"] = "sequence"
     """`sequence`: time steps add up and sequences are averaged, like the task's loss; `step`: all steps of a task's
     share are averaged, as published for tagging."""
 
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, f"coresets.strength must not be negative. Received: {self.strength}.")
-        require(self.size > 0, f"coresets.size must be above 0. Received: {self.size}.")
 
-
-class Coresets(Method):
+class Coresets(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("distillation",)
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        self.options: Config = setup.options
         self._teacher = self.make_source()
         sources = [task.train for task in setup.stream]
         times = [source.max_time for source in sources]
@@ -80,7 +76,7 @@ class Coresets(Method):
         self._teacher.copy_from(self.source)
 
     def auxiliary_losses(
-        self, model: Model, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+        self, model: TaskModel, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Distillation on as many old sequences as the batch has; nothing is run without old tasks."""
         if self.options.strength == 0.0:
@@ -91,9 +87,7 @@ class Coresets(Method):
             replay = weighted_by_share(replay, task_id, self.setup.num_tasks, self.options.normalize)
             teacher, losses = self._teacher(task_id), []
             for block in split_by_length(replay, self.setup.num_blocks):
-                embedded = tf.stop_gradient(model.embed(block.inputs, block.task_ids))  # old tables stay as they are
-                scored = block.loss_weights[:, first_scored_step(block.loss_weights) :]
-                losses += self._distill(weights, teacher, model, embedded, block._replace(loss_weights=scored))
+                losses += self._distill(weights, teacher, model, _prepared(model, block))
             return tf.add_n(losses)
 
         loss = tf.cond(task_id > 0, on_old_tasks, lambda: tf.constant(0.0))
@@ -101,9 +95,10 @@ class Coresets(Method):
 
     def replay(self, task_id: tf.Tensor, step: tf.Tensor, size: tf.Tensor) -> Replay:
         """A batch of `size` sequences, split evenly among the old tasks in random order, drawn with replacement."""
-        ids = replayed_tasks(self.setup.num_tasks, task_id, size, self.step_key(task_id, step, _TASKS))  # [B]
+        key = self.step_key(task_id, step, StepDraw.REPLAYED_TASKS)
+        ids = replayed_tasks(self.setup.num_tasks, task_id, size, key)  # [B]
         counts = tf.gather(self._counts, ids)
-        draws = tf.random.stateless_uniform([size], self.step_key(task_id, step, _ROWS))
+        draws = tf.random.stateless_uniform([size], self.step_key(task_id, step, StepDraw.CORESET_ROWS))
         rows = tf.minimum(tf.cast(draws * tf.cast(counts, tf.float32), tf.int32), counts - 1)
         chosen = ids * self._lengths.shape[1] + rows
         lengths = tf.gather(tf.reshape(self._lengths, [-1]), chosen)
@@ -115,20 +110,17 @@ class Coresets(Method):
         return Replay(inputs, loss_weights, lengths, ids)
 
     def _distillation(
-        self, weights: Weights, teacher: Weights, model: Model, embedded: tf.Tensor, replay: Replay
+        self, weights: Weights, teacher: Weights, model: TaskModel, prepared: Prepared
     ) -> tuple[tf.Tensor]:
         """Distance of the answers to replayed sequences from the teacher's, in the steps with loss weights; scalar."""
-        last_steps = tf.shape(replay.loss_weights)[1]
-        logits, targets = (
-            model.run(each, embedded, replay.lengths, replay.task_ids, last_steps).logits
-            for each in (weights, teacher)
-        )
-        return (distillation(model.loss, logits, targets, replay.loss_weights),)
+        student_logits, teacher_logits = model.logits(weights, prepared), model.logits(teacher, prepared)
+        return (distillation(model.outputs, student_logits, teacher_logits, prepared.loss_weights),)
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Draw the task's coreset."""
         count = self._counts[task.task_id]
-        batch = next(iter(task.train.batches(count, self.setup.seed + _SEED_OFFSET, task.task_id).take(1)))
+        seed = self.setup.seed + SeedOffset.CORESETS  # another order than that of training
+        batch = next(iter(task.train.batches(count, seed, task.task_id).take(1)))
         for kept, drawn in (
             (self._inputs, batch.inputs), (self._loss_weights, batch.loss_weights), (self._lengths, batch.lengths)
         ):  # fmt: skip
@@ -141,6 +133,13 @@ class Coresets(Method):
         num_kept = int(tf.math.count_nonzero(self._lengths[:, 0]))
         sequence = 4 * (int(np.prod(self._inputs.shape[2:])) + int(self._loss_weights.shape[2]) + 1)
         return {"coresets": sequence * sum(self._counts[:num_kept]), "teacher": self._teacher.num_bytes}
+
+
+def _prepared(model: TaskModel, replay: Replay) -> Prepared:
+    """Replayed sequences as the network reads them, without a gradient: old tables of n-grams stay as they are."""
+    scored = replay.loss_weights[:, first_scored_step(replay.loss_weights) :]
+    embedded = model.embed(replay.inputs, replay.lengths, replay.task_ids)
+    return Prepared(tf.stop_gradient(embedded), replay.lengths, replay.task_ids, scored)
 
 
 METHOD = Coresets

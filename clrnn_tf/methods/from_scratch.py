@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import SeparateWeights, Weights
+from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weight_sources import SeparateWeights
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.streams.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,12 @@ class Config:
     """Training from scratch has no options."""
 
 
-class FromScratch(Method):
+class FromScratch(Method[Config]):
     """See the module's docstring."""
 
     source: SeparateWeights
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         self._num_kept = tf.Variable(0, trainable=False)
 
@@ -50,7 +51,7 @@ class FromScratch(Method):
         """The weights in training, whatever the task id."""
         return self.source.working(), {}
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Keep the task's weights."""
         self.source.end()
         self._num_kept.assign(task.task_id + 1)
@@ -59,9 +60,9 @@ class FromScratch(Method):
         """One network for each task learned."""
         return {"networks": 4 * self.source.num_weights * int(self._num_kept)}
 
-    def report(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float]:
         """Counts the parameters of all networks."""
-        facts = super().report()
+        facts = super().facts()
         return {**facts, "num_parameters": facts["num_parameters"] * self.setup.num_tasks}
 
 

@@ -6,8 +6,8 @@ task id where the main network has a head for each task. The teacher is the netw
 the present task. From the second task on it generates, of z_t ~ N(0, s^2), as many sequences of old tasks as the batch
 has. With < > the mean over the sequences of the batch and those replayed,
 
-    loss = task loss + distillation_strength * distillation                                        (clrnn_tf.replay)
-         + prior_strength * < sum_t KL(N(mean_t, exp(log_variance_t)), N(0, s^2)) >                (clrnn_tf.vae)
+    loss = task loss + distillation_strength * distillation                              (clrnn_tf.methods.parts.replay)
+         + prior_strength * < sum_t KL(N(mean_t, exp(log_variance_t)), N(0, s^2)) >         (clrnn_tf.methods.parts.vae)
          + reconstruction_strength * < sum_t distance of the decoder's y_t from x_t >
          + decoder_orthogonal_strength * ||U^T U - I||^2 over the decoder's hidden-to-hidden matrices
 
@@ -28,62 +28,60 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-from clrnn_tf.config import NetworkConfig, require, require_positive
+from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import require
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
-from clrnn_tf.network import RecurrentNetwork
-from clrnn_tf.replay import Replay, distillation, replayed_tasks, weighted_by_share
-from clrnn_tf.tasks import Batch, Task, TaskStream
-from clrnn_tf.vae import Decoder, Latent, Likelihood, as_inputs, latent_specs, prior_matching, reconstruction
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, orthogonal_penalty
-
-_TASKS, _BATCH_NOISE, _REPLAY_NOISE, _GENERATION = 0, 1, 2, 3  # which draw of a step a random key is for
-LATENT_SEED, DECODER_SEED = 2**17, 2**18  # added to the seed: initial values other than the main network's
+from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
+from clrnn_tf.methods.parts.vae import (
+    Decoder,
+    Latent,
+    Likelihood,
+    as_inputs,
+    latent_specs,
+    prior_matching,
+    reconstruction,
+)
+from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, orthogonal_penalty
+from clrnn_tf.ranges import NonNegative, Positive, PositiveInt, Settings
+from clrnn_tf.seeds import SeedOffset, StepDraw
+from clrnn_tf.streams.inputs import without_padding
+from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of generative replay."""
 
-    distillation_strength: float = 1.0
+    distillation_strength: NonNegative = 1.0
     """Strength of the distillation loss."""
-    prior_strength: float = 1.0
+    prior_strength: NonNegative = 1.0
     """Strength of the divergence of latent vectors from their prior."""
-    reconstruction_strength: float = 1.0
+    reconstruction_strength: NonNegative = 1.0
     """Strength of the reconstruction loss."""
-    decoder_orthogonal_strength: float = 0.0
+    decoder_orthogonal_strength: NonNegative = 0.0
     """Strength of the orthogonal regulariser of the decoder (the main network's is `train.orthogonal_strength`)."""
     likelihood: Likelihood | None = None
     """`gaussian` (squared error) or `bernoulli` (cross-entropy of bits); `None` takes what the benchmark says."""
-    latent_dim: int = 100
+    latent_dim: PositiveInt = 100
     """Z: dimensions of the latent vector of a step."""
-    prior_std: float = 1.0
+    prior_std: Positive = 1.0
     """s: standard deviation of the prior."""
     decoder_cell: Literal["lstm", "elman"] = "lstm"
     """Recurrent cell of the decoder."""
-    decoder_hidden_sizes: tuple[int, ...] = (256,)
+    decoder_hidden_sizes: tuple[PositiveInt, ...] = (256,)
     """Units of each recurrent layer of the decoder."""
-    decoder_dense_before: tuple[int, ...] = ()
+    decoder_dense_before: tuple[PositiveInt, ...] = ()
     """Units of dense layers between the latent vectors and the decoder's first recurrent layer."""
-    decoder_dense_after: tuple[int, ...] = ()
+    decoder_dense_after: tuple[PositiveInt, ...] = ()
     """Units of dense layers between the decoder's last recurrent layer and its outputs."""
 
     def __post_init__(self) -> None:
-        check_options("generative_replay", self)
-
-
-def check_options(method: str, options: Config) -> None:
-    """Refuse options that mean nothing, under the name of the method that has them."""
-    for name in (
-        "distillation_strength", "prior_strength", "reconstruction_strength", "decoder_orthogonal_strength"
-    ):  # fmt: skip
-        value = getattr(options, name)
-        require(value >= 0, f"{method}.{name} must not be negative. Received: {value}.")
-    require_positive(**{f"{method}.{name}": getattr(options, name) for name in ("latent_dim", "prior_std")})
-    for name in ("decoder_hidden_sizes", "decoder_dense_before", "decoder_dense_after"):
-        sizes = getattr(options, name)
-        require(all(size > 0 for size in sizes), f"{method}.{name} must hold sizes above 0. Received: {sizes}.")
-    require(len(options.decoder_hidden_sizes) > 0, f"{method}.decoder_hidden_sizes needs a layer. Received: ().")
+        super().__post_init__()
+        name = self.label("decoder_hidden_sizes")
+        require(len(self.decoder_hidden_sizes) > 0, f"{name} needs a layer. Received: ().")
 
 
 def check_stream(stream: TaskStream, network: NetworkConfig) -> None:
@@ -115,21 +113,20 @@ class Autoencoder(NamedTuple):
     decoder: Weights
 
 
-class GenerativeReplay(Method):
+class GenerativeReplay(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("distillation", "prior_matching", "reconstruction", "decoder_orthogonal")
     learns_from_replay = True
     """Whether encoder and decoder learn from replayed sequences, too; else from those of the present task alone."""
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         check_stream(setup.stream, setup.network.config)
-        self.options: Config = setup.options
         self.likelihood: Likelihood = self.options.likelihood or setup.stream.input_model.likelihood
         self.teacher = self.make_source()
         of_latents = latent_specs(setup.network, self.options.latent_dim)
-        self.latent_source = SharedWeights(of_latents, setup.seed + LATENT_SEED)
+        self.latent_source = SharedWeights(of_latents, setup.seed + SeedOffset.LATENT_OUTPUTS)
         self.decoder = self._make_decoder()
         self.decoder_source = self.make_decoder_source()
         self.make_decoder_teacher()
@@ -141,7 +138,7 @@ class GenerativeReplay(Method):
     def make_decoder_source(self) -> WeightSource:
         """Where the decoder's weights come from."""
         orthogonal = self.setup.network.config.recurrent_initializer == "orthogonal"
-        return SharedWeights(self.decoder.network.weight_specs, self.setup.seed + DECODER_SEED, orthogonal)
+        return SharedWeights(self.decoder.network.weight_specs, self.setup.seed + SeedOffset.DECODER, orthogonal)
 
     def make_decoder_teacher(self) -> None:
         """Make what holds the decoder as it was before the present task."""
@@ -181,7 +178,7 @@ class GenerativeReplay(Method):
         return self.decoder_source(task_id)
 
     def auxiliary_losses(
-        self, model: Model, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+        self, model: TaskModel, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """The autoencoder's losses on the batch and on replayed sequences, and distillation on the latter."""
         options = self.options
@@ -198,18 +195,19 @@ class GenerativeReplay(Method):
         return dict(zip(GenerativeReplay.loss_names, scaled, strict=True))
 
     def _replay_and_autoencoder_losses(
-        self, model: Model, autoencoder: Autoencoder, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
+        self, model: TaskModel, autoencoder: Autoencoder, batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Distillation, prior matching and reconstruction, each without its strength."""
-        noise = self._noise(tf.shape(batch.inputs)[:2], self.step_key(task_id, step, _BATCH_NOISE))
-        embedded = model.embed(batch.inputs, task_id)
-        of_batch = self._on_batch(model, autoencoder, embedded, batch.inputs, noise, task_id)
+        noise = self._noise(tf.shape(batch.inputs)[:2], self.step_key(task_id, step, StepDraw.BATCH_NOISE))
+        inputs = without_padding(batch.inputs, batch.lengths)  # padding is reconstructed, too: as 0
+        embedded = model.embed(inputs, batch.lengths, task_id)
+        of_batch = self._on_batch(model, autoencoder, embedded, inputs, noise, task_id)
 
         def with_old_tasks() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             replay = self.replay(task_id, step, tf.size(batch.lengths))
             replay = weighted_by_share(replay, task_id, self.setup.num_tasks)
-            noise = self._noise(tf.shape(replay.inputs)[:2], self.step_key(task_id, step, _REPLAY_NOISE))
-            embedded = model.embed(replay.inputs, replay.task_ids)
+            noise = self._noise(tf.shape(replay.inputs)[:2], self.step_key(task_id, step, StepDraw.REPLAY_NOISE))
+            embedded = model.embed(replay.inputs, replay.lengths, replay.task_ids)
             distilled, *of_replay = self._on_replay(model, autoencoder, self.teacher(task_id), embedded, replay, noise)
             means = of_batch
             if self.learns_from_replay:  # as many sequences are replayed as the batch has
@@ -220,10 +218,11 @@ class GenerativeReplay(Method):
 
     def replay(self, task_id: tf.Tensor, step: tf.Tensor, size: tf.Tensor) -> Replay:
         """A batch of `size` sequences made up by the teacher's decoder, split evenly among the old tasks."""
-        task_ids = replayed_tasks(self.setup.num_tasks, task_id, size, self.step_key(task_id, step, _TASKS))
+        key = self.step_key(task_id, step, StepDraw.REPLAYED_TASKS)
+        task_ids = replayed_tasks(self.setup.num_tasks, task_id, size, key)
         lengths = tf.gather(self._max_times, task_ids)
         shape = tf.stack([size, tf.reduce_max(lengths)])
-        latents = self.options.prior_std * self._noise(shape, self.step_key(task_id, step, _GENERATION))
+        latents = self.options.prior_std * self._noise(shape, self.step_key(task_id, step, StepDraw.GENERATION))
         before_end = tf.sequence_mask(lengths, shape[1], tf.float32)  # [B, T]
         decoded = self.decode_by_teacher(latents, task_ids, task_id)
         inputs = tf.stop_gradient(as_inputs(self.likelihood, decoded)) * before_end[..., tf.newaxis]
@@ -239,7 +238,7 @@ class GenerativeReplay(Method):
 
     def _losses_on_batch(
         self,
-        model: Model,
+        model: TaskModel,
         autoencoder: Autoencoder,
         embedded: tf.Tensor,
         inputs: tf.Tensor,
@@ -248,12 +247,12 @@ class GenerativeReplay(Method):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Prior matching and reconstruction of the present task's batch, padding included."""
         lengths = tf.fill(tf.shape(inputs)[:1], tf.shape(inputs)[1])
-        features = model.run(autoencoder.network, embedded, lengths, task_id).features
+        features = model.network(autoencoder.network, embedded, lengths, task_id).features
         return self._autoencoder_losses(autoencoder, features, inputs, lengths, noise, task_id)
 
     def _losses_on_replay(
         self,
-        model: Model,
+        model: TaskModel,
         autoencoder: Autoencoder,
         teacher: Weights,
         embedded: tf.Tensor,
@@ -261,9 +260,9 @@ class GenerativeReplay(Method):
         noise: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Distillation, prior matching and reconstruction of a replayed batch."""
-        outputs = model.run(autoencoder.network, embedded, replay.lengths, replay.task_ids)
-        answers = model.run(teacher, embedded, replay.lengths, replay.task_ids).logits
-        distilled = distillation(model.loss, outputs.logits, answers, replay.loss_weights)
+        outputs = model.network(autoencoder.network, embedded, replay.lengths, replay.task_ids)
+        answers = model.network(teacher, embedded, replay.lengths, replay.task_ids).logits
+        distilled = distillation(model.outputs, outputs.logits, answers, replay.loss_weights)
         if not self.learns_from_replay:
             return distilled, tf.constant(0.0), tf.constant(0.0)
         return distilled, *self._autoencoder_losses(

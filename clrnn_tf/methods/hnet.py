@@ -22,15 +22,15 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.config import Experiment, HypernetworkConfig, require
-from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.config import Experiment, HypernetworkConfig
+from clrnn_tf.errors import require
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import SharedWeights, Weights, WeightSource, WeightSpec, own_size
-
-_DROPOUT, _SUBSET = 0, 1  # which draw of a step a random key is for
-_HEADS_SEED_OFFSET = 2**17  # heads draw other numbers than the hypernetwork
+from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
+from clrnn_tf.networks.weights import Weights, WeightSpec, task_size
+from clrnn_tf.seeds import SeedOffset, StepDraw
+from clrnn_tf.streams.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,13 @@ class Config(RegularizerConfig):
     heads: Literal["generated", "separate"] = "generated"
     """`separate`: each task's output head is a variable of its own instead of generated."""
 
-    def __post_init__(self) -> None:
-        self.check("hnet")
-
 
 def generate_and_regularize(
     method: Method, regularizer: OutputRegularizer, task_id: tf.Tensor, step: tf.Tensor
 ) -> tuple[Weights, tf.Tensor]:
     """The weights that a hypernetwork generates for a task's step, and the regulariser's loss for old tasks."""
-    dropout_key = method.step_key(task_id, step, _DROPOUT) if regularizer.source.config.dropout else None
-    penalty = regularizer(task_id, method.step_key(task_id, step, _SUBSET), dropout_key)
+    dropout_key = method.step_key(task_id, step, StepDraw.DROPOUT) if regularizer.source.config.dropout else None
+    penalty = regularizer(task_id, method.step_key(task_id, step, StepDraw.REGULARIZED_TASKS), dropout_key)
     return regularizer.weights_of(task_id, dropout_key), penalty
 
 
@@ -69,7 +66,7 @@ class SeparateHeads(WeightSource):
         super().__init__(specs)
         self.body = Hypernetwork([spec for spec in self.specs if not spec.per_head], config, num_tasks, seed)
         heads = [spec._replace(shape=(num_tasks, *spec.shape[1:])) for spec in self.specs if spec.per_head]
-        self.heads = SharedWeights(heads, seed + _HEADS_SEED_OFFSET)
+        self.heads = SharedWeights(heads, seed + SeedOffset.SEPARATE_HEADS)
 
     def call(self, task_id: tf.Tensor) -> Weights:
         """The generated body and the task's head, as a single one."""
@@ -82,20 +79,20 @@ class SeparateHeads(WeightSource):
     @property
     def compression_ratio(self) -> float:
         """Parameters, all heads included, per weight of one task's network."""
-        return sum(int(tf.size(variable.value)) for variable in self.variables) / own_size(self.specs)
+        return sum(int(tf.size(variable.value)) for variable in self.variables) / task_size(self.specs)
 
 
-class HNET(Method):
+class HNET(Method[Config]):
     """See the module's docstring."""
 
     uses_hypernetwork = True
     loss_names = ("output_regularizer",)
     source: Hypernetwork | SeparateHeads
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         hypernetwork = self.source.body if isinstance(self.source, SeparateHeads) else self.source
-        self.regularizer = OutputRegularizer(hypernetwork, setup.options, jit=setup.jit)
+        self.regularizer = OutputRegularizer(hypernetwork, self.options, jit=setup.jit)
 
     @classmethod
     def check(cls, experiment: Experiment) -> None:
@@ -110,7 +107,7 @@ class HNET(Method):
     def make_source(self) -> Hypernetwork | SeparateHeads:
         """A hypernetwork with an embedding for every task, alone or beside heads."""
         setup = self.setup
-        source_type = Hypernetwork if setup.options.heads == "generated" else SeparateHeads
+        source_type = Hypernetwork if self.options.heads == "generated" else SeparateHeads
         return source_type(setup.network.weight_specs, setup.hypernetwork, setup.num_tasks, setup.seed)
 
     def before_task(self, task: Task) -> None:
@@ -130,9 +127,9 @@ class HNET(Method):
         """What the regulariser compares with."""
         return self.regularizer.kept_bytes()
 
-    def report(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float]:
         """Adds the compression ratio: parameters per weight that they stand for."""
-        return {**super().report(), "compression_ratio": self.source.compression_ratio}
+        return {**super().facts(), "compression_ratio": self.source.compression_ratio}
 
 
 METHOD = HNET

@@ -13,22 +13,17 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from clrnn_tf.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods import generative_replay
-from clrnn_tf.output_regularizer import OutputRegularizer, RegularizerConfig
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import Weights, unpack_own
-
-_DROPOUT, _SUBSET = 10, 11  # which draw of a step a random key is for; those below are taken by generative replay
+from clrnn_tf.networks.weights import Weights, unpack_task
+from clrnn_tf.seeds import SeedOffset, StepDraw
+from clrnn_tf.streams.tasks import Task
 
 
 @dataclass(frozen=True)
 class Config(generative_replay.Config, RegularizerConfig):
     """Options of generative replay, and of the output regulariser of the decoder's hypernetwork."""
-
-    def __post_init__(self) -> None:
-        generative_replay.check_options("hnet_replay", self)
-        self.check("hnet_replay")
 
 
 class HNETReplay(generative_replay.GenerativeReplay):
@@ -37,12 +32,13 @@ class HNETReplay(generative_replay.GenerativeReplay):
     uses_hypernetwork = True
     loss_names = (*generative_replay.GenerativeReplay.loss_names, "output_regularizer")
     learns_from_replay = False
+    options: Config
     decoder_source: Hypernetwork
 
     def make_decoder_source(self) -> Hypernetwork:
         """A hypernetwork with an embedding for every task."""
         setup, specs = self.setup, self.decoder.network.weight_specs
-        return Hypernetwork(specs, setup.hypernetwork, setup.num_tasks, setup.seed + generative_replay.DECODER_SEED)
+        return Hypernetwork(specs, setup.hypernetwork, setup.num_tasks, setup.seed + SeedOffset.DECODER)
 
     def make_decoder_teacher(self) -> None:
         """The regulariser's targets are the teacher's decoders."""
@@ -62,14 +58,14 @@ class HNETReplay(generative_replay.GenerativeReplay):
     ) -> tuple[Weights, dict[str, tf.Tensor]]:
         """The main network's shared weights, and the distance of old decoders from their targets."""
         weights, _ = super().weights_and_penalties(task_id, step)
-        subset_key = self.step_key(task_id, step, _SUBSET)
+        subset_key = self.step_key(task_id, step, StepDraw.REGULARIZED_DECODERS)
         penalty = self.regularizer(task_id, subset_key, self._dropout_key(task_id, step))
         return weights, {"output_regularizer": penalty}
 
     def decoder_weights(self, task_id: tf.Tensor, step: tf.Tensor) -> Weights:
         """Those generated for the present task."""
-        generated = self.decoder_source.generate_own(task_id[tf.newaxis], self._dropout_key(task_id, step))
-        return unpack_own(generated[0], self.decoder_source.specs)
+        generated = self.decoder_source.generate_for(task_id[tf.newaxis], self._dropout_key(task_id, step))
+        return unpack_task(generated[0], self.decoder_source.specs)
 
     def decode_by_teacher(self, latents: tf.Tensor, task_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """See `GenerativeReplay.decode_by_teacher`; the rows of one task after another, each with its own decoder."""
@@ -81,7 +77,7 @@ class HNETReplay(generative_replay.GenerativeReplay):
 
         def decode(index: tf.Tensor) -> tf.Tensor:
             target = self.regularizer.targets(task_ids[index, tf.newaxis])[0]
-            weights = unpack_own(target, self.decoder_source.specs)
+            weights = unpack_task(target, self.decoder_source.specs)
             return self._decode(weights, by_task[:, index], task_ids[index])
 
         decoded = tf.map_fn(decode, tf.range(count), fn_output_signature=tf.float32)  # [count, rows, T, F]
@@ -89,15 +85,15 @@ class HNETReplay(generative_replay.GenerativeReplay):
         return tf.reshape(decoded, [rows * count, *tf.unstack(tf.shape(decoded)[2:])])[:size]
 
     def _dropout_key(self, task_id: tf.Tensor, step: tf.Tensor) -> tf.Tensor | None:
-        return self.step_key(task_id, step, _DROPOUT) if self.setup.hypernetwork.dropout else None
+        return self.step_key(task_id, step, StepDraw.DECODER_DROPOUT) if self.setup.hypernetwork.dropout else None
 
     def kept_bytes(self) -> dict[str, int]:
         """The teacher's network, and what holds its decoders."""
         return {"teacher": self.teacher.num_bytes, **self.regularizer.kept_bytes()}
 
-    def report(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float]:
         """Adds the compression ratio of the decoders: parameters of the hypernetwork per generated weight."""
-        return {**super().report(), "compression_ratio": self.decoder_source.compression_ratio}
+        return {**super().facts(), "compression_ratio": self.decoder_source.compression_ratio}
 
 
 METHOD = HNETReplay

@@ -13,25 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.config import require
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.weights import SharedWeights, Weights, WeightSpec
+from clrnn_tf.networks.weight_sources import SharedWeights
+from clrnn_tf.networks.weights import Weights, WeightSpec
+from clrnn_tf.ranges import Fraction, Settings
+from clrnn_tf.seeds import InitialKey
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of masking."""
 
-    fraction: float = 0.8
+    fraction: Fraction = 0.8
     """Part of each hidden layer's units that a task switches off."""
-
-    def __post_init__(self) -> None:
-        require_fraction("masking", self.fraction)
-
-
-def require_fraction(method: str, fraction: float) -> None:
-    """Require a masked fraction that leaves units."""
-    require(0 <= fraction < 1, f"{method}.fraction must be in [0, 1). Received: {fraction}.")
 
 
 class MaskedWeights(SharedWeights):
@@ -64,18 +58,18 @@ def masked_weights(setup: MethodSetup, fraction: float) -> MaskedWeights:
     for layer, spec in enumerate(gains):
         masks[spec.name] = np.ones((setup.num_tasks, spec.size), np.float32)
         for task_id, mask in enumerate(masks[spec.name]):
-            order = np.random.default_rng([setup.seed, 4000, task_id, layer]).permutation(spec.size)
+            order = np.random.default_rng([setup.seed, InitialKey.MASKS, task_id, layer]).permutation(spec.size)
             mask[order[: int(fraction * spec.size)]] = 0.0
     orthogonal = setup.network.config.recurrent_initializer == "orthogonal"
     return MaskedWeights(setup.network.weight_specs, masks, setup.seed, orthogonal)
 
 
-class Masking(Method):
+class Masking(Method[Config]):
     """See the module's docstring."""
 
     def make_source(self) -> MaskedWeights:
         """Shared weights under masks."""
-        return masked_weights(self.setup, self.setup.options.fraction)
+        return masked_weights(self.setup, self.options.fraction)
 
 
 METHOD = Masking

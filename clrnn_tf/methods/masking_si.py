@@ -8,26 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clrnn_tf.methods import masking, si
+from clrnn_tf.ranges import Fraction
 
 
 @dataclass(frozen=True)
 class Config(si.Config):
     """Options of SI, and of masking."""
 
-    fraction: float = 0.8
+    fraction: Fraction = 0.8
     """Part of each hidden layer's units that a task switches off."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        masking.require_fraction("masking_si", self.fraction)
 
 
 class MaskingSI(si.SI):
     """See the module's docstring."""
 
+    options: Config
+
     def make_source(self) -> masking.MaskedWeights:
         """Shared weights under masks."""
-        return masking.masked_weights(self.setup, self.setup.options.fraction)
+        return masking.masked_weights(self.setup, self.options.fraction)
 
 
 METHOD = MaskingSI

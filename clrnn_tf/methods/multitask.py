@@ -7,9 +7,12 @@ published code adds it once for each task in the batch, about K times as strongl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clrnn_tf.methods.base import Method
+from clrnn_tf.streams.joint import joint_task
+from clrnn_tf.streams.tasks import Task, TaskStream
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,12 @@ class Config:
     """Multitask learning has no options."""
 
 
-class Multitask(Method):
+class Multitask(Method[Config]):
     """See the module's docstring."""
 
-    learns_jointly = True
+    def tasks(self, stream: TaskStream) -> Sequence[Task]:
+        """One task, which mixes those of the stream."""
+        return [joint_task(stream)]
 
 
 METHOD = Multitask

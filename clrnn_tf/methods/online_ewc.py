@@ -3,64 +3,53 @@
     loss = task loss + strength * 1/2 sum_i F_i (theta_i - theta*_i)^2
     F <- F_t + gamma F,   theta* <- theta       once after each task t
 
-with the exact empirical Fisher diagonal F_t (`clrnn_tf.fisher`). Sources: Kirkpatrick et al. (PNAS 2017); Schwarz et
-al., "Progress & Compress" (ICML 2018). The published code of Ehret et al. multiplies the stored F by gamma at every
-step, which is the same only for gamma = 1. Protected are the weights of the main network, heads included; tables of
-n-grams are not: each is trained with its own task only.
+with the exact empirical Fisher diagonal F_t (`clrnn_tf.methods.parts.fisher`). Sources: Kirkpatrick et al. (PNAS
+2017); Schwarz et al., "Progress & Compress" (ICML 2018). The published code of Ehret et al. multiplies the stored F
+by gamma at every step, which is the same only for gamma = 1. Protected are the weights of the main network, heads
+included; tables of n-grams are not: each is trained with its own task only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import tensorflow as tf
 
-from clrnn_tf.config import require
-from clrnn_tf.fisher import FisherDiagonal, Labels
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import Weights
+from clrnn_tf.methods.parts.fisher import FisherDiagonal, Labels
+from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.outputs import OUTPUT_KINDS
+from clrnn_tf.ranges import NonNegative, NonNegativeInt, Range, Settings, Share
+from clrnn_tf.streams.tasks import Task
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of online EWC."""
 
-    strength: float = 100.0
+    strength: NonNegative = 100.0
     """Strength of the pull towards the weights after the last task (the paper's lambda)."""
-    gamma: float = 1.0
+    gamma: Share = 1.0
     """How much of the Fisher information of earlier tasks is kept at each task."""
-    num_sequences: int | None = None
+    num_sequences: Annotated[int, Range(least=1)] | None = None
     """Random training sequences per task that the Fisher information is measured on; `None` takes all."""
     labels: Labels = "data"
     """`data` gives the empirical Fisher information (published), `sampled` draws targets from the predictions."""
-    truncate: int | None = None
-    """Measure it with backpropagation through the last so many steps only; `None` takes all."""
-
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, f"online_ewc.strength must not be negative. Received: {self.strength}.")
-        require(0 <= self.gamma <= 1, f"online_ewc.gamma must be in [0, 1]. Received: {self.gamma}.")
-        for name, least in (("num_sequences", 1), ("truncate", 0)):
-            value = getattr(self, name)
-            require(
-                value is None or value >= least, f"online_ewc.{name} must be at least {least}, or None. "
-                f"Received: {value}.",
-            )  # fmt: skip
+    truncate: NonNegativeInt | None = None
+    """Measure it with backpropagation through the last steps only, this many; `None` takes all."""
 
 
-class OnlineEWC(Method):
+class OnlineEWC(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("ewc_penalty",)
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        self.options: Config = setup.options
-        require(
-            self.options.labels == "data" or setup.stream.loss != "linear",
-            "online_ewc.labels = sampled needs class probabilities, which a linear output does not have.",
-        )
+        if self.options.labels == "sampled":
+            OUTPUT_KINDS[setup.stream.outputs].require_probabilities("online_ewc.labels = sampled")
         self._protected = self.variables_to_train()
         self.fisher = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # F
         self.anchors = [tf.Variable(v, trainable=False) for v in self._protected]  # theta*
@@ -81,7 +70,7 @@ class OnlineEWC(Method):
         ]
         return weights, {"ewc_penalty": 0.5 * self.options.strength * tf.add_n(distances)}
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Measure the Fisher information of the task and hold on to its weights."""
         if self._diagonal is None:
             options = self.options

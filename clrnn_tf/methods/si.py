@@ -26,38 +26,34 @@ from typing import Literal
 
 import tensorflow as tf
 
-from clrnn_tf.config import require
 from clrnn_tf.methods.base import Method, MethodSetup
-from clrnn_tf.model import Model
+from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weights import Weights
 from clrnn_tf.optimizers import Adam
-from clrnn_tf.tasks import Task
-from clrnn_tf.weights import Weights
+from clrnn_tf.ranges import NonNegative, Settings
+from clrnn_tf.streams.tasks import Task
 
 _DAMPING = 1e-3  # added to the squared distance that a weight went during a task
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Options of SI."""
 
-    strength: float = 0.01
+    strength: NonNegative = 0.01
     """Strength of the pull towards the weights after the last task (the paper's lambda or c)."""
     importance: Literal["task_loss", "total_loss"] = "task_loss"
     """Whose gradient and step make the importances: `task_loss`, as published (a second backward pass), or
     `total_loss`, the clipped gradient of all losses and the step really taken."""
 
-    def __post_init__(self) -> None:
-        require(self.strength >= 0, f"si.strength must not be negative. Received: {self.strength}.")
 
-
-class SI(Method):
+class SI(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("si_penalty",)
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        self.options: Config = setup.options
         self.needs_task_gradients = self.options.importance == "task_loss"
         self._protected = self.variables_to_train()
         self.importances = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # Omega
@@ -94,7 +90,7 @@ class SI(Method):
             changes = [variable - old for variable, old in zip(self._protected, before, strict=False)]
             self._count(gradients[: len(self._protected)], changes, accept)
 
-    def after_task(self, task: Task, model: Model) -> None:
+    def after_task(self, task: Task, model: TaskModel) -> None:
         """Turn the task's contributions into importances, and hold on to its weights."""
         for variable, importance, anchor, contribution in zip(
             self._protected, self.importances, self.anchors, self.contributions, strict=True

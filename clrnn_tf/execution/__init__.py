@@ -1,0 +1,1 @@
+"""How things are computed: compilation, blocks, workers. Nothing here decides what is computed."""

@@ -1,0 +1,104 @@
+"""What of a batch need not be computed, and what can be computed side by side.
+
+Sentences of a batch of 64 are 20 words long on average, and the longest one 60: two thirds of what the network computes
+would be padding. Sorted by length and cut into blocks, each block is as long as its own longest sequence. Blocks run at
+the same time, each as an XLA program of its own: one program leaves a second core idle for much of a recurrence. So
+sequences of one length are cut into blocks too.
+
+Where only the end of the sequences counts (the recall of the Copy Task, the last step of a digit), the layers above
+the recurrence need not be computed before.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import tensorflow as tf
+
+from clrnn_tf.config import TrainConfig
+from clrnn_tf.errors import require
+from clrnn_tf.streams.tasks import Batch, TaskStream
+
+Sequences = TypeVar("Sequences", bound=tuple)
+"""A named tuple of tensors like `Batch`: with `inputs` and `lengths`; fields have axes [B, ...] or [B, T, ...]."""
+
+_NUM_BLOCKS = 4  # where lengths vary; with more of them products get small
+_NUM_EQUAL_BLOCKS = 2  # where they do not
+_PARTS = 8  # of the time axis, in which the beginning that does not count is measured
+_MULTIPLE = 8  # of time steps to which blocks are rounded up, so that few programs are compiled
+
+
+def num_blocks(config: TrainConfig, jit: bool, stream: TaskStream, num_workers: int) -> int:
+    """Blocks into which each worker divides its share of a batch; see `TrainConfig.length_blocks`.
+
+    Raises:
+      ConfigurationError: The share cannot be divided like this.
+    """
+    share = config.batch_size // num_workers
+    if config.length_blocks is not None:
+        require(
+            share % config.length_blocks == 0,
+            f"train.length_blocks must divide each worker's share of a batch ({share}). "
+            f"Received: {config.length_blocks}.",
+        )
+        return config.length_blocks
+    if not jit:
+        return 1
+    vary = any(task.train.lengths_vary for task in stream)
+    return math.gcd(_NUM_BLOCKS if vary else _NUM_EQUAL_BLOCKS, share)
+
+
+def split_by_length(batch: Sequences, count: int) -> list[Sequences]:
+    """The batch as `count` batches of equal size, the shortest sequences first; all its sequences, each once.
+
+    Args:
+      batch: B sequences of up to T steps; nothing after a sequence's length may have weight.
+      count: A divisor of B. 1 leaves the batch as it is.
+
+    Returns:
+      Batches of B / count sequences with at most T steps: their longest length, rounded up to a multiple of 8.
+    """
+    if count == 1:
+        return [batch]
+    blocks = []
+    for rows in tf.split(tf.argsort(batch.lengths, stable=True), count):
+        block = type(batch)(*(tf.gather(field, rows) for field in batch))
+        longest = tf.maximum(tf.reduce_max(block.lengths), 1)
+        time = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, tf.shape(batch.inputs)[1])
+        blocks.append(type(batch)(*(field if field.shape.rank == 1 else field[:, :time] for field in block)))
+    return blocks
+
+
+def halves(batch: Batch) -> list[Batch]:
+    """The first and the second half of a batch; the batch alone where its number of sequences is odd."""
+    count = math.gcd(2, batch.lengths.shape[0])
+    return [Batch(*fields) for fields in zip(*(tf.split(field, count) for field in batch), strict=True)]
+
+
+def scored_end(batch: Batch) -> Batch:
+    """The batch with targets and weights from `first_scored_step` on. `inputs` keep all T steps."""
+    batch = batch._replace(targets=valid_targets(batch))
+    first = first_scored_step(batch.loss_weights, batch.eval_weights)
+    ends = {name: getattr(batch, name)[:, first:] for name in ("targets", "loss_weights", "eval_weights")}
+    return batch._replace(**ends)
+
+
+def valid_targets(batch: Batch) -> tf.Tensor:
+    """The targets, with 0 at steps of weight 0: what stands there (NaN, -1) may be no target at all."""
+    counts = (batch.loss_weights != 0.0) | (batch.eval_weights != 0.0)  # [B, T]
+    if batch.targets.shape.rank > 2:
+        counts = counts[:, :, tf.newaxis]
+    return tf.where(counts, batch.targets, tf.zeros_like(batch.targets))
+
+
+def first_scored_step(*weights: tf.Tensor) -> tf.Tensor:
+    """Number of steps in which no sequence has any of the weights [B, T]; scalar below T.
+
+    A multiple of an eighth of T (any number where T < 16), so that few programs are compiled.
+    """
+    time = tf.shape(weights[0])[1]
+    counts = tf.reduce_any([tf.reduce_any(each != 0.0, axis=0) for each in weights], axis=0)  # [T]
+    unscored = tf.reduce_sum(tf.cast(tf.cumsum(tf.cast(counts, tf.int32)) == 0, tf.int32))
+    part = tf.maximum(time // _PARTS, 1)
+    return tf.minimum(unscored // part * part, time - 1)

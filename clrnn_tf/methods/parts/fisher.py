@@ -1,0 +1,91 @@
+"""The diagonal of the Fisher information, exact: mean of squared gradients of single sequences, never of batches.
+
+    F_i = 1/n sum_{s=1..n} (d L_s / d w_i)^2,     L_s the negative log-likelihood of sequence s, summed over time
+
+*Empirical* with targets from the data (as published); with targets drawn from the network's own predictions it is the
+Fisher information proper, in an unbiased estimate. All sequences of a batch get their squares in one backward pass
+(`clrnn_tf.networks.linear`), for little more than the cost of a training step.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import tensorflow as tf
+
+from clrnn_tf.execution.batch_blocks import halves
+from clrnn_tf.model import Prepared, TaskModel
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.streams.splits import first_batches
+from clrnn_tf.streams.tasks import Batch, Task
+
+Labels = Literal["data", "sampled"]
+_MOST_SQUARES = 16_000_000  # gradients of single sequences held at once for one kernel: 64 MB
+
+
+class FisherDiagonal:
+    """Measures the Fisher information of a model's weights on tasks.
+
+    Args:
+      model: The model; its source must hold the weights in variables (a hypernetwork's are not measured).
+      labels: Where targets come from.
+      truncate: Steps of truncated backpropagation; None takes all.
+      seed: Seed of the choice of sequences and of sampled targets.
+      jit: Whether XLA compiles it.
+      num_sequences: Random training sequences of each task; None takes all.
+    """
+
+    def __init__(
+        self,
+        model: TaskModel,
+        labels: Labels,
+        truncate: int | None,
+        seed: int,
+        jit: bool,
+        num_sequences: int | None = None,
+    ) -> None:
+        self._model, self._labels, self._truncate, self._seed = model, labels, truncate, seed
+        self._num_sequences = num_sequences
+        largest = max(spec.size for spec in model.network.weight_specs)
+        self.batch_size = max(1, min(64, _MOST_SQUARES // largest // 2 * 2))  # even: halves are computed side by side
+        if num_sequences is not None:  # in equal shares
+            share = -(-num_sequences // -(-num_sequences // self.batch_size))
+            self.batch_size = min(self.batch_size, share + share % 2)
+        self._squares = tf.function(self._squares_of_batch, jit_compile=jit)
+
+    def of(self, task: Task) -> Weights:
+        """F by the names of the weights."""
+        number = task.train.num_examples
+        if self._num_sequences is not None:
+            number = min(number, self._num_sequences)
+        steps = -(-number // self.batch_size)
+        sums = {spec.name: tf.zeros(spec.shape) for spec in self._model.network.weight_specs}
+        for step, batch in enumerate(first_batches(task.train, steps, self.batch_size, self._seed, task.task_id)):
+            first = step * self.batch_size
+            sums = self._add(sums, batch, tf.constant(task.task_id), tf.constant(first), tf.constant(number - first))
+        return {name: value / number for name, value in sums.items()}
+
+    @tf.function(reduce_retracing=True)
+    def _add(self, sums: Weights, batch: Batch, task_id: tf.Tensor, first: tf.Tensor, left: tf.Tensor) -> Weights:
+        """`sums` and the squares of a batch's first `left` sequences, its first one being number `first`."""
+        weights = self._model.source(task_id)
+        counts = tf.cast(tf.range(self.batch_size) < left, tf.float32)
+        blocks = halves(batch)
+        for block, counted in zip(blocks, tf.split(counts, len(blocks)), strict=True):
+            squares = self._squares(weights, self._model.prepare(block, task_id), counted, first)
+            sums = {name: value + squares[name] for name, value in sums.items()}
+            first += block.lengths.shape[0]
+        return sums
+
+    def _squares_of_batch(self, weights: Weights, prepared: Prepared, counts: tf.Tensor, first: tf.Tensor) -> Weights:
+        """Squared gradients of the sequences that count (1, else 0), summed."""
+        model, names = self._model, [spec.name for spec in self._model.network.weight_specs]
+        with tf.GradientTape() as tape:
+            tape.watch([weights[name] for name in names])
+            logits = model.logits(weights, prepared, truncate=self._truncate, per_sequence_squares=True)
+            targets = prepared.targets
+            if self._labels == "sampled":
+                key = tf.random.experimental.stateless_fold_in(tf.stack([self._seed, prepared.task_id]), first)
+                targets = model.outputs.sample(tf.stop_gradient(logits), key)
+            total = tf.reduce_sum(model.outputs.sequence_losses(logits, targets, prepared.loss_weights) * counts)
+        return dict(zip(names, tape.gradient(total, [weights[name] for name in names]), strict=True))

@@ -1,0 +1,1 @@
+"""The main network: a function of its weights."""

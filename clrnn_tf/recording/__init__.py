@@ -1,0 +1,1 @@
+"""What watches a run: files, progress, TensorBoard, pictures, the report."""

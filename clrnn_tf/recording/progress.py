@@ -1,0 +1,139 @@
+"""What a run says while it goes: a live line on a terminal, plain lines anywhere else, a table at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
+from clrnn_tf.streams.tasks import TaskStream
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class ProgressReporter(Observer):
+    """Reports task, step, losses, accuracies, speed, and the time left for the whole run.
+
+    Args:
+      console: Where to write; decides whether it is a terminal.
+      clock: Seconds since any fixed moment.
+    """
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console or Console()
+        self._clock = clock
+        self._live: Live | None = None
+        self._num_tasks = 0
+        self._validation = math.nan
+        self._began = self._last_line = clock()
+        self._steps_done = 0
+        self._last_step = 0
+
+    def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
+        """Start the clock."""
+        self._num_tasks = len(matrix.row_names)
+        self._began = self._last_line = self._clock()
+        if first_task:
+            self._console.print(f"continuing with task {first_task + 1}/{len(stream)}")
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, transient=True, refresh_per_second=4)
+            self._live.start()
+
+    def trained(self, log: TrainingLog) -> None:
+        """Show the present state, at most every ten seconds where it is no terminal."""
+        previous = self._last_step if log.step > self._last_step else 0
+        self._steps_done += log.step - previous
+        self._last_step = log.step
+        line = self._line(log)
+        if self._live is not None:
+            self._live.update(Text(line), refresh=True)
+        elif self._clock() - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = self._clock()
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def validated(self, log: ValidationLog) -> None:
+        """Remember the latest validation accuracy."""
+        self._validation = log.evaluation.accuracy
+
+    def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
+        """One line for the finished task."""
+        self._validation, self._last_step = math.nan, 0
+        own = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
+        loss, accuracy = (np.mean([getattr(each, name) for each in own]) for name in ("loss", "accuracy"))
+        score = f"loss {loss:.3f}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
+        mean = f"{matrix.final().mean():.2f} %"
+        kept = sum(result.kept_bytes.values())
+        self._console.print(
+            f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {score} in {result.train_seconds:.0f} s; "
+            f"mean of tasks so far {mean}{f'; keeps {kept / 1e6:.2f} MB' if kept else ''}",
+            soft_wrap=True, highlight=False, markup=False,
+        )  # fmt: skip
+
+    def run_ended(self, matrix: ResultMatrix) -> None:
+        """The final table."""
+        self._stop()
+        self._console.print(results_table(matrix))
+
+    def run_failed(self, error: BaseException) -> None:
+        """Leave the terminal as it was."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def _line(self, log: TrainingLog) -> str:
+        losses = " ".join(f"{name} {value:.4g}" for name, value in log.losses.items() if name != "total")
+        parts = [
+            f"task {log.task.task_id + 1}/{self._num_tasks} {log.task.name}",
+            f"step {log.step}/{log.num_steps}",
+            losses,
+            "" if math.isnan(log.accuracy) else f"train {log.accuracy:.1f} %",
+            "" if math.isnan(self._validation) else f"validation {self._validation:.1f} %",
+            f"{1e3 * log.seconds_per_step:.1f} ms/step",
+            f"{_duration(self._seconds_left(log))} left",
+        ]
+        return " | ".join(part for part in parts if part)
+
+    def _seconds_left(self, log: TrainingLog) -> float:
+        remaining_tasks = self._num_tasks - log.task.task_id - 1
+        remaining = remaining_tasks * log.num_steps + log.num_steps - log.step
+        return (self._clock() - self._began) / max(self._steps_done, 1) * remaining
+
+
+def results_table(matrix: ResultMatrix) -> Table:
+    """During and final accuracy of each task, then their means and what was forgotten."""
+    table = Table(title="test accuracy, %")
+    for name in ("task", "during", "final", "change"):
+        table.add_column(name, justify="left" if name == "task" else "right")
+    for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False):
+        table.add_row(name, number_text(during), number_text(final), number_text(final - during, "+"))
+    table.add_section()
+    summary = matrix.summary()
+    during, final = summary["mean_during_accuracy"], summary["mean_final_accuracy"]
+    table.add_row("mean", number_text(during), number_text(final), number_text(final - during, "+"))
+    table.caption = (
+        f"forgetting {number_text(summary['forgetting'])}, "
+        f"backward transfer {number_text(summary['backward_transfer'])}, "
+        f"worst final {number_text(summary['worst_final_accuracy'])}"
+    )
+    return table
+
+
+def number_text(value: float, sign: str = "") -> str:
+    """Two decimals, or a dash where the number is not defined."""
+    return "–" if math.isnan(value) else f"{value:{sign}.2f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"

@@ -1,0 +1,230 @@
+"""`report.html` of a run: one page that needs nothing else, made from the files of the run directory."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording import figures
+from clrnn_tf.recording.figures import Curve
+from clrnn_tf.recording.run_directory import RunDirectory, write_text
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; border-bottom: 1px solid #ddd; }
+table { border-collapse: collapse; margin: .5rem 0; } caption { text-align: left; color: #666; padding: .3rem 0; }
+th, td { padding: .15rem .8rem .15rem 0; text-align: right; border-bottom: 1px solid #eee; }
+th:first-child, td:first-child, td.text, th.text { text-align: left; }
+tr.mean td { font-weight: 600; border-top: 2px solid #bbb; }
+.numbers { display: flex; gap: 2.5rem; flex-wrap: wrap; } .numbers b { display: block; font-size: 1.6rem; }
+.note { color: #666; } svg { max-width: 100%; height: auto; }
+pre { background: #f6f6f6; padding: .8rem; overflow: auto; }
+"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row to compare a run with; accuracies in percent, None where the source gives none."""
+
+    label: str
+    during: float | None
+    final: float | None
+    forgetting: float | None
+    source: str
+    """Where the numbers come from: a run directory with its data source, or a publication with its settings."""
+
+
+def comparison_from_run(path: Path) -> Comparison:
+    """The headline numbers of another run.
+
+    Raises:
+      ConfigurationError: There are no results at `path`.
+    """
+    results = _results(RunDirectory(path))
+    unfinished = "" if results["finished"] else ", unfinished"
+    return Comparison(
+        label=results["method"],
+        during=results["mean_during_accuracy"],
+        final=results["mean_final_accuracy"],
+        forgetting=results["forgetting"],
+        source=f"run {path}, seed {results['seed']}{unfinished}; data: {results['data_source']}",
+    )
+
+
+def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
+    """Write `report.html` into the run directory `path` and return its path."""
+    run = RunDirectory(path)
+    results, matrix = _results(run), run.load()
+    entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
+    own = Comparison(
+        f"{results['method']} (this run)", results["mean_during_accuracy"], results["mean_final_accuracy"],
+        results["forgetting"], f"seed {results['seed']}; data: {results['data_source']}",
+    )  # fmt: skip
+    title = f"{results['benchmark']}: {results['method']}, seed {results['seed']}"
+    sections = [
+        f"<h1>{_text(title)}</h1>",
+        f"<p>Data: {_text(results['data_source'])}.{'' if results['finished'] else ' <b>Unfinished run.</b>'}</p>",
+        _headline(results),
+        _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
+        _section("Training", _curves(entries, matrix)),
+        _section("Tasks", _task_table(matrix)),
+        _inference(results),
+        _section("Beside other results", _comparison_table([own, *comparisons])),
+        _section("Time and size", _facts(results)),
+        f"<details><summary>Settings</summary><pre>{_text(run.config.read_text(encoding='utf-8'))}</pre></details>",
+    ]
+    page = (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+    )
+    write_text(path / "report.html", page)
+    return path / "report.html"
+
+
+def _results(run: RunDirectory) -> dict:
+    require(run.results.is_file(), f"no results in {run.path}: it has no results.json.")
+    try:
+        return json.loads(run.results.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"{run.results} is damaged ({error}).") from None
+
+
+def _headline(results: dict) -> str:
+    numbers = [
+        ("final accuracy", results["mean_final_accuracy"], " %"),
+        ("during accuracy", results["mean_during_accuracy"], " %"),
+        ("forgetting", results["forgetting"], " points"),
+        ("worst task, final", results["worst_final_accuracy"], " %"),
+        ("forward transfer", results["forward_transfer"], " points"),
+    ]
+    for name in (key.removeprefix("mean_final_") for key in results if key.startswith("mean_final_")):
+        if name != "accuracy":
+            numbers.append((f"final {name.replace('_', ' ')}", results[f"mean_final_{name}"], " %"))
+    shown = "".join(f"<div><b>{_number(value)}{unit}</b>{label}</div>" for label, value, unit in numbers)
+    return f'<div class="numbers">{shown}</div>'
+
+
+def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
+    names = matrix.row_names
+    lengths = [0] * len(names)
+
+    def row(entry: dict) -> int:
+        return 0 if matrix.joint else entry["task_id"]
+
+    for entry in entries:
+        lengths[row(entry)] = max(lengths[row(entry)], entry["step"])
+    starts = [sum(lengths[:task]) for task in range(len(names))]
+    begun = sum(length > 0 for length in lengths)
+    training = [entry for entry in entries if entry["kind"] == "train"]
+    validation = [entry for entry in entries if entry["kind"] == "validation"]
+
+    def steps(some: Iterable[dict]) -> list[float]:
+        return [starts[row(entry)] + entry["step"] for entry in some]
+
+    losses = [
+        Curve(name, steps(training), [_or_nan(entry["losses"][name]) for entry in training])
+        for name in (training[0]["losses"] if training else ())
+        if name != "total"
+    ]
+    accuracies = [
+        Curve("training batches", steps(training), [_or_nan(entry["accuracy"]) for entry in training]),
+        Curve("validation", steps(validation), [_or_nan(entry["accuracy"]) for entry in validation], dots=True),
+    ]
+    places = starts[:begun], names[:begun]
+    return _figure(figures.curves_figure(losses, "loss, nats a sequence", *places, log=True)) + _figure(
+        figures.curves_figure(accuracies, "accuracy, %", *places)
+    )
+
+
+def _task_table(matrix: ResultMatrix) -> str:
+    rows = [
+        (name, _number(during), _number(final), _number(final - during, "+"))
+        for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False)
+    ]
+    during, final = matrix.during().mean(), matrix.final().mean()
+    body = _rows(rows) + _rows([("mean", _number(during), _number(final), _number(final - during, "+"))], "mean")
+    return (
+        "<table><caption>Test accuracy in percent: right after a task was learned (during), and at the end (final)."
+        f"</caption><tr><th>task</th><th>during</th><th>final</th><th>change</th></tr>{body}</table>"
+    )
+
+
+def _inference(results: dict) -> str:
+    scores = results.get("task_inference")
+    if scores is None:
+        return ""
+    names, counts = results["task_names"], scores["inferred_counts"]
+    columns = (scores["inference_accuracy"], scores["joint_accuracy"], results["final_accuracy"])
+    mostly = [names[max(range(len(row)), key=row.__getitem__)] for row in counts]
+    rows = [(name, *map(_number, values), taken) for name, *values, taken in zip(names, *columns, mostly, strict=True)]
+    means = ("mean", *(_number(sum(column) / len(column)) for column in columns), "")
+    heads = "".join(f"<th>{name}</th>" for name in ("task", "found", "inferred", "known", "mostly taken for"))
+    caption = (
+        "Percent of test sequences whose task was found by the entropy of the answers, and accuracy in percent on all "
+        "sequences with the inferred and with the known task."
+    )
+    table = f"<table><caption>{caption}</caption><tr>{heads}</tr>{_rows(rows)}{_rows([means], 'mean')}</table>"
+    return _section("Task unknown", table)
+
+
+def _comparison_table(comparisons: Sequence[Comparison]) -> str:
+    rows = "".join(
+        f"<tr><td>{_text(each.label)}</td><td>{_number(each.during)}</td><td>{_number(each.final)}</td>"
+        f'<td>{_number(each.forgetting)}</td><td class="text">{_text(each.source)}</td></tr>'
+        for each in comparisons
+    )
+    heads = '<tr><th>method</th><th>during</th><th>final</th><th>forgetting</th><th class="text">source</th></tr>'
+    return f"<table>{heads}{rows}</table>"
+
+
+def _facts(results: dict) -> str:
+    timing = results["timing"]
+    rows = [("training and testing", f"{timing['total_seconds']:.0f} s")]
+    rows += [(name, f"{task['train_seconds']:.1f} s") for name, task in
+             ((f"training of {task['task']} ({task['steps']} steps)", task) for task in timing["tasks"])]  # fmt: skip
+    rows += [("trained parameters", f"{results['num_parameters']:,.0f}")]
+    rows += [("weights of the main network", f"{results['num_main_network_weights']:,.0f}")]
+    if "compression_ratio" in results:
+        rows += [("parameters per generated weight", f"{results['compression_ratio']:.3f}")]
+    rows += [
+        (f"kept for old tasks: {name}", f"{size / 1e6:,.3f} MB")
+        for name, size in (results.get("kept_bytes") or [{}])[-1].items()
+    ]
+    if "separate_networks_bytes" in results:
+        separate = results["separate_networks_bytes"] / 1e6
+        rows += [("a network of its own for each task would take", f"{separate:,.3f} MB")]
+    rows += [(name, version) for name, version in results["versions"].items()]
+    return f"<table>{_rows(rows)}</table>"
+
+
+def _rows(rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    attribute = f' class="{kind}"' if kind else ""
+    return "".join(f"<tr{attribute}>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+
+
+def _section(title: str, body: str) -> str:
+    return f"<h2>{_text(title)}</h2>{body}"
+
+
+def _figure(figure: object) -> str:
+    if figure is None:
+        return '<p class="note">No figure: matplotlib is not installed (pip install "clrnn_tf[plots]").</p>'
+    return figures.svg(figure)
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:{sign}.2f}"
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))

@@ -1,0 +1,245 @@
+"""The directory of a run: settings, logs, results, TensorBoard events, checkpoints, exports.
+
+    config.yaml     settings that rebuild the run, and under `provenance` the data source and library versions
+    metrics.jsonl   one line for each log entry and validation
+    results.json    results after each task; everything outside `timing` is equal for equal runs
+    results.csv     the accuracy matrix
+    confusion.npz   confusion matrices behind the weighted F1 (softmax only)
+    report.html     the report; tensorboard/, checkpoints/, export/
+
+Files are replaced whole (written beside, then renamed), so that a run killed at any moment leaves readable ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import yaml
+
+import clrnn_tf
+from clrnn_tf.config import Experiment, with_present_names
+from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.metrics import Evaluation, ResultMatrix
+from clrnn_tf.streams.tasks import TaskStream
+
+
+def library_versions() -> dict[str, str]:
+    """Versions that decide numbers."""
+    return {"clrnn_tf": clrnn_tf.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
+
+
+class RunDirectory:
+    """Paths of a run, and the rules of writing to them.
+
+    Args:
+      path: An existing run directory; make a new one with `create`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.jsonl"
+        self.results = path / "results.json"
+        self.table = path / "results.csv"
+        self.confusion = path / "confusion.npz"
+        self.checkpoints = path / "checkpoints"
+        self.tensorboard = path / "tensorboard"
+        self.export = path / "export"
+
+    @classmethod
+    def create(
+        cls, path: Path, experiment: Experiment, provenance: Mapping[str, object], overwrite: bool = False
+    ) -> RunDirectory:
+        """Make a run directory and write its `config.yaml`.
+
+        Args:
+          path: Where; must be missing or empty, unless `overwrite`.
+          experiment: The settings.
+          provenance: Facts that are no settings: data source and its fingerprint, preset.
+          overwrite: Replace a run that is there. Anything that is no run is left alone.
+
+        Raises:
+          ConfigurationError: There is something at `path`.
+        """
+        cls.require_writable(path, overwrite)
+        if path.exists() and any(path.iterdir()):
+            shutil.rmtree(path)
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path)
+        settings = {**experiment.to_dict(), "provenance": {**provenance, "versions": library_versions()}}
+        write_text(run.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        return run
+
+    @staticmethod
+    def require_writable(path: Path, overwrite: bool = False) -> None:
+        """Require that a run can be written to `path`: nothing is there, or a run that may be replaced.
+
+        Raises:
+          ConfigurationError: There is something else.
+        """
+        parent = next(parent for parent in [path, *path.parents] if parent.exists())
+        require(parent.is_dir(), f"{parent} is a file, not a directory. Choose another directory with --out.")
+        if path.exists() and any(path.iterdir()):
+            is_run = (path / "config.yaml").is_file()
+            require(is_run, f"{path} exists and is no run of ours. Choose another directory with --out.")
+            require(
+                overwrite,
+                f"{path} holds a run already. Continue it with --resume, choose another directory with --out, or "
+                "replace it with --overwrite.",
+            )
+
+    @classmethod
+    def open(cls, path: Path, experiment: Experiment) -> RunDirectory:
+        """The run directory at `path`, to continue it with the same settings.
+
+        Raises:
+          ConfigurationError: There is no run, or its settings differ; the message names those that do.
+        """
+        run = cls(path)
+        require(run.config.is_file(), f"no run to continue in {path}: it has no config.yaml.")
+        stored = with_present_names(read_settings(run.config), experiment.method)
+        changed = [
+            f"{name} (stored {old!r}, now {new!r})"
+            for name, (old, new) in differences(stored, experiment.to_dict()).items()
+        ]
+        require(
+            not changed,
+            f"the run in {path} has other settings: {', '.join(changed)}. Leave them out, or choose another --out.",
+        )
+        return run
+
+    def require_same_data(self, stream: TaskStream) -> None:
+        """Require that a continued run sees the data that it began with: their description and their fingerprint.
+
+        Raises:
+          ConfigurationError: They differ.
+        """
+        provenance = provenance_of(read_settings(self.config))
+        source, fingerprint = provenance.get("data_source"), provenance.get("fingerprint")
+        require(
+            source == stream.data_source,
+            f"the run in {self.path} began with data: {source}. Received: {stream.data_source}. "
+            "Name its directory by --data-dir.",
+        )
+        present = stream.data_facts.get("fingerprint")
+        require(
+            fingerprint in (None, present),
+            f"the data of the run in {self.path} have changed since it began (fingerprint {fingerprint}). "
+            f"Received: fingerprint {present}. Restore the data, or start the run anew with --overwrite.",
+        )
+
+    def load(self) -> ResultMatrix | None:
+        """Results so far, or None before the first task was finished."""
+        if not self.results.is_file():
+            return None
+        try:
+            return _matrix_of(json.loads(self.results.read_text(encoding="utf-8")), self._confusions())
+        except (json.JSONDecodeError, KeyError, OSError, ValueError) as error:
+            raise ConfigurationError(f"{self.results} is damaged ({error}). Start the run anew.") from None
+
+    def add_result(self, name: str, value: object) -> None:
+        """Write one more entry to the results of a run."""
+        results = json.loads(self.results.read_text(encoding="utf-8"))
+        write_text(self.results, as_json({**results, name: value}, indent=2))
+
+    def _confusions(self) -> Mapping[str, np.ndarray]:
+        if not self.confusion.is_file():
+            return {}
+        with np.load(self.confusion) as stored:
+            return dict(stored)
+
+
+def read_settings(path: Path) -> dict[str, object]:
+    """The settings in a YAML file, as nested dictionaries.
+
+    Raises:
+      ConfigurationError: There is no such file, or it holds something else.
+    """
+    require(path.is_file(), f"no such settings file: {path}.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    require(isinstance(values, dict), f"{path} must hold settings by name. Received: {type(values).__name__}.")
+    return values
+
+
+def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
+    """Where a run of stored settings came from: preset, data source, versions; empty if it is not said."""
+    provenance = settings.get("provenance", {})
+    require(isinstance(provenance, Mapping), f"provenance must hold facts by name. Received: {provenance!r}.")
+    return provenance
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file whole, or leave it as it is."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file whole, or leave it as it is."""
+    beside = path.with_name(path.name + ".new")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
+
+
+def as_json(value: object, indent: int | None = None) -> str:
+    """JSON and the end of a line; what is not a number becomes null."""
+    return json.dumps(_without_nan(value), indent=indent) + "\n"
+
+
+def _matrix_of(results: Mapping[str, object], confusions: Mapping[str, np.ndarray]) -> ResultMatrix:
+    def number_of(value: float | None) -> float:
+        return math.nan if value is None else value
+
+    def row(number: int, losses: list, accuracies: list) -> list[Evaluation]:
+        counts = confusions.get(f"row{number}", [None] * len(losses))
+        rows = {name: scores[number] for name, scores in results.get("further", {}).items()}
+        further = results.get("initial_further", {}) if number < 0 else rows
+        return [
+            Evaluation(
+                loss, number_of(accuracy), confusion, {name: number_of(scores[k]) for name, scores in further.items()}
+            )
+            for k, (loss, accuracy, confusion) in enumerate(zip(losses, accuracies, counts, strict=True))
+        ]
+
+    return ResultMatrix(
+        task_names=tuple(results["task_names"]),
+        initial=row(-1, results["initial_loss"], results["initial_accuracy"]),
+        rows=[
+            row(number, losses, accuracies)
+            for number, (losses, accuracies) in enumerate(zip(results["loss"], results["accuracy"], strict=True))
+        ],
+        joint=results.get("joint", False),
+    )
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def differences(stored: object, present: object, name: str = "") -> dict[str, tuple[object, object]]:
+    """Settings of `present` whose stored value is another, by dotted name."""
+    if isinstance(present, Mapping) and isinstance(stored, Mapping):
+        found = {}
+        for key, value in present.items():
+            found.update(differences(stored.get(key), value, f"{name}.{key}" if name else key))
+        return found
+    return {} if stored == present else {name: (stored, present)}

@@ -1,0 +1,89 @@
+"""TensorBoard events of a run: losses by name, validation, the result matrix as an image, HParams."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from clrnn_tf.config import Experiment
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
+from clrnn_tf.recording.figures import matrix_image
+from clrnn_tf.streams.tasks import TaskStream
+
+_HEADLINES = ("mean_during_accuracy", "mean_final_accuracy", "forgetting")
+
+
+class TensorBoardRecorder(Observer):
+    """Writes events under `directory`; the horizontal axis is the step within a task, or the task for the matrix.
+
+    Args:
+      directory: Where the event files go.
+      experiment: Settings shown in the HParams tab.
+    """
+
+    def __init__(self, directory: Path, experiment: Experiment) -> None:
+        self._directory, self._experiment = directory, experiment
+        self._writer: tf.summary.SummaryWriter | None = None
+
+    def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
+        """Open the event file; its name tells the task from which a continued run goes on."""
+        self._writer = tf.summary.create_file_writer(str(self._directory), filename_suffix=f".from_task{first_task}")
+        with self._writer.as_default(step=0):
+            hparams.hparams(_flat(self._experiment.to_dict()), trial_id="run")
+
+    def trained(self, log: TrainingLog) -> None:
+        """Losses by name, accuracy, gradient norm and speed."""
+        values = {
+            **log.losses, "accuracy": log.accuracy, "gradient_norm": log.gradient_norm,
+            "milliseconds_per_step": 1e3 * log.seconds_per_step,
+        }  # fmt: skip
+        self._scalars(f"train/{log.task.name}", values, log.step)
+
+    def validated(self, log: ValidationLog) -> None:
+        """All validation scores."""
+        self._scalars(f"validation/{log.task.name}", log.evaluation.metrics, log.step)
+
+    def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
+        """Headline numbers so far, test accuracy of every task, and the matrix as an image."""
+        step = len(matrix.rows)
+        summary = matrix.summary()
+        self._scalars("result", {name: summary[name] for name in _HEADLINES}, step)
+        scores = zip(matrix.task_names, result.evaluations, strict=True)
+        self._scalars("test_accuracy", {task: score.accuracy for task, score in scores}, step)
+        image = matrix_image(matrix)
+        if image is not None:
+            with self._writer.as_default(step=step):
+                tf.summary.image("result_matrix", image[tf.newaxis])
+        self._writer.flush()
+
+    def run_ended(self, matrix: ResultMatrix) -> None:
+        """Close the event file."""
+        self._writer.close()
+
+    def run_failed(self, error: BaseException) -> None:
+        """Close the event file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                if not math.isnan(value):
+                    tf.summary.scalar(f"{group}/{name}", value)
+
+
+def _flat(settings: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Settings by dotted name, as the HParams plugin wants them: numbers and strings."""
+    flat: dict[str, object] = {}
+    for key, value in settings.items():
+        name = f"{prefix}.{key}" if prefix else key
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, name))
+        else:
+            flat[name] = value if isinstance(value, (bool, int, float, str)) else str(value)
+    return flat

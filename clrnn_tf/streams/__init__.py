@@ -1,0 +1,1 @@
+"""What is learned: tasks, streams of tasks, and their data."""

@@ -1,0 +1,41 @@
+"""What a benchmark says about the inputs of its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class NgramInputs:
+    """Inputs are buckets of hashed character n-grams, embedded by a trainable table per task."""
+
+    num_buckets: int
+    """Rows of each task's table; bucket 0 is padding."""
+    num_ngrams: int
+    """G: buckets per token."""
+
+
+def without_padding(inputs: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """Inputs [B, T, ...] with 0 at the steps at and after each length, whatever stands there: NaN, inf, -1."""
+    real = tf.sequence_mask(lengths, tf.shape(inputs)[1])  # [B, T]
+    return tf.where(real[:, :, tf.newaxis], inputs, tf.zeros_like(inputs))
+
+
+def every_step(inputs: tf.Tensor) -> tf.Tensor:
+    """[B, T] ones for inputs [B, T, F]."""
+    return tf.ones_like(inputs[..., 0])
+
+
+@dataclass(frozen=True)
+class InputModel:
+    """What generative replay has to know of a benchmark's inputs."""
+
+    likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
+    """Noise of the inputs: `gaussian` for real features, `bernoulli` for bits."""
+    loss_weights: Callable[[tf.Tensor], tf.Tensor] = every_step
+    """Loss weights [B, T] of generated inputs [B, T, F], which come without any: where in the sequence is the answer
+    that the network is held to? Generated bits are probabilities."""

@@ -1,0 +1,253 @@
+"""Data of tasks: batches that are a pure function of (seed, task, step).
+
+Position p of a task's training order (p = step * batch_size + row) is example `order[p mod N]` of epoch `p div N`,
+with one pseudo-random order per (seed, task, epoch). A run resumed at any step sees the batches it would have seen, and
+batches straddle epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+
+from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.seeds import SeedOffset
+from clrnn_tf.streams.tasks import Batch, Split
+
+_MAX_EAGER_BATCHES = 16  # up to this number, gathering at once is faster than starting a tf.data pipeline
+
+
+def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
+    """The smallest bucket that holds `longest` time steps, or `longest` itself beyond the last bucket."""
+    sizes = tf.constant(sorted(buckets), tf.int32)
+    index = tf.searchsorted(sizes, longest[tf.newaxis])[0]
+    return tf.where(index < len(buckets), tf.gather(sizes, tf.minimum(index, len(buckets) - 1)), longest)
+
+
+def epoch_key(seed: int, task_id: int, epoch: int | tf.Tensor, size: int) -> tf.Tensor:
+    """Random words [size] int64 for one epoch of a task; counters as keys would give related permutations."""
+    pair = tf.stack([np.int64(seed), np.int64(task_id) + epoch * int(SeedOffset.EPOCHS)])
+    return tf.random.stateless_uniform([size], pair, None, None, tf.int64)
+
+
+class ArraySplit:
+    """Examples held in memory and gathered by index.
+
+    Args:
+      arrays: Arrays [N, T, ...] with the time axis second, and `lengths` [N] int32. Compact dtypes are welcome.
+      make_batch: Turns the gathered arrays (a dictionary, cut to the batch's time bucket) into a `Batch`; its
+        `task_id` is filled in here, so any value will do. Runs inside `tf.data`.
+      length_buckets: Time lengths to which batches are padded, so that few programs are compiled. Without them
+        every batch has the full T of the arrays.
+
+    Example: sequences of up to 6 steps; short batches have 4.
+      >>> import numpy as np
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import ArraySplit, Batch
+      >>> def make_batch(fields):
+      ...     weights = tf.sequence_mask(fields["lengths"], tf.shape(fields["x"])[1], tf.float32)
+      ...     return Batch(fields["x"], fields["y"], weights, weights, fields["lengths"], tf.constant(0))
+      >>> arrays = {"x": np.ones([8, 6, 3], np.float32), "y": np.zeros([8, 6], np.int32),
+      ...           "lengths": np.array([2, 2, 3, 4, 5, 6, 6, 6], np.int32)}
+      >>> split = ArraySplit(arrays, make_batch, length_buckets=(4,))
+      >>> [batch.inputs.shape[1] for batch in split.in_order(4, task_id=0).as_numpy_iterator()]
+      [4, 6]
+    """
+
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        make_batch: Callable[[dict[str, tf.Tensor]], Batch],
+        length_buckets: Sequence[int] = (),
+    ) -> None:
+        if "lengths" not in arrays:
+            raise ConfigurationError(f"arrays must hold 'lengths' [N]. Received: {sorted(arrays)}.")
+        sizes = {name: len(array) for name, array in arrays.items()}
+        require(len(set(sizes.values())) == 1, f"arrays must have one first dimension N. Received: {sizes}.")
+        self.num_examples = len(arrays["lengths"])
+        require(self.num_examples > 0, "a split needs at least one example. Received: 0.")
+        require(len(arrays) > 1, "arrays must hold more than 'lengths'. Received: ['lengths'].")
+        self.max_time = next(array.shape[1] for name, array in arrays.items() if name != "lengths")
+        self.lengths_vary = bool(np.ptp(arrays["lengths"]))
+        self._arrays = dict(arrays)
+        self._arrays_on_cpu: dict[str, tf.Tensor] | None = None
+        self._make_batch = make_batch
+        self._buckets = tuple(sorted(bucket for bucket in length_buckets if bucket < self.max_time))
+
+    def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
+        """See `Split.batches`."""
+        first_epoch, seen = divmod(start_step * batch_size, self.num_examples)
+
+        def order(epoch: tf.Tensor) -> tf.Tensor:
+            return self.epoch_order(epoch, seed, task_id)[tf.where(epoch == first_epoch, seen, 0) :]
+
+        one_by_one = {"num_parallel_calls": 1, "deterministic": True}
+        orders = tf.data.Dataset.counter(first_epoch).map(order, **one_by_one).prefetch(1)
+        chosen = orders.rebatch(batch_size, drop_remainder=True)
+        return chosen.map(partial(self._gather, task_id=task_id), **one_by_one).prefetch(2)
+
+    def first_batches(self, count: int, batch_size: int, seed: int, task_id: int) -> list[Batch]:
+        """The first `count` of `batches`, made without a dataset."""
+        epochs = range(-(-count * batch_size // self.num_examples))
+        indices = tf.concat([self.epoch_order(epoch, seed, task_id) for epoch in epochs], 0)[: count * batch_size]
+        return [self._gather(chosen, task_id) for chosen in tf.reshape(indices, [count, batch_size])]
+
+    def epoch_order(self, epoch: int | tf.Tensor, seed: int, task_id: int) -> tf.Tensor:
+        """A permutation [N] int32 of the examples: the order in which this epoch of this task trains on them."""
+        key = epoch_key(seed, task_id, epoch, 2)
+        return tf.argsort(tf.random.stateless_uniform([self.num_examples], key, None, None, tf.int64), stable=True)
+
+    def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
+        """See `Split.in_order`; sorted by length, so that batches carry little padding."""
+        batch_size = min(batch_size, self.num_examples)
+        order = tf.constant(np.argsort(self._arrays["lengths"], kind="stable"), tf.int64)
+        num_batches = -(-self.num_examples // batch_size)
+
+        def batch_at(number: tf.Tensor) -> Batch:
+            positions = number * batch_size + tf.range(batch_size, dtype=tf.int64)
+            real = tf.cast(positions < self.num_examples, tf.float32)[:, tf.newaxis]
+            batch = self._gather(tf.gather(order, tf.minimum(positions, self.num_examples - 1)), task_id)
+            return batch._replace(loss_weights=batch.loss_weights * real, eval_weights=batch.eval_weights * real)
+
+        return tf.data.Dataset.range(num_batches).map(batch_at, num_parallel_calls=1).prefetch(2)
+
+    def _gather(self, indices: tf.Tensor, task_id: int) -> Batch:
+        """The examples with these indices [B]."""
+        fields = {name: tf.gather(array, indices) for name, array in self._tensors().items()}
+        time = tf.constant(self.max_time)
+        if self._buckets:
+            time = bucketed_length(tf.reduce_max(fields["lengths"]), (*self._buckets, self.max_time))
+        fields = {name: field if name == "lengths" else field[:, :time] for name, field in fields.items()}
+        return self._make_batch(fields)._replace(task_id=tf.fill(indices.shape, task_id))
+
+    def _tensors(self) -> Mapping[str, tf.Tensor]:
+        if self._arrays_on_cpu is None:
+            with tf.init_scope(), tf.device("CPU:0"):
+                self._arrays_on_cpu = {name: tf.constant(array) for name, array in self._arrays.items()}
+        return self._arrays_on_cpu
+
+
+class DatasetSplit:
+    """Examples read from a `tf.data.Dataset` (TFRecord files, generators) that need not fit in memory.
+
+    Args:
+      make_examples: Returns a dataset of single examples: `Batch` without the batch axis, `task_id` ignored.
+        Called inside `tf.data`, once per epoch; it must give the same examples in the same order each time.
+      num_examples: Examples per epoch.
+      shuffle_buffer: Examples held in memory for shuffling; at least `num_examples` shuffles fully.
+      length_buckets: See `ArraySplit`.
+      max_time: Time steps of the longest example, for methods that keep examples.
+
+    Example: two sequences from a generator.
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import Batch, DatasetSplit
+      >>> def make_examples():
+      ...     def example(length):
+      ...         steps = tf.ones([length])
+      ...         return Batch(tf.ones([length, 3]), tf.zeros([length], tf.int32), steps, steps, length, 0)
+      ...     return tf.data.Dataset.from_tensor_slices([2, 5]).map(example)
+      >>> split = DatasetSplit(make_examples, num_examples=2)
+      >>> next(iter(split.in_order(2, task_id=0))).inputs.shape
+      TensorShape([2, 5, 3])
+    """
+
+    lengths_vary = True
+
+    def __init__(
+        self,
+        make_examples: Callable[[], tf.data.Dataset],
+        num_examples: int,
+        shuffle_buffer: int = 10_000,
+        length_buckets: Sequence[int] = (),
+        max_time: int | None = None,
+    ) -> None:
+        require(num_examples > 0, f"num_examples must be above 0. Received: {num_examples}.")
+        require(shuffle_buffer > 0, f"shuffle_buffer must be above 0. Received: {shuffle_buffer}.")
+        self.num_examples = num_examples
+        self.max_time = max_time
+        self._make_examples = make_examples
+        self._shuffle_buffer = shuffle_buffer
+        self._buckets = tuple(sorted(length_buckets))
+
+    def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
+        """See `Split.batches`. Starting at a later step reads and drops the examples before it."""
+
+        def epoch(number: tf.Tensor) -> tf.data.Dataset:
+            tf.random.set_seed(1)  # of this function's graph alone: else `shuffle` mixes in the program's global seed
+            key = epoch_key(seed, task_id, number, 1)[0]
+            return self._make_examples().shuffle(self._shuffle_buffer, seed=key, reshuffle_each_iteration=False)
+
+        epoch_steps = start_step * batch_size // self.num_examples
+        skipped = start_step * batch_size - epoch_steps * self.num_examples
+        examples = tf.data.Dataset.counter(epoch_steps).flat_map(epoch).skip(skipped)
+        return self._padded(examples, batch_size, task_id).prefetch(2)
+
+    def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
+        """See `Split.in_order`."""
+        batch_size = min(batch_size, self.num_examples)
+        missing = -self.num_examples % batch_size
+
+        def without_weight(example: Batch) -> Batch:
+            return example._replace(
+                loss_weights=tf.zeros_like(example.loss_weights), eval_weights=tf.zeros_like(example.eval_weights)
+            )
+
+        examples = self._make_examples()
+        filling = self._make_examples().repeat().take(missing).map(without_weight)
+        return self._padded(examples.concatenate(filling), batch_size, task_id).prefetch(2)
+
+    def _padded(self, examples: tf.data.Dataset, batch_size: int, task_id: int) -> tf.data.Dataset:
+        def to_bucket(batch: Batch) -> Batch:
+            time = tf.shape(batch.inputs)[1]
+            if self._buckets:
+                padding = bucketed_length(time, self._buckets) - time
+                batch = Batch(*(
+                    field if field.shape.rank < 2 else tf.pad(field, _time_padding(field.shape.rank, padding))
+                    for field in batch
+                ))
+            return batch._replace(task_id=tf.fill([batch_size], task_id))
+
+        scalar_id = examples.map(lambda example: example._replace(task_id=tf.constant(task_id)))
+        return scalar_id.padded_batch(batch_size, drop_remainder=True).map(to_bucket)
+
+
+def first_batches(split: Split, count: int, batch_size: int, seed: int, task_id: int) -> Iterable[Batch]:
+    """The first `count` training batches, for use outside of compiled functions.
+
+    A few of them are made directly where the split can do that: setting a dataset up takes as long as a dozen.
+    """
+    if count > _MAX_EAGER_BATCHES or not isinstance(split, ArraySplit):
+        return split.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
+    with tf.device("CPU:0"):
+        return split.first_batches(count, batch_size, seed, task_id)
+
+
+def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:
+    """The same batches with a time axis of unknown static length, so that all tasks share one traced function.
+
+    Without the tuning of tf.data: a dropped iterator would wait for its tuning thread, which sleeps up to 60 s. And
+    without its rewriting, which copies a dataset's arrays whenever one is iterated in a graph. Give compiled functions
+    an iterator: a loop over the dataset itself becomes a function of tf.data's, set up again at every call (0.1 s).
+    """
+
+    def shape(field: tf.Tensor) -> list[int | None]:
+        return [None if axis == time_axis else size for axis, size in enumerate(field.shape)]
+
+    def relax(batch: Batch) -> Batch:
+        return Batch(*(tf.compat.v1.placeholder_with_default(field, shape(field)) for field in batch))
+
+    return dataset.map(relax).with_options(_untuned())
+
+
+def _untuned() -> tf.data.Options:
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
+
+
+def _time_padding(rank: int, padding: tf.Tensor) -> list[list[tf.Tensor | int]]:
+    return [[0, padding if axis == 1 else 0] for axis in range(rank)]

@@ -1,0 +1,1 @@
+"""The loop: training, testing, validation, checkpoints."""

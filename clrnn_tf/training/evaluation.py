@@ -1,0 +1,69 @@
+"""Scores of a task: one compiled pass over a split, the task's weights made once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from clrnn_tf.execution.batch_blocks import halves
+from clrnn_tf.metrics import Evaluation
+from clrnn_tf.model import Prepared, TaskModel
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.streams.splits import batches_of_any_length
+from clrnn_tf.streams.tasks import Split, Task
+
+
+class Totals(NamedTuple):
+    """Sums over sequences."""
+
+    loss: tf.Tensor
+    statistics: dict[str, tf.Tensor]
+    """See `OutputKind.statistics`."""
+
+
+class Evaluator:
+    """Tests a model on any split of any task.
+
+    Args:
+      model: The network and the source of its weights, which are read at each call.
+      batch_size: Sequences per batch; changes speed alone.
+      jit: Whether batches are compiled by XLA.
+      in_halves: Whether the halves of a batch run side by side.
+    """
+
+    def __init__(self, model: TaskModel, batch_size: int, jit: bool, in_halves: bool) -> None:
+        self.model = model
+        self._batch_size, self._in_halves = batch_size, in_halves
+        self._batches: dict[Split, tf.data.Dataset] = {}
+        self.scores = tf.function(self._scores_of_block, jit_compile=jit)
+
+    def __call__(self, task: Task, split: Split) -> Evaluation:
+        """Scores of a task on one of its splits."""
+        if split not in self._batches:
+            self._batches[split] = batches_of_any_length(split.in_order(self._batch_size, task.task_id))
+        totals = self.totals(iter(self._batches[split]), tf.constant(task.task_id))
+        statistics = {name: total.numpy() for name, total in totals.statistics.items()}
+        confusion = statistics.get("confusion")
+        return Evaluation.of(
+            float(totals.loss) / split.num_examples,
+            self.model.outputs.metrics(statistics),
+            None if confusion is None else np.rint(confusion).astype(np.int64),
+        )
+
+    @tf.function
+    def totals(self, batches: tf.data.Iterator, task_id: tf.Tensor) -> Totals:
+        """Sums over all batches."""
+        weights = self.model.source(task_id)
+        loss, statistics = tf.constant(0.0), self.model.outputs.no_statistics(self.model.network.num_outputs)
+        for batch in batches:
+            for block in halves(batch) if self._in_halves else [batch]:
+                of_block = self.scores(weights, self.model.prepare(block, task_id))
+                loss += of_block.loss
+                statistics = {name: total + of_block.statistics[name] for name, total in statistics.items()}
+        return Totals(loss, statistics)
+
+    def _scores_of_block(self, weights: Weights, prepared: Prepared) -> Totals:
+        scores = self.model.score(weights, prepared)
+        return Totals(tf.reduce_sum(scores.losses), scores.statistics)

@@ -1,0 +1,213 @@
+"""Finding the treebanks of a Universal Dependencies release, and choosing one for each task."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from clrnn_tf.errors import ConfigurationError, nearest, require
+from data_pipelines.conllu_files import count_words
+from data_pipelines.storage import warn
+
+WITHHELD = 0.5
+"""A treebank with a larger share of words written `_` is one whose text is withheld."""
+
+_FILE_NAME = re.compile(
+    r"(?P<prefix>(?P<language>[a-z]{2,3})(_[^-]+)?)-ud-(?P<split>train|dev|test)(?P<part>[-_][^.]+)?\.conllu(\.gz)?"
+)
+_PEEKED_WORDS = 1000  # as many as tell whether a text may be withheld
+
+
+class Treebank(NamedTuple):
+    """The files of one treebank; a split may have several, in the order of their names."""
+
+    language: str
+    prefix: str
+    """What its files' names begin with, e.g. `cs_pdt`."""
+    name: str
+    """Its folder, e.g. `UD_Czech-PDT`."""
+    train: tuple[Path, ...]
+    test: tuple[Path, ...]
+    dev: tuple[Path, ...]
+
+
+class Selected(NamedTuple):
+    """The treebank that a task learns."""
+
+    task_name: str
+    treebank: Treebank
+    passed_over: tuple[Treebank, ...]
+    """Other treebanks of the language, where the language alone was named."""
+
+
+class Candidate(NamedTuple):
+    """A treebank beside others of its language."""
+
+    treebank: Treebank
+    words: int
+    """Training words whose text is there."""
+    fault: str
+    """Why it cannot be taken, or nothing."""
+
+
+def find_treebanks(root: Path) -> list[Treebank]:
+    """Treebanks with files for training and testing below a folder, in the order of their names.
+
+    A split whose file is divided (`cs_pdt-ud-train-ca.conllu`, `cs_pdt-ud-train-la.conllu`) is joined in the order of
+    the names; where the whole file lies beside the parts, it is taken alone. Of a plain and a gzipped file of one name,
+    the plain one is taken.
+
+    Args:
+      root: Holds `UD_*` folders, or a folder `ud` or `ud-treebanks-*` that does, or is such a folder itself.
+
+    Raises:
+      ConfigurationError: There is none.
+    """
+    try:
+        places = [root / "ud", root, *sorted(root.glob("ud-treebanks-*"))]
+        folders = next(
+            (found for place in places if (found := sorted(p for p in place.glob("UD_*") if p.is_dir()))), [root]
+        )
+        treebanks = [treebank for folder in folders for treebank in _treebanks_in(folder)]
+    except OSError as error:
+        raise ConfigurationError(f"{root} cannot be searched for treebanks: {error}.") from None
+    complete = [treebank for treebank in treebanks if treebank.train and treebank.test]
+    lacking = ", ".join(
+        f"{treebank.name} has no {'test' if treebank.train else 'train'} file" for treebank in treebanks[:3]
+    )
+    require(
+        bool(complete),
+        f"no treebank in {root}{f' ({lacking})' if lacking else ''}. Wanted: folders UD_* with files such as "
+        "en_gum-ud-train.conllu and en_gum-ud-test.conllu (.gz or plain), as in a Universal Dependencies release.",
+    )
+    return complete
+
+
+def select_treebanks(
+    treebanks: Sequence[Treebank],
+    names: Sequence[str],
+    root: Path,
+    at_most: int | None = None,
+    passes_over: bool = False,
+) -> list[Selected]:
+    """One treebank for each name, in the order of the names.
+
+    A name is a language code (`cs`), which stands for the language's treebank with the most training words, or the
+    prefix of a treebank's files (`cs_pdt`) or its folder. The task is named by its language; where two treebanks of a
+    language are learned, those chosen by prefix or folder are named by prefix.
+
+    Args:
+      treebanks: What is there.
+      names: What is wanted.
+      root: Where it is, for messages.
+      at_most: Only the first so many.
+      passes_over: Whether languages whose texts are all withheld are left out with a warning instead of refused.
+
+    Raises:
+      ConfigurationError: A name is unknown, two names stand for one treebank, or a text is withheld.
+    """
+    chosen: list[tuple[str, Treebank, tuple[Treebank, ...]]] = []
+    for name in names:
+        if len(chosen) == at_most:
+            break
+        candidates = [treebank for treebank in treebanks if treebank.language == name]
+        named = [treebank for treebank in treebanks if name in (treebank.prefix, treebank.name)]
+        if not candidates and not named:
+            known = {known for treebank in treebanks for known in (treebank.language, treebank.prefix)}
+            raise ConfigurationError(
+                f"no treebank of language '{name}' with train and test files in {root}.{nearest(name, known)}"
+            )
+        try:
+            best = _choose(name, candidates or named)
+        except ConfigurationError as error:
+            if not passes_over:
+                raise
+            warn(f"passed over: {error}")
+            continue
+        chosen.append((name, best, tuple(treebank for treebank in candidates if treebank != best)))
+    if names and not chosen:
+        raise ConfigurationError(f"the words of every treebank in {root} are withheld (written '_'). Get their texts.")
+    return _named(chosen)
+
+
+def _named(chosen: Sequence[tuple[str, Treebank, tuple[Treebank, ...]]]) -> list[Selected]:
+    languages = [treebank.language for _, treebank, _ in chosen]
+    selected = []
+    for name, treebank, passed_over in chosen:
+        alone = languages.count(treebank.language) == 1 or name == treebank.language
+        selected.append(Selected(treebank.language if alone else treebank.prefix, treebank, passed_over))
+    prefixes = [treebank.prefix for _, treebank, _ in chosen]
+    twice = sorted({prefix for prefix in prefixes if prefixes.count(prefix) > 1})
+    require(not twice, f"data.languages must name different treebanks. Received twice: {', '.join(twice)}.")
+    return selected
+
+
+def _choose(name: str, candidates: Sequence[Treebank]) -> Treebank:
+    """The treebank with the most training words, the first by name of equal ones."""
+    if len(candidates) == 1:
+        fault = _fault(candidates[0])
+        require(not fault, f"{candidates[0].name}: {fault}. Get its text, or choose other data.languages.")
+        return candidates[0]
+    counted = [_counted(treebank) for treebank in candidates]
+    best = max(counted, key=lambda candidate: (not candidate.fault, candidate.words))
+    listed = ", ".join(
+        f"{candidate.treebank.prefix} ({candidate.fault or f'{candidate.words:,} training words'})"
+        for candidate in counted
+        if candidate is not best
+    )
+    require(
+        not best.fault,
+        f"no treebank of '{name}' can be used: {best.treebank.prefix} ({best.fault}), {listed}. "
+        "Get their texts, or choose other data.languages.",
+    )
+    warn(
+        f"several treebanks of '{name}': {best.treebank.prefix} has the most training words ({best.words:,}) and is "
+        f"taken. Passed over: {listed}. To choose, name it as in --data.languages {best.treebank.prefix}."
+    )
+    return best.treebank
+
+
+def _counted(treebank: Treebank) -> Candidate:
+    try:
+        train = count_words(treebank.train)
+        return Candidate(treebank, train.words - train.blank, _fault(treebank))
+    except ConfigurationError as error:
+        return Candidate(treebank, 0, str(error).rstrip("."))
+
+
+def _fault(treebank: Treebank) -> str:
+    """Why a treebank cannot be learned, as far as its words tell."""
+    for paths in (treebank.train, treebank.test):
+        if count_words(paths, _PEEKED_WORDS).blank_share > WITHHELD:
+            share = count_words(paths).blank_share
+            if share > WITHHELD:
+                return f"{share:.0%} of the words of {paths[0].name} are written '_': the text is withheld"
+    return ""
+
+
+def _treebanks_in(folder: Path) -> list[Treebank]:
+    splits: dict[tuple[str, str], dict[str, dict[str, Path]]] = {}
+    for path in sorted(folder.iterdir()):
+        match = _FILE_NAME.fullmatch(path.name)
+        if match and path.is_file():
+            files = splits.setdefault((match["language"], match["prefix"]), {}).setdefault(match["split"], {})
+            files.setdefault(match["part"] or "", path)
+    return [
+        Treebank(
+            language, prefix, folder.name if len(splits) == 1 else prefix,
+            *(_joined(files.get(split, {})) for split in ("train", "test", "dev")),
+        )
+        for (language, prefix), files in splits.items()
+    ]  # fmt: skip
+
+
+def _joined(parts: dict[str, Path]) -> tuple[Path, ...]:
+    """The files of a split: the whole one, else its parts in the order of their names."""
+    if "" not in parts:
+        return tuple(parts[part] for part in sorted(parts))
+    others = [path.name for part, path in sorted(parts.items()) if part]
+    if others:
+        warn(f"{parts['']} is taken for the whole split. Passed over: {', '.join(others)}.")
+    return (parts[""],)

@@ -1,0 +1,197 @@
+"""From command-line arguments to an experiment.
+
+Settings are layered: preset, then ``--config`` file (or, with ``--resume``, the settings stored in the run
+directory), then ``--quick``, then single flags.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clrnn_tf import methods
+from clrnn_tf.config import Experiment, updated, with_present_names
+from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.recording.run_directory import provenance_of, read_settings
+from data_pipelines.storage import find_data_dir
+from trainers.flags import Flag, Given, flags_of, refuse_unknown, split, values_of
+from trainers.presets import Benchmark, Expected
+
+_QUICK_STEPS = 150
+_LARGEST_SEED = 2_000_000_000  # offsets are added to it, and it becomes an int32 tensor
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What is run, and where it is written."""
+
+    help: bool = False
+    """Show this text; other flags decide which defaults it shows."""
+    list_presets: bool = False
+    """Show the presets, and what to expect of them."""
+    method: str | None = None
+    """Continual-learning method. Every method runs on its own or on any preset."""
+    preset: str | None = None
+    """Named settings to start from; --list-presets shows them."""
+    config: Path | None = None
+    """YAML file of settings: a run's config.yaml, or any part of one."""
+    out: Path | None = None
+    """Run directory to write."""
+    seed: int | None = None
+    """Seed of weights, batches and every other draw."""
+    quick: bool = False
+    """Try everything in under a minute. Too short to learn: accuracies mean nothing."""
+    resume: bool = False
+    """Continue the run in --out after its last finished task."""
+    overwrite: bool = False
+    """Replace the run in --out."""
+    data_dir: Path | None = None
+    """Directory of data; else $CLRNN_DATA_DIR, else what is embedded or generated."""
+    compare_with: tuple[Path, ...] = ()
+    """Run directories to show beside this run in the report."""
+    infer_task: bool = False
+    """Also test with the task inferred (lowest predictive entropy); with --resume, of a finished run."""
+    distribute: bool = False
+    """Train with the workers of $TF_CONFIG."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that was understood."""
+
+    benchmark: Benchmark
+    experiment: Experiment
+    preset: str
+    """Name of the preset from which the settings started."""
+    out: Path
+    data_dir: Path | None
+    """Where the data are; None generates them, or takes those embedded."""
+    options: RunOptions
+    """The flags as they were typed."""
+
+    @property
+    def expected(self) -> Expected | None:
+        """What the run should come near, where its settings are those of the preset."""
+        return self.benchmark.expected(self.preset, self.experiment, self.data_dir)
+
+    @property
+    def settings_name(self) -> str:
+        """The preset, and the method if it is another than the preset's."""
+        return _settings_name(self.benchmark, self.preset, self.experiment.method)
+
+
+def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
+    """Understand the arguments of a command.
+
+    Raises:
+      ConfigurationError: They are wrong; the message is one line.
+    """
+    values, given = values_of(split(arguments), flags_of(RunOptions))
+    options = updated(RunOptions(), values)
+    if options.help or options.list_presets:
+        options = dataclasses.replace(options, resume=False)
+    stored = _stored_settings(benchmark, options)
+    provenance = provenance_of(stored)
+    _require_kinds(provenance, "preset", "data_dir")
+    data_dir = options.data_dir
+    if options.resume and data_dir is None and provenance.get("data_dir"):
+        data_dir = Path(str(provenance["data_dir"]))
+    data_dir = find_data_dir(data_dir) if benchmark.uses_data else None
+    preset, start = _starting_settings(benchmark, options, stored, data_dir)
+    flags = [flag for _, _, of_section in sections(start) for flag in of_section]
+    values, unknown = values_of(given, flags)
+    _refuse_options_of_other_methods(unknown, start.method)
+    refuse_unknown(unknown, [*flags_of(RunOptions), *flags])
+    experiment = updated(start, values)
+    methods.load(experiment.method).METHOD.check(experiment)
+    name = f"{benchmark.name}_{_settings_name(benchmark, preset, start.method)}_seed{experiment.seed}"
+    out = options.out or Path("runs") / name
+    return Command(benchmark, experiment, preset, out, data_dir, options)
+
+
+def sections(experiment: Experiment) -> list[tuple[str, object, list[Flag]]]:
+    """The settings that an experiment has: name of the section, its values, and its flags; in order of need.
+
+    The hypernetwork's are among them only for methods that use one.
+    """
+    parts = {"data": experiment.data, experiment.method: experiment.method_options, "train": experiment.train,
+             "network": experiment.network}  # fmt: skip
+    if methods.load(experiment.method).METHOD.uses_hypernetwork:
+        parts["hypernetwork"] = experiment.hypernetwork
+    return [(name, value, flags_of(type(value), name)) for name, value in parts.items()]
+
+
+def _stored_settings(benchmark: Benchmark, options: RunOptions) -> dict[str, object]:
+    """Settings from `--config`, or with `--resume` those of the run directory."""
+    require(
+        not (options.resume and options.config),
+        "--resume takes the settings stored in the run directory. Received: --config as well; leave it out.",
+    )
+    path = options.config
+    if options.resume:
+        if options.out is None:
+            raise ConfigurationError("--resume needs --out with the directory of the run to continue.")
+        path = options.out / "config.yaml"
+        require(path.is_file(), f"no run to continue in {options.out}: it has no config.yaml.")
+    if path is None:
+        return {}
+    stored = read_settings(path)
+    of = stored.get("benchmark", benchmark.name)
+    require(of == benchmark.name, f"{path} holds settings of benchmark {of}. Received: benchmark {benchmark.name}.")
+    return stored
+
+
+def _starting_settings(
+    benchmark: Benchmark, options: RunOptions, stored: Mapping[str, object], data_dir: Path | None
+) -> tuple[str, Experiment]:
+    """Name of the preset, and the settings before single flags."""
+    _require_kinds(stored, "method")
+    stored_preset, stored_method = provenance_of(stored).get("preset"), stored.get("method")
+    preset_name = options.preset or stored_preset
+    method = options.method or stored_method
+    if method is None:
+        method = benchmark.preset(str(preset_name)).method if preset_name else "hnet"
+    method = str(method)
+    methods.load(method)
+    if preset_name is None:
+        preset_name = benchmark.default_preset(method, data_dir)
+    start = benchmark.preset(str(preset_name)).experiment(benchmark.name, method=method)
+    values = with_present_names(stored, str(stored_method or method))
+    values.pop("provenance", None)
+    if stored_method not in (None, method):
+        values.pop(str(stored_method), None)  # options of the method that --method replaces
+    start = updated(start, {**values, "method": method})
+    if options.quick:
+        train = dataclasses.replace(
+            start.train, steps=min(start.train.steps, _QUICK_STEPS), validate_every=_QUICK_STEPS
+        )
+        start = dataclasses.replace(start, train=train, data=benchmark.pipeline.quick(start.data))
+    if options.seed is not None:
+        start = dataclasses.replace(start, seed=options.seed)
+    require(0 <= start.seed <= _LARGEST_SEED, f"seed must be in [0, {_LARGEST_SEED}]. Received: {start.seed}.")
+    return str(preset_name), start
+
+
+def _refuse_options_of_other_methods(unknown: Sequence[Given], method: str) -> None:
+    for given in unknown:
+        other = given.name.removeprefix("--").partition(".")[0].replace("-", "_")
+        require(
+            other == method or other not in methods.names(),
+            f"{given.word} is an option of method {other}. Received: method {method}. Add --method {other}.",
+        )
+        require(
+            other != "hypernetwork" or methods.load(method).METHOD.uses_hypernetwork,
+            f"{given.word} needs a method with a hypernetwork. Received: method {method}.",
+        )
+
+
+def _require_kinds(values: Mapping[str, object], *names: str) -> None:
+    for name in names:
+        value = values.get(name)
+        require(value is None or isinstance(value, str), f"{name} must be a name. Received: {value!r}.")
+
+
+def _settings_name(benchmark: Benchmark, preset: str, method: str) -> str:
+    return preset if benchmark.presets[preset].method == method else f"{preset}_{method}"

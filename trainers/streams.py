@@ -1,0 +1,84 @@
+"""Standard output and standard error: kept free of TensorFlow's notices, closed ones replaced, warnings in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+_OURS = ("clrnn_tf", "data_pipelines", "export", "trainers")
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow without the notices that it writes before its own log level applies."""
+    with closed_stderr():
+        import tensorflow  # noqa: F401
+
+
+def replace_closed_streams() -> None:
+    """Open the null device in place of standard streams that the caller closed (``2>&-``).
+
+    Otherwise the next files that are opened would get their numbers, and notices would be written into them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
+
+
+@contextlib.contextmanager
+def closed_stderr() -> Iterator[None]:
+    """Nothing is written to standard error; exceptions still reach the caller."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def drop_output() -> None:
+    """Send what is still to be written to standard output nowhere, so that Python can flush it when it ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def unencodable_as_escapes() -> None:
+    """Print characters that the terminal's encoding lacks as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Warnings of our packages are one line on standard error: ``warning: ...``."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], filename: str, *more: object) -> None:
+            ours = category.__module__.partition(".")[0] in _OURS or _is_ours(filename)
+            if ours and issubclass(category, UserWarning):
+                print(f"warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+            else:
+                usual(message, category, filename, *more)  # type: ignore[arg-type]
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def _is_ours(filename: str) -> bool:
+    root = Path(__file__).parent.parent
+    path = Path(filename)
+    return path.is_relative_to(root) and path.relative_to(root).parts[0] in _OURS
