@@ -11,9 +11,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 import tensorflow as tf
-from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 
-from clrnn_tf import Hypernetwork, HypernetworkConfig, NetworkConfig, RecurrentNetwork
+from clrnn_tf import Hypernetwork, HypernetworkConfig, NetworkConfig, OutputRegularizer, RecurrentNetwork
+from clrnn_tf.hypernetworks.output_regularizer import RegularizerConfig
 
 NUM_FEATURES, NUM_CLASSES, NUM_TASKS, TIME = 4, 4, 2, 6
 

@@ -14,9 +14,8 @@ import dataclasses
 from dataclasses import dataclass
 
 import tensorflow as tf
-from clrnn_tf.networks.weights import Weights
 
-from clrnn_tf import HypernetworkConfig, Method, RecurrentNetwork, Task, TaskModel, Trainer, learn
+from clrnn_tf import HypernetworkConfig, Method, RecurrentNetwork, Task, TaskModel, Trainer, Weights, learn
 from clrnn_tf.methods.base import MethodSetup
 from examples.numpy_benchmark import NETWORK, TRAIN, make_stream
 
@@ -29,12 +28,12 @@ class Config:
     """Strength of the pull towards the weights after the last task."""
 
 
-class MyMethod(Method):
+class MyMethod(Method[Config]):
     """See the module's docstring."""
 
     loss_names = ("distance",)
 
-    def __init__(self, setup: MethodSetup) -> None:
+    def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         self.anchors = [tf.Variable(variable, trainable=False) for variable in self.variables_to_train()]
         self.strength = tf.Variable(0.0, trainable=False)  # 0 while the first task is learned
@@ -52,7 +51,7 @@ class MyMethod(Method):
 
     def after_task(self, task: Task, model: TaskModel) -> None:
         """Hold on to the weights that the task ended with."""
-        self.strength.assign(self.setup.options.strength)
+        self.strength.assign(self.options.strength)
         for variable, anchor in zip(self.variables_to_train(), self.anchors, strict=True):
             anchor.assign(variable)
 

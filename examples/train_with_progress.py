@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from clrnn_tf.recording.events import TaskResult, TrainingLog
-from clrnn_tf.recording.progress import ProgressReporter
 
 from clrnn_tf import (
     Experiment,
     HypernetworkConfig,
     NetworkConfig,
     Observer,
+    ProgressReporter,
     ResultMatrix,
     TrainConfig,
     build_trainer,
     learn,
 )
 from clrnn_tf.methods import hnet
+from clrnn_tf.recording.events import TaskResult, TrainingLog
 from data_pipelines import copy_task
 from export import export_task
 
