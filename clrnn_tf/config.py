@@ -11,7 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -154,23 +154,30 @@ class TrainConfig(Settings):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Everything that decides a run's result, but for the data itself."""
+    """Everything that decides a run's result, but for the data itself.
 
-    benchmark: str
-    """Name of the module in `data_pipelines`."""
+    Example:
+      >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig
+      >>> Experiment(method="hnet", network=NetworkConfig(hidden_sizes=(32,)), train=TrainConfig(steps=500)).seed
+      0
+    """
+
+    benchmark: str = ""
+    """Name of the module in `data_pipelines`; empty for a stream of another kind."""
     method: str
     """Name of the module in `clrnn_tf.methods`."""
-    seed: int
+    seed: int = 0
     """Seed of weights, batches and every other draw."""
-    network: NetworkConfig
-    hypernetwork: HypernetworkConfig
-    train: TrainConfig
-    method_options: object
-    """The method's own frozen dataclass (its module's `Config`)."""
-    data: object
-    """The benchmark's own frozen dataclass (its module's `Config`)."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    hypernetwork: HypernetworkConfig = field(default_factory=HypernetworkConfig)
+    """For methods that have a hypernetwork."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    method_options: object = None
+    """The method's frozen dataclass, its module's `Config`; None stands for `Config()`."""
+    data: object = None
+    """The benchmark's frozen dataclass, its module's `Config`."""
 
     def to_dict(self) -> dict[str, object]:
         """The settings as plain nested dictionaries (tuples as lists), ready for YAML or JSON.

@@ -28,9 +28,9 @@ from clrnn_tf.recording.run_directory import (
     as_json,
     differences,
     provenance_of,
-    read_settings,
     write_text,
 )
+from clrnn_tf.yaml_files import read_settings
 from trainers.presets import Benchmark
 
 _ROOT = Path(__file__).parent.parent

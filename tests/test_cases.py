@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clrnn_tf.config import ConfigurationError
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.yaml_files import read_settings
 from data_pipelines.conllu_files import read_sentences
 from data_pipelines.pos_tagging import Config, make_stream

@@ -45,7 +45,7 @@ def test_the_autoencoder_learns_from_the_present_task_alone():
         return {name: float(value) for name, value in found.items()}
 
     before = losses()
-    for target in (method.regularizer._old_hidden, method.regularizer._old_rest):
+    for target in method.regularizer.targets._stored:
         target.assign_add(tf.ones(target.shape))  # other sequences are replayed
     after = losses()
     assert abs(before["distillation"] - after["distillation"]) > 1e-4

@@ -14,7 +14,8 @@ from pathlib import Path
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.recording.run_directory import provenance_of, read_settings
+from clrnn_tf.recording.run_directory import provenance_of
+from clrnn_tf.yaml_files import read_settings
 from data_pipelines.storage import find_data_dir
 from trainers.flags import Flag, Given, flags_of, refuse_unknown, split, values_of
 from trainers.presets import Benchmark, Expected
