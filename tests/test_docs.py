@@ -1,11 +1,15 @@
 """The pages say what is so: their Python runs, their commands parse, their links and files are there."""
 
+import contextlib
+import dataclasses
+import functools
 import importlib
 import re
 import runpy
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -38,12 +42,68 @@ def without_blocks(page):
     return BLOCK.sub("", page.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=named)
-def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    script = tmp_path / f"{page.stem}_page.py"
+@functools.cache
+def names_of(page, folder=Path(tempfile.mkdtemp(prefix="pages"))):
+    """Runs all Python of a page, block after block; what it has defined by name. The script stays for AutoGraph."""
+    script = folder / f"{page.stem}_page.py"
     script.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
-    runpy.run_path(str(script))
+    with contextlib.chdir(folder):
+        return runpy.run_path(str(script))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=named)
+def test_the_python_of_a_page_runs(page):
+    names_of(page)
+
+
+def learned(**changes):
+    """The experiment and stream of the page about extending, changed, and learned."""
+    from clrnn_tf import build_trainer, learn
+
+    names = names_of(ROOT / "docs" / "extending.md")
+    stream = dataclasses.replace(names["stream"], **{k: v for k, v in changes.items() if k in ("tasks", "outputs")})
+    settings = {k: v for k, v in changes.items() if k not in ("tasks", "outputs")}
+    return learn(stream, build_trainer(dataclasses.replace(names["experiment"], **settings), stream))
+
+
+def test_the_cell_of_the_page_learns():
+    from clrnn_tf import NetworkConfig
+
+    names_of(ROOT / "docs" / "extending.md")  # enters the cell
+    matrix = learned(network=NetworkConfig(cell="gru", hidden_sizes=(8,), direction="bidirectional"))
+    assert matrix.during().min() > 80
+
+
+def test_the_output_kind_of_the_page_learns():
+    import tensorflow as tf
+
+    from clrnn_tf import ArraySplit
+
+    names = names_of(ROOT / "docs" / "extending.md")
+
+    def counts(fields):
+        batch = names["make_batch"](fields)
+        return batch._replace(targets=4.0 * tf.one_hot(batch.targets, 3))
+
+    def split(task_id, seed):
+        arrays = names["split"](task_id, seed, 60)._arrays
+        return ArraySplit(arrays, counts)
+
+    tasks = tuple(
+        dataclasses.replace(task, train=split(task.task_id, 0), test=split(task.task_id, 1)) for task in names["tasks"]
+    )
+    matrix = learned(tasks=tasks, outputs="poisson")
+    assert matrix.rows[0][0].loss < matrix.initial[0].loss
+
+
+def test_the_metric_of_the_page_is_measured(monkeypatch):
+    from clrnn_tf.outputs import OUTPUT_KINDS
+
+    names = names_of(ROOT / "docs" / "extending.md")
+    monkeypatch.setitem(OUTPUT_KINDS, "softmax", names["SoftmaxWithTop2"]())
+    matrix = learned()
+    assert (matrix.final("top2_accuracy") >= matrix.final()).all()
+    assert matrix.final("top2_accuracy").max() <= 100
 
 
 def commands():
