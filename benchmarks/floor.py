@@ -78,7 +78,7 @@ def hypernetwork_products(hypernetwork: Hypernetwork, num_tasks: int, without_la
 
     The last layer leaves out `without_last` chunks of each task.
     """
-    chunks = math.ceil(hypernetwork.num_own_weights / hypernetwork.chunk_size)  # other tasks' heads are not needed
+    chunks = math.ceil(hypernetwork.num_task_weights / hypernetwork.chunk_size)  # other tasks' heads are not needed
     shared = hypernetwork.shared_chunk_embeddings
     forward = []
     if hypernetwork.config.task_embedding_size:

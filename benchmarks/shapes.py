@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig
 from clrnn_tf.methods import fine_tuning, hnet
-from clrnn_tf.streams.splits import ArraySource
-from clrnn_tf.streams.tasks import Batch, Source, Task, TaskStream
+from clrnn_tf.streams.splits import ArraySplit
+from clrnn_tf.streams.tasks import Batch, Split, Task, TaskStream
 from data_pipelines.storage import find_data_dir
 from trainers import copy_task, pos_tagging
 
@@ -135,7 +135,7 @@ def random_stream(num_tasks: int, time_steps: int, num_features: int, num_output
         weights = tf.broadcast_to(last, tf.shape(fields["targets"]))
         return Batch(fields["inputs"], fields["targets"], weights, weights, fields["lengths"], tf.constant(0))
 
-    def source(number: int) -> ArraySource:
+    def split(number: int) -> ArraySplit:
         generator = np.random.default_rng(0)
         labels = generator.integers(0, num_outputs, (number, 1))
         arrays = {
@@ -143,10 +143,10 @@ def random_stream(num_tasks: int, time_steps: int, num_features: int, num_output
             "targets": np.repeat(labels, time_steps, 1).astype(np.int32),
             "lengths": np.full(number, time_steps, np.int32),
         }
-        return ArraySource(arrays, make_batch)
+        return ArraySplit(arrays, make_batch)
 
     tested = max(_EXAMPLES, _EVALUATED_STEPS // time_steps)
-    tasks = _repeated(Task(0, "random", source(_EXAMPLES), source(tested)), num_tasks)
+    tasks = _repeated(Task(0, "random", split(_EXAMPLES), split(tested)), num_tasks)
     return TaskStream("random", tasks, num_features, num_outputs, "softmax", "random numbers")
 
 
@@ -182,17 +182,17 @@ def _repeated(task: Task, num_tasks: int) -> tuple[Task, ...]:
 
 
 class _RandomVectors:
-    """A source whose words come in as random vectors."""
+    """A split whose words come in as random vectors."""
 
-    def __init__(self, source: Source) -> None:
-        self.num_examples, self.lengths_vary = source.num_examples, source.lengths_vary
-        self._source = source
+    def __init__(self, split: Split) -> None:
+        self.num_examples, self.lengths_vary = split.num_examples, split.lengths_vary
+        self._split = split
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
-        return self._source.batches(batch_size, seed, task_id, start_step).map(self._with_vectors)
+        return self._split.batches(batch_size, seed, task_id, start_step).map(self._with_vectors)
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
-        return self._source.in_order(batch_size, task_id).map(self._with_vectors)
+        return self._split.in_order(batch_size, task_id).map(self._with_vectors)
 
     @staticmethod
     def _with_vectors(batch: Batch) -> Batch:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from benchmarks.torch_networks import Modules, Network, TorchHypernetwork, TorchWeights
 from clrnn_tf.config import TrainConfig
-from clrnn_tf.networks.weights import own_indices
+from clrnn_tf.networks.weights import task_indices
 from clrnn_tf.outputs import OutputName
 from clrnn_tf.streams.tasks import Batch
 from clrnn_tf.training.trainer import Trainer
@@ -54,7 +54,7 @@ class HNETStep:
         num_tasks = trainer.model.source.num_tasks
         mask = np.zeros((num_tasks, self.hypernetwork.num_weights), np.float32)
         for old_id in range(num_tasks):
-            mask[old_id, own_indices(network.specs, old_id)] = 1.0
+            mask[old_id, task_indices(network.specs, old_id)] = 1.0
         self.mask = torch.tensor(mask)[:task_id]
         with torch.no_grad():
             self.targets = [self.hypernetwork.one(old_id) for old_id in self.old_ids]

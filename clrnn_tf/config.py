@@ -7,18 +7,21 @@ keyword argument in Python. Ranges are checked when an object is made, so a bad 
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from clrnn_tf.errors import ConfigurationError, nearest, require
 from clrnn_tf.ranges import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Settings
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 _LARGEST = 2**31 - 1  # integers of settings become int32 tensors
 
@@ -151,23 +154,30 @@ class TrainConfig(Settings):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Everything that decides a run's result, but for the data itself."""
+    """Everything that decides a run's result, but for the data itself.
 
-    benchmark: str
-    """Name of the module in `data_pipelines`."""
+    Example:
+      >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig
+      >>> Experiment(method="hnet", network=NetworkConfig(hidden_sizes=(32,)), train=TrainConfig(steps=500)).seed
+      0
+    """
+
+    benchmark: str = ""
+    """Name of the module in `data_pipelines`; empty for a stream of another kind."""
     method: str
     """Name of the module in `clrnn_tf.methods`."""
-    seed: int
+    seed: int = 0
     """Seed of weights, batches and every other draw."""
-    network: NetworkConfig
-    hypernetwork: HypernetworkConfig
-    train: TrainConfig
-    method_options: object
-    """The method's own frozen dataclass (its module's `Config`)."""
-    data: object
-    """The benchmark's own frozen dataclass (its module's `Config`)."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    hypernetwork: HypernetworkConfig = field(default_factory=HypernetworkConfig)
+    """For methods that have a hypernetwork."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    method_options: object = None
+    """The method's frozen dataclass, its module's `Config`; None stands for `Config()`."""
+    data: object = None
+    """The benchmark's frozen dataclass, its module's `Config`."""
 
     def to_dict(self) -> dict[str, object]:
         """The settings as plain nested dictionaries (tuples as lists), ready for YAML or JSON.
@@ -191,14 +201,15 @@ def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
     """
     fields = {_key(settings, item.name): item.name for item in dataclasses.fields(settings)}
     hints = typing.get_type_hints(type(settings))
-    changes = {}
+    changes: dict[str, Any] = {}
     for key, value in values.items():
         label = f"{where}.{key}" if where else str(key)
         require(key in fields, f"unknown setting '{label}'.{nearest(str(key), fields)}")
         name = fields[key]
         present = getattr(settings, name)
-        if dataclasses.is_dataclass(present):
-            require(isinstance(value, Mapping), f"{label} must hold settings by name. Received: {value!r}.")
+        if dataclasses.is_dataclass(present) and not isinstance(present, type):
+            if not isinstance(value, Mapping):
+                raise ConfigurationError(f"{label} must hold settings by name. Received: {value!r}.")
             changes[name] = updated(present, value, label)
         else:
             changes[name] = _converted(value, hints[name], label)
@@ -227,13 +238,14 @@ def _converted(value: object, hint: object, label: str) -> object:
         if origin is tuple and isinstance(value, (list, tuple)):
             return tuple(_converted(item, arguments[0], label) for item in value)
         if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            require(math.isfinite(value), f"{label} must be a finite number. Received: {value}.")
+            require(abs(value) <= sys.float_info.max, f"{label} must be a finite number. Received: {value}.")
             return float(value)
-        if option is Path and isinstance(value, (str, Path)):
-            return Path(value)
+        if option in (Path, str) and isinstance(value, (Path, str)):
+            require(str(value).isprintable(), f"{label} must be printable text. Received: {str(value)!r}.")
+            return Path(value) if option is Path else str(value)
         if isinstance(option, type) and type(value) is option:
             require(
-                option is not int or abs(value) <= _LARGEST,
+                not isinstance(value, int) or abs(value) <= _LARGEST,
                 f"{label} must be in [-{_LARGEST}, {_LARGEST}]. Received: {value}.",
             )
             return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from clrnn_tf import methods
@@ -26,7 +27,10 @@ def build_trainer(
     """The network, method, model and trainer of an experiment on a stream, untrained."""
     workers = workers or SingleWorker()
     jit = uses_xla(experiment.train)
-    method_type = methods.find(experiment.method).METHOD
+    module = methods.load(experiment.method)
+    if experiment.method_options is None:
+        experiment = dataclasses.replace(experiment, method_options=module.Config())
+    method_type = module.METHOD
     method_type.check(experiment)
     num_task_ids = len(stream) if experiment.network.task_id_input else 0
     num_inputs = stream.num_features + num_task_ids

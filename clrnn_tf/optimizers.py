@@ -51,7 +51,7 @@ class Adam(tf.Module):
 
     Args:
       variables: What is optimised, in a fixed order.
-      config: Source of `adam_beta1`, `weight_decay` and `l2`.
+      config: Split of `adam_beta1`, `weight_decay` and `l2`.
     """
 
     def __init__(self, variables: Sequence[tf.Variable], config: TrainConfig) -> None:

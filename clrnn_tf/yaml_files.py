@@ -96,6 +96,7 @@ def read_settings(path: Path) -> dict[str, object]:
       ConfigurationError: The file cannot be read, is malformed, has a name twice, an anchor, an alias, a tag of another
         kind, a name that is not text or more than `DEEPEST` levels, or holds something other than settings by name.
     """
+    require(path.exists(), f"no such settings file: {path}.")
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)

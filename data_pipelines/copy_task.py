@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from clrnn_tf.errors import require
-from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines import copy_patterns
 from data_pipelines.copy_batches import MakeBatch, fixed_length_batches, recall_after_stop_flag, varying_length_batches
@@ -249,6 +249,6 @@ def _draw_splits(config: Config, layout: Layout) -> tuple[Sequences, Sequences, 
 def _task(task_id: int, splits: tuple[Sequences, ...], make_batch: MakeBatch, layout: Layout) -> Task:
     buckets = range(BUCKET, layout.total_steps, BUCKET) if layout.shortest != layout.longest else ()
     train, test, validation = (
-        ArraySource(split._asdict(), make_batch, buckets) if len(split.lengths) else None for split in splits
+        ArraySplit(split._asdict(), make_batch, buckets) if len(split.lengths) else None for split in splits
     )
     return Task(task_id, f"task{task_id}", train, test, validation)

@@ -57,6 +57,7 @@ def unused_files(directory: Path, used: set[Path]) -> list[str]:
 
 def _names(directory: Path) -> list[str]:
     try:
-        return sorted(path.name for path in directory.iterdir() if path.is_file())
+        # A link that leads nowhere is listed: it stands for a file that somebody wanted to be used.
+        return sorted(path.name for path in directory.iterdir() if path.is_file() or path.is_symlink())
     except OSError:  # a directory that is not there has no files
         return []

@@ -51,7 +51,7 @@ def read_text(path: Path) -> tuple[list[str], np.ndarray]:
     reader = _Reader(path, layout)
     rest = itertools.chain(first[layout.num_words is not None :], lines)
     reader.read(rest)
-    require(bool(reader.words), f"{path} holds no vectors. Received: an empty file.")
+    require(bool(reader.words), f"{path} holds no vectors. Received: a file that breaks off in the first one.")
     reader.warn_of_damage()
     return list(reader.words), reader.table()
 
@@ -138,8 +138,7 @@ class _Reader:
         """Whether the last line, which has no line end, is not whole and must be left out."""
         is_last_of_header = self._num_lines + 1 == self._layout.num_words
         self._is_left_out = len(fields) <= self._layout.width or line.endswith(_CUT_ENDS)
-        if self._num_lines == 0 or (is_last_of_header and not self._is_left_out):
-            self._is_left_out = False
+        if is_last_of_header and not self._is_left_out:
             return False
         self._cut_word = _shortened(fields[0].decode("utf-8", errors="replace"))
         return self._is_left_out
@@ -162,6 +161,11 @@ def _layout(path: Path, first: list[tuple[int, bytes]]) -> Layout:
         require(
             0 < width <= _WIDEST,
             f"{path}, line 1: the width of the vectors must be in [1, {_WIDEST:,}]. Received: {width:,}.",
+        )
+        widths = Counter(map(_numbers_at_the_end, lines[1:])).most_common(1)
+        require(
+            widths[0][0] <= width,
+            f"{path}, line 1 says that vectors have {width} numbers. Received: {widths[0][0]} numbers in most lines.",
         )
         return Layout(width, num_words)
     widths = [width for fields in lines if (width := _numbers_at_the_end(fields))]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +38,7 @@ _READERS: dict[str, Callable[[Path], tuple[Sequence[str], np.ndarray]]] = {
 _BLOCK = 2**16  # rows that are checked at a time
 _DAMAGE = (
     OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError, RuntimeError,
-    SyntaxError, struct.error, zlib.error, pickle.UnpicklingError, zipfile.BadZipFile,
+    SyntaxError, struct.error, tokenize.TokenError, zlib.error, pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
 """What reading a damaged file can raise: archives are broken in many ways."""
 
@@ -99,9 +100,11 @@ class WordVectors:
 
     def scale_to(self, norm: float) -> None:
         """Multiply all vectors by one factor, so that the median of their lengths is `norm`."""
-        median = np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1))
-        require(bool(median > 0), "word vectors cannot be scaled: at least half of them are zeros.")
-        self.table *= np.float32(norm / median)
+        self.table *= np.float32(norm / self.median_length())
+
+    def median_length(self) -> np.floating:
+        """Median of the Euclidean lengths of the N vectors."""
+        return np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1))
 
     def align_to(self, other: WordVectors) -> int:
         """Rotate all vectors so that the words of both tables lie as near as they can; how many words these are.

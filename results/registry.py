@@ -19,7 +19,9 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import trainers  # noqa: F401  # isort: skip; loads TensorFlow without its notices
 from clrnn_tf.config import with_present_names
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.recording.run_directory import (
@@ -27,9 +29,9 @@ from clrnn_tf.recording.run_directory import (
     as_json,
     differences,
     provenance_of,
-    read_settings,
     write_text,
 )
+from clrnn_tf.yaml_files import read_settings
 from trainers.presets import Benchmark
 
 _ROOT = Path(__file__).parent.parent
@@ -38,7 +40,7 @@ _PAGE = _ROOT / "docs" / "results.md"
 _README = _ROOT / "README.md"  # holds the tables as long as there is no such page
 _TABLE = re.compile(r"(<!-- results: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
-Entry = Mapping[str, object]
+Entry = Mapping[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -186,16 +188,17 @@ def _table(entries: Sequence[Entry]) -> str:
 
 def _mean_of_seeds(values: Sequence[float | None]) -> str:
     """`mean ± sample standard deviation`, or the value where there is one run."""
-    if None in values:
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
         return "–"
-    mean = _percent(statistics.fmean(values))
-    return mean if len(values) == 1 else f"{mean} ± {_percent(statistics.stdev(values))}"
+    mean = _percent(statistics.fmean(numbers))
+    return mean if len(numbers) == 1 else f"{mean} ± {_percent(statistics.stdev(numbers))}"
 
 
 def _table_by_task(entries: Sequence[Entry]) -> str:
     """One run of each preset: as it is, on all tasks, of the lowest seed."""
-    names = max((entry["task_names"] for entry in entries), key=len, default=[])
-    firsts = {}
+    names: Sequence[str] = max((entry["task_names"] for entry in entries), key=len, default=[])
+    firsts: dict[str, Entry] = {}
     for entry in entries:
         if entry["task_names"] == names and _is_as_preset(entry):
             firsts.setdefault(entry["preset"], entry)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
 
@@ -28,7 +28,7 @@ def stream(num_tasks):
         "inputs": inputs().astype(np.float32), "targets": np.array([[0, 1], [1, 1], [1, 0]], np.int32).T,
         "lengths": np.array([3, 3], np.int32),
     }  # fmt: skip
-    source = ArraySource(arrays, make_batch)
+    source = ArraySplit(arrays, make_batch)
     tasks = tuple(Task(task_id, f"t{task_id}", source, source) for task_id in range(num_tasks))
     return TaskStream("golden", tasks, 3, 2, "softmax", "golden vectors")
 

@@ -30,7 +30,7 @@ from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
 from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods.parts.fisher import FisherDiagonal
 from clrnn_tf.networks.network import RecurrentNetwork
-from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 from tests import tiny
 
@@ -271,7 +271,7 @@ def test_a_step_that_is_not_finite_is_no_measurement():
         "targets": np.zeros((8, 3), np.int32),
         "lengths": np.full(8, 3, np.int32),
     }
-    source = ArraySource(arrays, make_batch)
+    source = ArraySplit(arrays, make_batch)
     stream = TaskStream("nan", (Task(0, "t", source, source),), 2, 3, "softmax", "made up")
     bench = Workbench(Shape("nan", "", shape().experiment, stream, ""))
     with pytest.raises(ArithmeticError, match="not finite"):

@@ -1,15 +1,21 @@
 """The commands as a user types them; most in this process, a few in one of their own."""
 
+import configparser
 import json
+import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import yaml
 
-from trainers import copy_task, pos_tagging
-from trainers.run import main
+import clrnn_tf
+import data_pipelines
+from clrnn_tf.errors import ConfigurationError
+from trainers import clrnn, copy_task, pos_tagging
+from trainers.run import guarded, main
 
 ROOT = Path(__file__).parent.parent
 SMALL_COPY = [
@@ -135,6 +141,97 @@ def test_a_run_is_continued_after_its_last_finished_task(tmp_path):
     assert json.loads((killed / "results.json").read_text())["finished"] is False
     assert run(copy_task.BENCHMARK, "--out", killed, "--resume") == 0
     assert without_timing(killed) == without_timing(straight)
+
+
+def test_a_directory_that_cannot_be_written_is_refused_before_the_data_are_read(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    for out in (file, file / "below"):
+        line = error_of(capsys, copy_task.BENCHMARK, *SMALL_COPY, "--out", out)
+        assert line == f"error: {file} is a file, not a directory. Choose another directory with --out."
+    line = error_of(capsys, copy_task.BENCHMARK, *SMALL_COPY, "--out", tmp_path / (300 * "a"))
+    assert line.startswith("error: File name too long")
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "code", "line"),
+    [
+        (ConfigurationError("one\ntwo"), 2, "error: one two"),
+        (FileNotFoundError(2, "No such file or directory", "x.yaml"), 2, "error: No such file or directory: x.yaml."),
+        (OSError(28, "No space left on device"), 2, "error: No space left on device."),
+        (MemoryError(), 1, "error: there is not enough memory. Make the network, the batches or the data smaller."),
+        (BrokenPipeError(32, "Broken pipe"), 1, ""),
+        (KeyboardInterrupt(), 130, "stopped; the same command with --resume continues after the last finished task."),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_stops_a_command_is_one_line_and_an_exit_code(capfd, stopped_by, code, line):
+    def run():
+        raise stopped_by
+
+    kept = os.dup(1)
+    try:
+        assert guarded(run) == code
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+    assert capfd.readouterr().err.strip() == line
+
+
+def test_warnings_of_our_packages_are_one_line(capsys):
+    def run():
+        warnings.warn_explicit("three words\nare unknown", UserWarning, data_pipelines.__file__, 1)
+        return 0
+
+    assert guarded(run) == 0
+    assert capsys.readouterr().err == "warning: three words are unknown\n"
+
+
+def shell(line, **options):
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, **options)
+
+
+def test_closed_and_full_streams_leave_no_traceback():
+    command = f"{sys.executable} -m trainers.clrnn copy-task"
+    help_of_two = shell(f"{command} --help | head -n 2", cwd=ROOT)
+    assert help_of_two.stdout.startswith("The Copy Task") and help_of_two.stderr == ""
+    assert shell(f"{command} --seed -1 2>&-", cwd=ROOT).returncode == 2
+    if Path("/dev/full").exists():
+        full = shell(f"{command} --help > /dev/full", cwd=ROOT)
+        assert (full.returncode, full.stderr) == (2, "error: No space left on device.\n")
+
+
+def test_the_command_clrnn_lists_its_benchmarks_and_runs_them(capsys):
+    assert clrnn.main([]) == 0
+    listed = capsys.readouterr().out
+    assert "clrnn copy-task" in listed and "clrnn pos-tagging" in listed and "one language after another" in listed
+    assert clrnn.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"clrnn_tf {clrnn_tf.__version__}\n"
+    assert clrnn.main(["copy-tsk"]) == 2
+    assert capsys.readouterr().err == "error: unknown benchmark copy-tsk. Did you mean copy-task?\n"
+    assert clrnn.main(["copy_task", "--seed", "-1"]) == 2
+    assert "seed must be in" in capsys.readouterr().err
+    assert clrnn.main(["pos-tagging", "--help"]) == 0
+    assert "clrnn pos-tagging --list-presets" in capsys.readouterr().out
+
+
+def test_packages_in_the_working_directory_do_not_get_in_the_way_of_clrnn(tmp_path):
+    """A script that an installer writes has its own folder first on the path, not the working directory."""
+    for name in ("trainers", "export", "data_pipelines"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('not this one')")
+    script = tmp_path / "bin" / "clrnn"
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom trainers.clrnn import main\nsys.exit(main())\n")
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    assert settings["options.entry_points"]["console_scripts"].strip() == "clrnn = trainers.clrnn:main"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, script, "--version"], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, f"clrnn_tf {clrnn_tf.__version__}\n"), done.stderr
 
 
 @pytest.mark.slow

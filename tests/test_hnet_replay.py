@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.methods import hnet_replay
-from clrnn_tf.networks.weights import unpack_own
+from clrnn_tf.networks.weights import unpack_task
 from clrnn_tf.seeds import StepDraw
 from tests import tiny
 from tests.test_generative_replay import SMALL, moved, replayed, trainer_of
@@ -19,8 +19,8 @@ def test_old_tasks_are_decoded_by_the_decoders_of_before(targets, num_old, size)
     trainer = trainer_of(stream, **HNET, targets=targets)
     method, before = trainer.method, []
     for task_id in range(num_old):
-        generated = method.decoder_source.generate_own(tf.constant([task_id]))[0]
-        before.append(unpack_own(generated, method.decoder_source.specs))
+        generated = method.decoder_source.generate_for(tf.constant([task_id]))[0]
+        before.append(unpack_task(generated, method.decoder_source.specs))
     method.before_task(stream[num_old])
     for variable in method.variables_to_train():
         variable.assign_add(tf.ones(variable.shape))
@@ -45,7 +45,7 @@ def test_the_autoencoder_learns_from_the_present_task_alone():
         return {name: float(value) for name, value in found.items()}
 
     before = losses()
-    for target in (method.regularizer._old_hidden, method.regularizer._old_rest):
+    for target in method.regularizer.targets._stored:
         target.assign_add(tf.ones(target.shape))  # other sequences are replayed
     after = losses()
     assert abs(before["distillation"] - after["distillation"]) > 1e-4
@@ -75,7 +75,7 @@ def test_kept_memory_is_the_teacher_and_the_decoders_of_all_tasks():
     online = trainer_of(stream, **HNET, targets="online").method
     hypernetwork = online.decoder_source.count_params()
     assert online.kept_bytes() == {"teacher": 4 * main, "old_hypernetwork": 4 * hypernetwork}
-    assert online.report()["compression_ratio"] == hypernetwork / decoder
+    assert online.facts()["compression_ratio"] == hypernetwork / decoder
 
 
 def test_dropout_of_the_hypernetwork_depends_on_the_step():

@@ -7,7 +7,7 @@ from clrnn_tf.config import HypernetworkConfig, NetworkConfig
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
 from clrnn_tf.networks.network import RecurrentNetwork
-from clrnn_tf.networks.weights import WeightSpec, unpack, unpack_own
+from clrnn_tf.networks.weights import WeightSpec, unpack, unpack_task
 from tests import golden
 
 SMALL = [WeightSpec("a", (2, 3), "kernel", 2, 0.5), WeightSpec("b", (2,), "bias", 2, 0.5)]
@@ -123,11 +123,11 @@ HEADS = [
 def test_a_task_gets_the_body_and_its_own_head(chunk_size, chunk_embeddings):
     hypernetwork = make({**CHUNKED, "chunk_size": chunk_size, "chunk_embeddings": chunk_embeddings}, 6, HEADS)
     ids = tf.constant([4, 0, 5, 4])
-    whole, own = hypernetwork.generate(ids).numpy(), hypernetwork.generate_own(ids).numpy()
+    whole, own = hypernetwork.generate(ids).numpy(), hypernetwork.generate_for(ids).numpy()
     assert own.shape == (4, 5 * 7 + 7 * 2 + 2)
     for row, task_id in enumerate(ids.numpy()):
         expected = unpack(tf.constant(whole[row]), HEADS)
-        received = unpack_own(tf.constant(own[row]), HEADS)
+        received = unpack_task(tf.constant(own[row]), HEADS)
         np.testing.assert_allclose(received["body"], expected["body"], atol=1e-6)
         for name in ("head/kernel", "head/bias"):
             np.testing.assert_allclose(received[name], expected[name][task_id : task_id + 1], atol=1e-6)

@@ -14,7 +14,7 @@ from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.network import Outputs
 from clrnn_tf.networks.weight_sources import WeightSource
 from clrnn_tf.outputs import OUTPUT_KINDS
-from clrnn_tf.streams.splits import ArraySource
+from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 from clrnn_tf.task_inference import InferenceScores, TaskInference
 from tests import tiny
@@ -119,7 +119,7 @@ def own_inputs(task_id, seed, num_examples):
         inputs = tf.one_hot(fields["symbols"] + 3 * task_id, 9) * mask[..., None]
         return Batch(inputs, tf.gather(relabel, fields["symbols"]), mask, scored, fields["lengths"], tf.constant(0))
 
-    return ArraySource({"symbols": symbols, "lengths": lengths}, make_batch, length_buckets=(3,))
+    return ArraySplit({"symbols": symbols, "lengths": lengths}, make_batch, length_buckets=(3,))
 
 
 def separated_stream():

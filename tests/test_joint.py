@@ -10,7 +10,7 @@ from clrnn_tf.recording.progress import ProgressReporter
 from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.tensorboard import TensorBoardRecorder
-from clrnn_tf.streams.joint import JointSource, joint_task
+from clrnn_tf.streams.joint import JointSplit, joint_task
 from clrnn_tf.training.checkpoints import TaskCheckpoints
 from clrnn_tf.training.learning import learn
 from tests import tiny
@@ -22,7 +22,7 @@ def first(dataset, number):
 
 def test_batches_mix_the_tasks_and_keep_each_one_in_its_own_order():
     stream = tiny.stream(3)
-    batches = first(JointSource([task.train for task in stream]).batches(16, 5, 0), 30)
+    batches = first(JointSplit([task.train for task in stream]).batches(16, 5, 0), 30)
     ids = np.concatenate([batch.task_id for batch in batches])
     counts = np.bincount(ids)
     assert counts.sum() == 480 and counts.min() > 120
@@ -34,7 +34,7 @@ def test_batches_mix_the_tasks_and_keep_each_one_in_its_own_order():
 
 
 def test_batches_are_a_function_of_seed_and_step():
-    source = JointSource([task.train for task in tiny.stream(2)])
+    source = JointSplit([task.train for task in tiny.stream(2)])
     whole, later, other = (first(source.batches(8, *rest), 3) for rest in ((1, 0), (1, 0, 2), (2, 0)))
     for one, same in zip(whole[2], later[0], strict=True):
         np.testing.assert_array_equal(one, same)
@@ -73,7 +73,7 @@ def test_a_joint_run_is_recorded_reported_and_read_back(tmp_path, capsys):
     trainer = build_trainer(experiment, stream)
     run = RunDirectory.create(tmp_path / "run", experiment, {"data_source": stream.data_source})
     trainer.observers += [
-        FileRecorder(run, experiment, trainer.method.report()), TensorBoardRecorder(run.tensorboard, experiment),
+        FileRecorder(run, experiment, trainer.method.facts()), TensorBoardRecorder(run.tensorboard, experiment),
         ProgressReporter(),
     ]  # fmt: skip
     matrix = learn(stream, trainer, save_task=TaskCheckpoints(run.checkpoints, trainer).save)

@@ -201,7 +201,7 @@ def test_kept_memory_is_counted(name, run_of):
 
 def test_fixed_targets_take_as_much_as_networks_of_their_own(run_of):
     run = run_of("hnet")
-    assert run.kept_bytes[-1]["targets"] == run.trainer.method.report()["separate_networks_bytes"]
+    assert run.kept_bytes[-1]["targets"] == run.trainer.method.facts()["separate_networks_bytes"]
 
 
 def test_networks_from_scratch_forget_nothing_and_start_alike_only_by_chance(run_of):

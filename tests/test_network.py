@@ -9,12 +9,12 @@ from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.networks.weight_sources import SharedWeights
 from clrnn_tf.networks.weights import (
     orthogonal_penalty,
-    own_indices,
     pack,
     require_heads_last,
+    task_indices,
     total_size,
     unpack,
-    unpack_own,
+    unpack_task,
 )
 from tests import golden
 
@@ -255,11 +255,11 @@ def test_every_example_gets_its_own_head():
         np.testing.assert_allclose(whole, single, atol=1e-6)
 
 
-def test_own_weights_are_the_body_and_one_head():
+def test_the_weights_of_a_task_are_the_body_and_one_head():
     specs = network_of("elman", (4,), 3, 2, tasks=3).weight_specs
     flat = tf.range(float(total_size(specs)))
     whole = unpack(flat, specs)
-    own = unpack_own(tf.gather(flat, own_indices(specs, 1)), specs)
+    own = unpack_task(tf.gather(flat, task_indices(specs, 1)), specs)
     for name in ("head/kernel", "head/bias"):
         np.testing.assert_array_equal(own[name], whole[name][1:2])
     np.testing.assert_array_equal(own["recurrent0/forward/kernel"], whole["recurrent0/forward/kernel"])

@@ -136,7 +136,7 @@ def test_a_new_kind_is_one_class(monkeypatch, tmp_path):
     experiment = tiny.experiment("coresets", size=5, train={"steps": 30})
     trainer = build_trainer(experiment, stream)
     run = RunDirectory.create(tmp_path / "run", experiment, {"data_source": stream.data_source})
-    trainer.observers.append(FileRecorder(run, experiment, trainer.method.report()))
+    trainer.observers.append(FileRecorder(run, experiment, trainer.method.facts()))
     matrix = learn(stream, trainer)
     assert matrix.rows[0][0].loss < matrix.initial[0].loss
     assert 0 < matrix.scores("near_misses")[1, 1] <= 100

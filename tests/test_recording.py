@@ -51,6 +51,14 @@ def record(run, matrix, stream=None, first_task=0, observer=None):
     return recorder
 
 
+def test_facts_about_the_data_stand_in_the_results(tmp_path):
+    facts = {"coverage": {"t0": {"train": 0.5}}, "fingerprint": "ab"}
+    for name, stream in (("with", dataclasses.replace(tiny.stream(2), data_facts=facts)), ("without", None)):
+        run = create(tmp_path / name)
+        record(run, matrix_of([[80.0, 40.0]]), stream)
+        assert json.loads(run.results.read_text()).get("data") == (facts if stream else None)
+
+
 @pytest.mark.parametrize("classes", [0, 2])
 def test_results_come_back_as_they_were(tmp_path, classes):
     run = create(tmp_path / "run")
@@ -146,6 +154,12 @@ def test_a_run_is_continued_with_its_own_settings_and_data_only(tmp_path):
     run.require_same_data(stream)
     with pytest.raises(ConfigurationError, match="began with data: somewhere. Received: elsewhere"):
         run.require_same_data(dataclasses.replace(stream, data_source="elsewhere"))
+    stored = yaml.safe_load(run.config.read_text())
+    stored["provenance"]["fingerprint"] = "abc"
+    run.config.write_text(yaml.safe_dump(stored))
+    run.require_same_data(dataclasses.replace(stream, data_facts={"fingerprint": "abc"}))
+    with pytest.raises(ConfigurationError, match=r"have changed .* \(fingerprint abc\). Received: fingerprint xyz"):
+        run.require_same_data(dataclasses.replace(stream, data_facts={"fingerprint": "xyz"}))
     with pytest.raises(ConfigurationError, match=r"train.steps \(stored 40, now 41\)"):
         RunDirectory.open(tmp_path / "run", tiny.experiment(train={"steps": 41}))
     with pytest.raises(ConfigurationError, match="no run to continue"):

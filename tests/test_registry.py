@@ -31,7 +31,7 @@ def finished_run(path, seed=0, **more):
     trainer = build_trainer(experiment, stream)
     provenance = {"preset": "fine_tuning_permuted", "data_source": stream.data_source, "data_dir": None}
     run = RunDirectory.create(path, experiment, provenance)
-    trainer.observers.append(FileRecorder(run, experiment, trainer.method.report()))
+    trainer.observers.append(FileRecorder(run, experiment, trainer.method.facts()))
     learn(stream, trainer)
     return path
 

@@ -83,7 +83,7 @@ def test_compression_counts_heads_as_parameters_and_one_network_as_weights():
     trainer = trainer_of(num_tasks=2)
     body = trainer.model.source.body
     parameters = body.count_params() + 2 * (12 * 3 + 3)
-    report = trainer.method.report()
+    report = trainer.method.facts()
     assert report["num_parameters"] == parameters
     np.testing.assert_allclose(report["compression_ratio"], parameters / (body.num_weights + 12 * 3 + 3))
 

@@ -132,7 +132,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> 
     _announce(session)
     exporter = Exporter(trainer.model, run.export)
     trainer.observers += [
-        FileRecorder(run, experiment, trainer.method.report()),
+        FileRecorder(run, experiment, trainer.method.facts()),
         TensorBoardRecorder(run.tensorboard, experiment),
         exporter,
         ProgressReporter(),

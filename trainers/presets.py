@@ -49,7 +49,7 @@ class Preset:
         """
         options = self.method_options
         if method not in (None, self.method):
-            options = methods.find(method).Config()
+            options = methods.load(method).Config()
         return Experiment(
             benchmark=benchmark,
             method=method or self.method,

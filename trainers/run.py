@@ -37,7 +37,7 @@ def guarded(run: Callable[[], int]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except ConfigurationError as error:
-        return _say(f"error: {error}", 2)
+        return _say(f"error: {' '.join(str(error).splitlines())}", 2)
     except BrokenPipeError:  # as in `... | head`
         drop_output()
         return 1

@@ -14,7 +14,8 @@ from pathlib import Path
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.recording.run_directory import provenance_of, read_settings
+from clrnn_tf.recording.run_directory import provenance_of
+from clrnn_tf.yaml_files import read_settings
 from data_pipelines.storage import find_data_dir
 from trainers.flags import Flag, Given, flags_of, refuse_unknown, split, values_of
 from trainers.presets import Benchmark, Expected
@@ -105,7 +106,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     _refuse_options_of_other_methods(unknown, start.method)
     refuse_unknown(unknown, [*flags_of(RunOptions), *flags])
     experiment = updated(start, values)
-    methods.find(experiment.method).METHOD.check(experiment)
+    methods.load(experiment.method).METHOD.check(experiment)
     name = f"{benchmark.name}_{_settings_name(benchmark, preset, start.method)}_seed{experiment.seed}"
     out = options.out or Path("runs") / name
     return Command(benchmark, experiment, preset, out, data_dir, options)
@@ -118,7 +119,7 @@ def sections(experiment: Experiment) -> list[tuple[str, object, list[Flag]]]:
     """
     parts = {"data": experiment.data, experiment.method: experiment.method_options, "train": experiment.train,
              "network": experiment.network}  # fmt: skip
-    if methods.find(experiment.method).METHOD.uses_hypernetwork:
+    if methods.load(experiment.method).METHOD.uses_hypernetwork:
         parts["hypernetwork"] = experiment.hypernetwork
     return [(name, value, flags_of(type(value), name)) for name, value in parts.items()]
 
@@ -154,7 +155,7 @@ def _starting_settings(
     if method is None:
         method = benchmark.preset(str(preset_name)).method if preset_name else "hnet"
     method = str(method)
-    methods.find(method)
+    methods.load(method)
     if preset_name is None:
         preset_name = benchmark.default_preset(method, data_dir)
     start = benchmark.preset(str(preset_name)).experiment(benchmark.name, method=method)
@@ -182,7 +183,7 @@ def _refuse_options_of_other_methods(unknown: Sequence[Given], method: str) -> N
             f"{given.word} is an option of method {other}. Received: method {method}. Add --method {other}.",
         )
         require(
-            other != "hypernetwork" or methods.find(method).METHOD.uses_hypernetwork,
+            other != "hypernetwork" or methods.load(method).METHOD.uses_hypernetwork,
             f"{given.word} needs a method with a hypernetwork. Received: method {method}.",
         )
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clrnn_tf.networks.weights import WeightSpec, own_indices
+from clrnn_tf.networks.weights import WeightSpec, task_indices
 
 
-class OwnPlan(NamedTuple):
+class ChunkPlan(NamedTuple):
     """Where the weights that a task needs lie among the chunks."""
 
     num_heads: int
@@ -24,12 +24,12 @@ class OwnPlan(NamedTuple):
     """[K, V - body] positions of each task's head in what the needed chunks hold one after another."""
 
     @classmethod
-    def of(cls, specs: Sequence[WeightSpec], chunk_size: int, num_chunks: int) -> OwnPlan:
+    def of(cls, specs: Sequence[WeightSpec], chunk_size: int, num_chunks: int) -> ChunkPlan:
         """The plan for a network; heads must come last."""
         num_heads = max([spec.shape[0] for spec in specs if spec.per_head], default=1)
         body_size = sum(spec.size for spec in specs if num_heads == 1 or not spec.per_head)
         body_chunks = -(-body_size // chunk_size)
-        own = np.stack([own_indices(specs, task_id)[body_size:] for task_id in range(num_heads)])
+        own = np.stack([task_indices(specs, task_id)[body_size:] for task_id in range(num_heads)])
         needed = [np.unique(row // chunk_size) for row in own]
         count = max(len(chunks) for chunks in needed)
         if body_chunks + count >= num_chunks:

@@ -22,12 +22,12 @@ import tensorflow as tf
 
 from clrnn_tf.config import HypernetworkConfig
 from clrnn_tf.errors import require
-from clrnn_tf.hypernetworks.chunks import OwnPlan
+from clrnn_tf.hypernetworks.chunks import ChunkPlan
 from clrnn_tf.hypernetworks.initial_values import InitialValues
 from clrnn_tf.hypernetworks.mlp import MLP, product
 from clrnn_tf.hypernetworks.task_embeddings import Embeddings, assign_rows, checked_task_ids, concatenated
 from clrnn_tf.networks.weight_sources import WeightSource
-from clrnn_tf.networks.weights import Weights, WeightSpec, own_size, total_size, unpack_own
+from clrnn_tf.networks.weights import Weights, WeightSpec, task_size, total_size, unpack_task
 
 
 @keras.saving.register_keras_serializable(package="clrnn_tf")
@@ -68,12 +68,12 @@ class Hypernetwork(WeightSource):
         super().__init__(specs, **kwargs)
         require(num_tasks > 0, f"num_tasks must be above 0. Received: {num_tasks}.")
         self.config, self.seed, self._num_initial_tasks = config, seed, num_tasks
-        self.num_weights, self.num_own_weights = total_size(self.specs), own_size(self.specs)
+        self.num_weights, self.num_task_weights = total_size(self.specs), task_size(self.specs)
         self.chunk_size = config.chunk_size or self.num_weights
         self.num_chunks = math.ceil(self.num_weights / self.chunk_size)
         self._chunk_embedding_size = config.chunk_embedding_size if config.chunk_size else 0
         self._per_task_chunks = config.chunk_embeddings == "per_task" and config.chunk_size is not None
-        self._plan = OwnPlan.of(self.specs, self.chunk_size, self.num_chunks)
+        self._plan = ChunkPlan.of(self.specs, self.chunk_size, self.num_chunks)
         self._initial = InitialValues(self.specs, config, self.num_chunks, seed)
         self.kernels, self.biases = self._make_layers()
         self._mlp = MLP(self.kernels, self.biases, config)
@@ -125,8 +125,8 @@ class Hypernetwork(WeightSource):
     def call(self, task_id: tf.Tensor) -> Weights:
         """The weights for a task id, a scalar or [B]; see the class's docstring."""
         if task_id.shape.rank == 0:
-            return unpack_own(self.generate_own(tf.reshape(task_id, [1]))[0], self.specs)
-        rows = self.generate_own(task_id)
+            return unpack_task(self.generate_for(tf.reshape(task_id, [1]))[0], self.specs)
+        rows = self.generate_for(task_id)
         pieces = tf.split(rows, [spec.head_size for spec in self.specs], axis=1)
         shapes = self.compute_output_shape((tf.shape(task_id)[0],))
         return {name: tf.reshape(piece, shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
@@ -151,15 +151,15 @@ class Hypernetwork(WeightSource):
         hidden = self._mlp.last_inputs(by_chunk + by_task, dropout_key)
         return self._last_layer(hidden)[:, : self.num_weights]
 
-    def generate_own(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
+    def generate_for(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
         """Generated weights [n, V] of the body and of the task's head; see `generate` for the arguments."""
-        return self.own_weights(self.own_hidden(task_ids, dropout_key), task_ids)
+        return self.weights_from_hidden(self.hidden_for(task_ids, dropout_key), task_ids)
 
     def embeddings(self) -> Embeddings:
         """The embeddings of all tasks."""
         return Embeddings(concatenated(self.task_embeddings), concatenated(self.task_chunk_embeddings))
 
-    def own_hidden(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
+    def hidden_for(self, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
         """Inputs of the last layer [n, chunks, H] for the chunks of the body, then for those of the task's head."""
         by_chunk, by_task = self._first_products(task_ids)
         if self._plan.head_chunks is None:
@@ -172,8 +172,8 @@ class Hypernetwork(WeightSource):
         body = by_chunk[:, : self._plan.body_chunks]
         return self._mlp.last_inputs(tf.concat([body + by_task, by_head_chunk + by_task], axis=1), dropout_key)
 
-    def own_weights(self, hidden: tf.Tensor, task_ids: tf.Tensor, first_chunk: int = 0) -> tf.Tensor:
-        """The second half of `generate_own`: from the result of `own_hidden`, without the first chunks.
+    def weights_from_hidden(self, hidden: tf.Tensor, task_ids: tf.Tensor, first_chunk: int = 0) -> tf.Tensor:
+        """The second half of `generate_for`: from the result of `hidden_for`, without the first chunks.
 
         Args:
           hidden: [n, chunks, H].

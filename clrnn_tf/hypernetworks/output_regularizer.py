@@ -25,7 +25,7 @@ from clrnn_tf.execution.loss_program import with_gradients
 from clrnn_tf.execution.task_blocks import TaskBlocks
 from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
 from clrnn_tf.hypernetworks.targets import FixedTargets, OnlineTargets, split_outputs
-from clrnn_tf.networks.weights import Weights, unpack_own
+from clrnn_tf.networks.weights import Weights, unpack_task
 from clrnn_tf.ranges import NonNegative, PositiveInt, Settings
 
 
@@ -129,13 +129,14 @@ class OutputRegularizer(tf.Module):
 
         def add_block(positions: tf.Tensor, counts: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
             ids = tf.gather(old_ids, positions)
-            return self._add_block(ids, scale * counts, dropout_key, gram, total, _kept_apart(sums))
+            total, *sums = _kept_apart([total, *sums])
+            return self._add_block(ids, scale * counts, dropout_key, gram, total, sums)
 
         sums = [tf.zeros_like(tensor) for tensor in (*variables, gram)]
         total, (*gradients, gram_gradient) = self.blocks.loop(number, add_block, (tf.constant(0.0), sums))
         if self.num_gram_chunks:
             gradients = tf.cond(
-                number > 0, lambda: self._last_layer_gradients(_kept_apart(gradients), gram_gradient), lambda: gradients
+                number > 0, lambda: self._last_layer_gradients(gradients, gram_gradient), lambda: gradients
             )
         return with_gradients(total, gradients, variables)
 
@@ -144,7 +145,7 @@ class OutputRegularizer(tf.Module):
         return self.targets.kept_bytes()
 
     def _weights_of_task(self, task_id: tf.Tensor, dropout_key: tf.Tensor | None = None) -> Weights:
-        return unpack_own(self.source.generate_own(task_id[tf.newaxis], dropout_key)[0], self.source.specs)
+        return unpack_task(self.source.generate_for(task_id[tf.newaxis], dropout_key)[0], self.source.specs)
 
     def _variables(self) -> list[tf.Variable]:
         return [variable.value for variable in self.source.trainable_variables]
@@ -236,11 +237,11 @@ def _gram_takes_fewer_operations(source: Hypernetwork, num_old: int) -> bool:
 
 
 def _kept_apart(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-    """`tensors` behind an operation that costs nothing, for use as addends inside of a loop or a conditional.
+    """The variables of a loop, behind an operation that costs nothing, for use as addends in the loop's body.
 
-    Without XLA, TensorFlow's memory optimiser can turn a sum of large tensors into accumulations in a temporary
-    variable, made as soon as the node of the first addend has run. An addend that comes straight from outside is the
-    output of a Switch node, and this runs in the loop's last, dead iteration too: the variable is made and never
+    Without XLA and with much memory in use, TensorFlow's memory optimiser turns a sum of three or more into
+    accumulations in a temporary variable, made as soon as the node of the first addend has run. For a loop variable
+    this is a Switch node, which runs in the last, dead iteration too: there the temporary variable is made and never
     deleted, and the next loop fails with AlreadyExistsError. (An identity does not help; it is optimised away.)
     """
     return [tf.ensure_shape(tensor, tensor.shape) for tensor in tensors]

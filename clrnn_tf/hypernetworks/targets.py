@@ -25,8 +25,8 @@ def split_outputs(
     source: Hypernetwork, num_hidden_chunks: int, task_ids: tf.Tensor, dropout_key: tf.Tensor | None = None
 ) -> SplitOutputs:
     """What `source` generates for tasks `task_ids` [n], with G = `num_hidden_chunks`."""
-    hidden = source.own_hidden(task_ids, dropout_key)
-    return SplitOutputs(hidden[:, :num_hidden_chunks], source.own_weights(hidden, task_ids, num_hidden_chunks))
+    hidden = source.hidden_for(task_ids, dropout_key)
+    return SplitOutputs(hidden[:, :num_hidden_chunks], source.weights_from_hidden(hidden, task_ids, num_hidden_chunks))
 
 
 class Targets(ABC, tf.Module):
@@ -58,7 +58,7 @@ class Targets(ABC, tf.Module):
         """Memory in bytes, by the name of what is kept."""
 
     def __call__(self, old_ids: tf.Tensor) -> tf.Tensor:
-        """The targets [n, V] of tasks `old_ids` [n]; `clrnn_tf.networks.weights.unpack_own` cuts a row into tensors."""
+        """The targets [n, V] of tasks `old_ids` [n]; `networks.weights.unpack_task` cuts a row into tensors."""
         hidden, weights = self.outputs(old_ids)
         if self.num_hidden_chunks == 0:
             return weights

@@ -20,7 +20,7 @@ def names() -> list[str]:
     )
 
 
-def find(name: str) -> ModuleType:
+def load(name: str) -> ModuleType:
     """The module of a method; an unknown name is answered with the known ones."""
     require(name in names(), f"method must be one of {', '.join(names())}. Received: {name}.")
     return importlib.import_module(f"{__name__}.{name}")

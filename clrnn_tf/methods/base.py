@@ -23,7 +23,7 @@ from clrnn_tf.config import Experiment, HypernetworkConfig
 from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.networks.weights import Weights, own_size, total_size
+from clrnn_tf.networks.weights import Weights, task_size, total_size
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.seeds import StepDraw
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
@@ -177,11 +177,11 @@ class Method(tf.Module, Generic[Options]):
         """Memory that the method keeps for old tasks, in bytes by what it is for, as it is now."""
         return {}
 
-    def report(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""
         specs = self.setup.network.weight_specs
         return {
             "num_parameters": sum(int(tf.size(variable)) for variable in self.variables_to_train()),
             "num_main_network_weights": total_size(specs),
-            "separate_networks_bytes": 4 * own_size(specs) * self.setup.num_tasks,
+            "separate_networks_bytes": 4 * task_size(specs) * self.setup.num_tasks,
         }

@@ -60,9 +60,9 @@ class FromScratch(Method[Config]):
         """One network for each task learned."""
         return {"networks": 4 * self.source.num_weights * int(self._num_kept)}
 
-    def report(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float]:
         """Counts the parameters of all networks."""
-        facts = super().report()
+        facts = super().facts()
         return {**facts, "num_parameters": facts["num_parameters"] * self.setup.num_tasks}
 
 

@@ -28,7 +28,7 @@ from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
 from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.networks.weights import Weights, WeightSpec, own_size
+from clrnn_tf.networks.weights import Weights, WeightSpec, task_size
 from clrnn_tf.seeds import SeedOffset, StepDraw
 from clrnn_tf.streams.tasks import Task
 
@@ -79,7 +79,7 @@ class SeparateHeads(WeightSource):
     @property
     def compression_ratio(self) -> float:
         """Parameters, all heads included, per weight of one task's network."""
-        return sum(int(tf.size(variable.value)) for variable in self.variables) / own_size(self.specs)
+        return sum(int(tf.size(variable.value)) for variable in self.variables) / task_size(self.specs)
 
 
 class HNET(Method[Config]):
@@ -127,9 +127,9 @@ class HNET(Method[Config]):
         """What the regulariser compares with."""
         return self.regularizer.kept_bytes()
 
-    def report(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float]:
         """Adds the compression ratio: parameters per weight that they stand for."""
-        return {**super().report(), "compression_ratio": self.source.compression_ratio}
+        return {**super().facts(), "compression_ratio": self.source.compression_ratio}
 
 
 METHOD = HNET

@@ -16,7 +16,7 @@ import tensorflow as tf
 from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
 from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, RegularizerConfig
 from clrnn_tf.methods import generative_replay
-from clrnn_tf.networks.weights import Weights, unpack_own
+from clrnn_tf.networks.weights import Weights, unpack_task
 from clrnn_tf.seeds import SeedOffset, StepDraw
 from clrnn_tf.streams.tasks import Task
 
@@ -64,8 +64,8 @@ class HNETReplay(generative_replay.GenerativeReplay):
 
     def decoder_weights(self, task_id: tf.Tensor, step: tf.Tensor) -> Weights:
         """Those generated for the present task."""
-        generated = self.decoder_source.generate_own(task_id[tf.newaxis], self._dropout_key(task_id, step))
-        return unpack_own(generated[0], self.decoder_source.specs)
+        generated = self.decoder_source.generate_for(task_id[tf.newaxis], self._dropout_key(task_id, step))
+        return unpack_task(generated[0], self.decoder_source.specs)
 
     def decode_by_teacher(self, latents: tf.Tensor, task_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """See `GenerativeReplay.decode_by_teacher`; the rows of one task after another, each with its own decoder."""
@@ -77,7 +77,7 @@ class HNETReplay(generative_replay.GenerativeReplay):
 
         def decode(index: tf.Tensor) -> tf.Tensor:
             target = self.regularizer.targets(task_ids[index, tf.newaxis])[0]
-            weights = unpack_own(target, self.decoder_source.specs)
+            weights = unpack_task(target, self.decoder_source.specs)
             return self._decode(weights, by_task[:, index], task_ids[index])
 
         decoded = tf.map_fn(decode, tf.range(count), fn_output_signature=tf.float32)  # [count, rows, T, F]
@@ -91,9 +91,9 @@ class HNETReplay(generative_replay.GenerativeReplay):
         """The teacher's network, and what holds its decoders."""
         return {"teacher": self.teacher.num_bytes, **self.regularizer.kept_bytes()}
 
-    def report(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float]:
         """Adds the compression ratio of the decoders: parameters of the hypernetwork per generated weight."""
-        return {**super().report(), "compression_ratio": self.decoder_source.compression_ratio}
+        return {**super().facts(), "compression_ratio": self.decoder_source.compression_ratio}
 
 
 METHOD = HNETReplay

@@ -149,12 +149,12 @@ def pack(weights: Weights, specs: Sequence[WeightSpec]) -> tf.Tensor:
     return tf.concat([tf.reshape(weights[spec.name], [-1]) for spec in specs], axis=0)
 
 
-def own_size(specs: Sequence[WeightSpec]) -> int:
+def task_size(specs: Sequence[WeightSpec]) -> int:
     """V, the number of weights that one task sees: the body and its own head."""
     return sum(spec.head_size for spec in specs)
 
 
-def unpack_own(flat: tf.Tensor, specs: Sequence[WeightSpec]) -> Weights:
+def unpack_task(flat: tf.Tensor, specs: Sequence[WeightSpec]) -> Weights:
     """Cut a vector [V] of one task's own weights: as `unpack`, with heads of shape [1, ...]."""
     pieces = tf.split(flat, [spec.head_size for spec in specs])
     return {
@@ -163,7 +163,7 @@ def unpack_own(flat: tf.Tensor, specs: Sequence[WeightSpec]) -> Weights:
     }
 
 
-def own_indices(specs: Sequence[WeightSpec], task_id: int) -> np.ndarray:
+def task_indices(specs: Sequence[WeightSpec], task_id: int) -> np.ndarray:
     """[V] positions of a task's own weights in the vector [W] of `pack`."""
     pieces, start = [], 0
     for spec in specs:

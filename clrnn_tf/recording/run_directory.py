@@ -30,6 +30,7 @@ from clrnn_tf.config import Experiment, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.yaml_files import read_settings
 
 
 def library_versions() -> dict[str, str]:
@@ -143,7 +144,7 @@ class RunDirectory:
             return None
         try:
             return _matrix_of(json.loads(self.results.read_text(encoding="utf-8")), self._confusions())
-        except (json.JSONDecodeError, KeyError, OSError, ValueError) as error:
+        except (json.JSONDecodeError, KeyError, OSError, TypeError, ValueError) as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). Start the run anew.") from None
 
     def add_result(self, name: str, value: object) -> None:
@@ -156,21 +157,6 @@ class RunDirectory:
             return {}
         with np.load(self.confusion) as stored:
             return dict(stored)
-
-
-def read_settings(path: Path) -> dict[str, object]:
-    """The settings in a YAML file, as nested dictionaries.
-
-    Raises:
-      ConfigurationError: There is no such file, or it holds something else.
-    """
-    require(path.is_file(), f"no such settings file: {path}.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    require(isinstance(values, dict), f"{path} must hold settings by name. Received: {type(values).__name__}.")
-    return values
 
 
 def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""All tasks at once: one source whose batches mix the tasks of a stream."""
+"""All tasks at once: one split whose batches mix the tasks of a stream."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from clrnn_tf.streams.splits import batches_of_any_length
-from clrnn_tf.streams.tasks import Source, Task, TaskStream
+from clrnn_tf.streams.tasks import Split, Task, TaskStream
 
 
-class JointSource:
-    """A `Source` of the examples of several tasks; `task_id` of a batch says whose each example is.
+class JointSplit:
+    """A `Split` of the examples of several tasks; `task_id` of a batch says whose each example is.
 
     Every example of a training batch belongs to a task drawn at random, each as likely as the other, and is the next
     one in that task's own training order. Batches are padded to their longest example.
 
     Args:
-      sources: One for each task, in order of task ids.
+      splits: One for each task, in order of task ids.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = tuple(sources)
-        self.num_examples = sum(source.num_examples for source in sources)
-        times = [source.max_time for source in sources if source.max_time is not None]
-        self.max_time = max(times) if len(times) == len(sources) else None
-        self.lengths_vary = any(source.lengths_vary for source in sources)
+    def __init__(self, splits: Sequence[Split]) -> None:
+        self._splits = tuple(splits)
+        self.num_examples = sum(split.num_examples for split in splits)
+        times = [split.max_time for split in splits]
+        self.max_time = None if None in times else max(times)
+        self.lengths_vary = any(split.lengths_vary for split in splits)
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
-        """See `Source.batches`; the draw of tasks is a function of (seed, step). `task_id` means nothing here."""
+        """See `Split.batches`; the draw of tasks is a function of (seed, step). `task_id` means nothing here."""
 
         def draw(step: tf.Tensor) -> tf.Tensor:
             key = tf.stack([tf.constant(seed, tf.int64), step])
-            return tf.random.stateless_uniform([batch_size], key, 0, len(self._sources), tf.int64)
+            return tf.random.stateless_uniform([batch_size], key, 0, len(self._splits), tf.int64)
 
         tasks = [
-            batches_of_any_length(source.batches(batch_size, seed, number).unbatch(), time_axis=0)
-            for number, source in enumerate(self._sources)
+            batches_of_any_length(split.batches(batch_size, seed, number).unbatch(), time_axis=0)
+            for number, split in enumerate(self._splits)
         ]
         choices = tf.data.Dataset.counter().map(draw).unbatch()
         examples = tf.data.Dataset.choose_from_datasets(tasks, choices, stop_on_empty_dataset=False)
         return examples.skip(start_step * batch_size).padded_batch(batch_size, drop_remainder=True).prefetch(2)
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
-        """See `Source.in_order`: one task after another. `task_id` means nothing here."""
-        tasks = [source.in_order(batch_size, number) for number, source in enumerate(self._sources)]
+        """See `Split.in_order`: one task after another. `task_id` means nothing here."""
+        tasks = [split.in_order(batch_size, number) for number, split in enumerate(self._splits)]
         joined = tasks[0]
         for task in tasks[1:]:
             joined = joined.concatenate(task)
@@ -56,7 +56,7 @@ def joint_task(stream: TaskStream) -> Task:
     return Task(
         task_id=0,
         name="all_tasks",
-        train=JointSource([task.train for task in stream]),
-        test=JointSource([task.test for task in stream]),
+        train=JointSplit([task.train for task in stream]),
+        test=JointSplit([task.test for task in stream]),
         parts=stream.tasks,
     )

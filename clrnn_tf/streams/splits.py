@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.seeds import SeedOffset
-from clrnn_tf.streams.tasks import Batch, Source
+from clrnn_tf.streams.tasks import Batch, Split
 
 _MAX_EAGER_BATCHES = 16  # up to this number, gathering at once is faster than starting a tf.data pipeline
 
@@ -33,7 +33,7 @@ def epoch_key(seed: int, task_id: int, epoch: int | tf.Tensor, size: int) -> tf.
     return tf.random.stateless_uniform([size], pair, None, None, tf.int64)
 
 
-class ArraySource:
+class ArraySplit:
     """Examples held in memory and gathered by index.
 
     Args:
@@ -46,14 +46,14 @@ class ArraySource:
     Example: sequences of up to 6 steps; short batches have 4.
       >>> import numpy as np
       >>> import tensorflow as tf
-      >>> from clrnn_tf import ArraySource, Batch
+      >>> from clrnn_tf import ArraySplit, Batch
       >>> def make_batch(fields):
       ...     weights = tf.sequence_mask(fields["lengths"], tf.shape(fields["x"])[1], tf.float32)
       ...     return Batch(fields["x"], fields["y"], weights, weights, fields["lengths"], tf.constant(0))
       >>> arrays = {"x": np.ones([8, 6, 3], np.float32), "y": np.zeros([8, 6], np.int32),
       ...           "lengths": np.array([2, 2, 3, 4, 5, 6, 6, 6], np.int32)}
-      >>> source = ArraySource(arrays, make_batch, length_buckets=(4,))
-      >>> [batch.inputs.shape[1] for batch in source.in_order(4, task_id=0).as_numpy_iterator()]
+      >>> split = ArraySplit(arrays, make_batch, length_buckets=(4,))
+      >>> [batch.inputs.shape[1] for batch in split.in_order(4, task_id=0).as_numpy_iterator()]
       [4, 6]
     """
 
@@ -78,7 +78,7 @@ class ArraySource:
         self._buckets = tuple(sorted(bucket for bucket in length_buckets if bucket < self.max_time))
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
-        """See `Source.batches`."""
+        """See `Split.batches`."""
         first_epoch, seen = divmod(start_step * batch_size, self.num_examples)
 
         def order(epoch: tf.Tensor) -> tf.Tensor:
@@ -101,7 +101,7 @@ class ArraySource:
         return tf.argsort(tf.random.stateless_uniform([self.num_examples], key, None, None, tf.int64), stable=True)
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
-        """See `Source.in_order`; sorted by length, so that batches carry little padding."""
+        """See `Split.in_order`; sorted by length, so that batches carry little padding."""
         batch_size = min(batch_size, self.num_examples)
         order = tf.constant(np.argsort(self._arrays["lengths"], kind="stable"), tf.int64)
         num_batches = -(-self.num_examples // batch_size)
@@ -130,7 +130,7 @@ class ArraySource:
         return self._arrays_on_cpu
 
 
-class DatasetSource:
+class DatasetSplit:
     """Examples read from a `tf.data.Dataset` (TFRecord files, generators) that need not fit in memory.
 
     Args:
@@ -138,19 +138,19 @@ class DatasetSource:
         Called inside `tf.data`, once per epoch; it must give the same examples in the same order each time.
       num_examples: Examples per epoch.
       shuffle_buffer: Examples held in memory for shuffling; at least `num_examples` shuffles fully.
-      length_buckets: See `ArraySource`.
+      length_buckets: See `ArraySplit`.
       max_time: Time steps of the longest example, for methods that keep examples.
 
     Example: two sequences from a generator.
       >>> import tensorflow as tf
-      >>> from clrnn_tf import Batch, DatasetSource
+      >>> from clrnn_tf import Batch, DatasetSplit
       >>> def make_examples():
       ...     def example(length):
       ...         steps = tf.ones([length])
       ...         return Batch(tf.ones([length, 3]), tf.zeros([length], tf.int32), steps, steps, length, 0)
       ...     return tf.data.Dataset.from_tensor_slices([2, 5]).map(example)
-      >>> source = DatasetSource(make_examples, num_examples=2)
-      >>> next(iter(source.in_order(2, task_id=0))).inputs.shape
+      >>> split = DatasetSplit(make_examples, num_examples=2)
+      >>> next(iter(split.in_order(2, task_id=0))).inputs.shape
       TensorShape([2, 5, 3])
     """
 
@@ -173,7 +173,7 @@ class DatasetSource:
         self._buckets = tuple(sorted(length_buckets))
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
-        """See `Source.batches`. Starting at a later step reads and drops the examples before it."""
+        """See `Split.batches`. Starting at a later step reads and drops the examples before it."""
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             tf.random.set_seed(1)  # of this function's graph alone: else `shuffle` mixes in the program's global seed
@@ -186,7 +186,7 @@ class DatasetSource:
         return self._padded(examples, batch_size, task_id).prefetch(2)
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
-        """See `Source.in_order`."""
+        """See `Split.in_order`."""
         batch_size = min(batch_size, self.num_examples)
         missing = -self.num_examples % batch_size
 
@@ -214,15 +214,15 @@ class DatasetSource:
         return scalar_id.padded_batch(batch_size, drop_remainder=True).map(to_bucket)
 
 
-def first_batches(source: Source, count: int, batch_size: int, seed: int, task_id: int) -> Iterable[Batch]:
+def first_batches(split: Split, count: int, batch_size: int, seed: int, task_id: int) -> Iterable[Batch]:
     """The first `count` training batches, for use outside of compiled functions.
 
-    A few of them are made directly where the source can do that: setting a dataset up takes as long as a dozen.
+    A few of them are made directly where the split can do that: setting a dataset up takes as long as a dozen.
     """
-    if count > _MAX_EAGER_BATCHES or not isinstance(source, ArraySource):
-        return source.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
+    if count > _MAX_EAGER_BATCHES or not isinstance(split, ArraySplit):
+        return split.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
     with tf.device("CPU:0"):
-        return source.first_batches(count, batch_size, seed, task_id)
+        return split.first_batches(count, batch_size, seed, task_id)
 
 
 def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:

@@ -1,6 +1,6 @@
 """Tasks, streams of tasks, and what the rest of the library asks of their data.
 
-A `Source` yields batches through `tf.data`, a pure function of (seed, task, step). `clrnn_tf.streams.splits` has those
+A `Split` yields batches through `tf.data`, a pure function of (seed, task, step). `clrnn_tf.streams.splits` has those
 of arrays and of datasets.
 """
 
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     """[B] int32."""
 
 
-class Source(Protocol):
+class Split(Protocol):
     """A split of one task."""
 
     num_examples: int
@@ -57,13 +57,13 @@ class Task:
     Example: one task of 8 sequences, whose every step is labelled 1.
       >>> import numpy as np
       >>> import tensorflow as tf
-      >>> from clrnn_tf import ArraySource, Batch, Task
+      >>> from clrnn_tf import ArraySplit, Batch, Task
       >>> def make_batch(fields):
       ...     weights = tf.sequence_mask(fields["lengths"], tf.shape(fields["x"])[1], tf.float32)
       ...     return Batch(fields["x"], fields["y"], weights, weights, fields["lengths"], tf.constant(0))
       >>> arrays = {"x": np.ones([8, 5, 3], np.float32), "y": np.ones([8, 5], np.int32),
       ...           "lengths": np.full(8, 5, np.int32)}
-      >>> task = Task(0, "ones", train=ArraySource(arrays, make_batch), test=ArraySource(arrays, make_batch))
+      >>> task = Task(0, "ones", train=ArraySplit(arrays, make_batch), test=ArraySplit(arrays, make_batch))
       >>> task.train.num_examples
       8
     """
@@ -71,9 +71,9 @@ class Task:
     task_id: int
     name: str
     """Short label, e.g. a language code: letters, digits and `_`."""
-    train: Source
-    test: Source
-    validation: Source | None = None
+    train: Split
+    test: Split
+    validation: Split | None = None
     parts: tuple[Task, ...] = ()
     """The tasks that are mixed in its batches, whose `task_id` [B] tells them apart; () for a task alone."""
 

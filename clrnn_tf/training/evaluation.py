@@ -12,7 +12,7 @@ from clrnn_tf.metrics import Evaluation
 from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.networks.weights import Weights
 from clrnn_tf.streams.splits import batches_of_any_length
-from clrnn_tf.streams.tasks import Source, Task
+from clrnn_tf.streams.tasks import Split, Task
 
 
 class Totals(NamedTuple):
@@ -36,18 +36,18 @@ class Evaluator:
     def __init__(self, model: TaskModel, batch_size: int, jit: bool, in_halves: bool) -> None:
         self.model = model
         self._batch_size, self._in_halves = batch_size, in_halves
-        self._batches: dict[Source, tf.data.Dataset] = {}
+        self._batches: dict[Split, tf.data.Dataset] = {}
         self.scores = tf.function(self._scores_of_block, jit_compile=jit)
 
-    def __call__(self, task: Task, source: Source) -> Evaluation:
+    def __call__(self, task: Task, split: Split) -> Evaluation:
         """Scores of a task on one of its splits."""
-        if source not in self._batches:
-            self._batches[source] = batches_of_any_length(source.in_order(self._batch_size, task.task_id))
-        totals = self.totals(iter(self._batches[source]), tf.constant(task.task_id))
+        if split not in self._batches:
+            self._batches[split] = batches_of_any_length(split.in_order(self._batch_size, task.task_id))
+        totals = self.totals(iter(self._batches[split]), tf.constant(task.task_id))
         statistics = {name: total.numpy() for name, total in totals.statistics.items()}
         confusion = statistics.get("confusion")
         return Evaluation.of(
-            float(totals.loss) / source.num_examples,
+            float(totals.loss) / split.num_examples,
             self.model.outputs.metrics(statistics),
             None if confusion is None else np.rint(confusion).astype(np.int64),
         )

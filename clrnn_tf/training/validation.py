@@ -11,7 +11,7 @@ import tensorflow as tf
 from clrnn_tf.config import TrainConfig
 from clrnn_tf.metrics import Evaluation
 from clrnn_tf.recording.events import Observer, ValidationLog
-from clrnn_tf.streams.tasks import Source, Task
+from clrnn_tf.streams.tasks import Split, Task
 
 
 class Validation:
@@ -31,7 +31,7 @@ class Validation:
     def __init__(
         self,
         tasks: Sequence[Task],
-        evaluate: Callable[[Task, Source], Evaluation],
+        evaluate: Callable[[Task, Split], Evaluation],
         variables: Sequence[tf.Variable],
         config: TrainConfig,
         observers: Sequence[Observer],

@@ -74,7 +74,7 @@ def as_inputs(likelihood: Likelihood, decoded: tf.Tensor) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class Decoder:
-    """A recurrent network from latent vectors to inputs, of whose task it may be told."""
+    """A recurrent network from latent vectors to inputs; it may read the task id too."""
 
     network: RecurrentNetwork
     num_task_ids: int

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.streams.splits import ArraySource, DatasetSource, batches_of_any_length, bucketed_length, first_batches
+from clrnn_tf.streams.splits import ArraySplit, DatasetSplit, batches_of_any_length, bucketed_length, first_batches
 from clrnn_tf.streams.tasks import Batch
 
 NUM_EXAMPLES, TIME = 10, 7
@@ -20,11 +20,11 @@ def make_batch(fields):
 
 
 def array_source(buckets=()):
-    return ArraySource({"ids": IDS.astype(np.int32), "lengths": LENGTHS}, make_batch, buckets)
+    return ArraySplit({"ids": IDS.astype(np.int32), "lengths": LENGTHS}, make_batch, buckets)
 
 
 def examples_of(ids, lengths):
-    """Single examples as `DatasetSource` wants them, cut to their lengths."""
+    """Single examples as `DatasetSplit` wants them, cut to their lengths."""
 
     def example(row, length):
         row = row[:length]
@@ -36,7 +36,7 @@ def examples_of(ids, lengths):
 
 
 def dataset_source(shuffle_buffer=NUM_EXAMPLES, buckets=()):
-    return DatasetSource(lambda: examples_of(IDS, LENGTHS), NUM_EXAMPLES, shuffle_buffer, buckets)
+    return DatasetSplit(lambda: examples_of(IDS, LENGTHS), NUM_EXAMPLES, shuffle_buffer, buckets)
 
 
 SOURCES = pytest.mark.parametrize("make_source", [array_source, dataset_source])
@@ -123,7 +123,7 @@ def test_tasks_seeds_and_epochs_are_ordered_differently(make_source):
 
 def epoch_indices(num_examples, num_epochs, seed=1, task_id=2):
     """Indices [epochs, num_examples] of whole epochs, as a source of `num_examples` examples draws them."""
-    source = ArraySource({"ids": np.ones((num_examples, 1)), "lengths": np.ones(num_examples)}, make_batch)
+    source = ArraySplit({"ids": np.ones((num_examples, 1)), "lengths": np.ones(num_examples)}, make_batch)
 
     order = tf.function(lambda epoch: source.epoch_order(epoch, seed, task_id))
     return np.stack([order(tf.constant(epoch, tf.int64)).numpy() for epoch in range(num_epochs)])
@@ -145,7 +145,7 @@ def test_neighbours_are_parted_and_epochs_unrelated():
 
 
 def test_one_example_fills_every_batch():
-    source = ArraySource({"ids": np.ones((1, 3), np.int32), "lengths": np.array([3], np.int32)}, make_batch)
+    source = ArraySplit({"ids": np.ones((1, 3), np.int32), "lengths": np.array([3], np.int32)}, make_batch)
     np.testing.assert_array_equal(order(source, 3), 1)
 
 
@@ -269,7 +269,7 @@ def record_source(paths, **options):
         weights = tf.ones_like(ids, tf.float32)
         return Batch(tf.cast(ids, tf.float32)[:, tf.newaxis], ids, weights, weights, tf.size(ids), tf.constant(0))
 
-    return DatasetSource(lambda: tf.data.TFRecordDataset(paths).map(parse), NUM_EXAMPLES, **options)
+    return DatasetSplit(lambda: tf.data.TFRecordDataset(paths).map(parse), NUM_EXAMPLES, **options)
 
 
 def test_records_are_read_in_order_and_padded(record_files):
@@ -292,14 +292,14 @@ def test_records_are_trained_on_as_examples_in_memory_are(record_files):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ArraySource({"ids": IDS}, make_batch), r"arrays must hold 'lengths' \[N\]\. Received: \['ids'\]\."),
+        (lambda: ArraySplit({"ids": IDS}, make_batch), r"arrays must hold 'lengths' \[N\]\. Received: \['ids'\]\."),
         (
-            lambda: ArraySource({"ids": IDS, "lengths": LENGTHS[:3]}, make_batch),
+            lambda: ArraySplit({"ids": IDS, "lengths": LENGTHS[:3]}, make_batch),
             r"arrays must have one first dimension N\. Received: \{'ids': 10, 'lengths': 3\}\.",
         ),
-        (lambda: ArraySource({"ids": IDS[:0], "lengths": LENGTHS[:0]}, make_batch), "needs at least one example"),
-        (lambda: DatasetSource(lambda: None, 0), r"num_examples must be above 0\. Received: 0\."),
-        (lambda: DatasetSource(lambda: None, 1, 0), r"shuffle_buffer must be above 0\. Received: 0\."),
+        (lambda: ArraySplit({"ids": IDS[:0], "lengths": LENGTHS[:0]}, make_batch), "needs at least one example"),
+        (lambda: DatasetSplit(lambda: None, 0), r"num_examples must be above 0\. Received: 0\."),
+        (lambda: DatasetSplit(lambda: None, 1, 0), r"shuffle_buffer must be above 0\. Received: 0\."),
     ],
 )
 def test_errors_say_what_was_wanted(make, message):
