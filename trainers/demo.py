@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.report import comparison_from_run, write_report
@@ -68,9 +69,12 @@ def demo_run(path: Path) -> DemoRun:
       path: Its directory, whose name is that of the method.
     """
     run = RunDirectory(path)
+    matrix = run.load()
+    if matrix is None:
+        raise ConfigurationError(f"{path} holds no finished run. Start the demo anew with --overwrite.")
     results = json.loads(run.results.read_text(encoding="utf-8"))
     return DemoRun(
-        METHODS[path.name], run.load(), results["num_parameters"], results["timing"]["total_seconds"] / 60.0
+        METHODS[path.name], matrix, results["num_parameters"], results["timing"]["total_seconds"] / 60.0
     )
 
 
@@ -114,7 +118,7 @@ def _command(method: str, options: argparse.Namespace) -> list[str]:
 def _farewell(out: Path, figure: Path | None, report: Path) -> list[str]:
     """Where everything is, and the next command to type."""
     return [
-        f"picture   {figure}" if figure else "picture   none: it needs matplotlib (pip install 'clrnn_tf[plots]')",
+        f"picture   {figure}" if figure else "picture   none: it needs matplotlib (pip install matplotlib)",
         f"report    {report}",
         f"taggers   {out / 'hnet' / 'export'}/LANGUAGE/1  (SavedModels that need TensorFlow alone)",
         "",
