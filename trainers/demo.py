@@ -90,8 +90,8 @@ def write_figure(path: Path, runs: Sequence[DemoRun]) -> Path | None:
 def results_table(runs: Sequence[DemoRun]) -> Table:
     """One row for each run: accuracies and forgetting, parameters, minutes."""
     languages = ", ".join(runs[0].matrix.task_names)
-    table = Table(title=f"tagging {languages}: test accuracy, %")
-    for name in ("method", "right after learning", "at the end", "forgetting", "parameters", "minutes"):
+    table = Table(title=f"tagging {languages}: test accuracy right after learning (during) and at the end (final), %")
+    for name in ("method", "during", "final", "forgetting", "parameters", "minutes"):
         table.add_column(name, justify="left" if name == "method" else "right")
     for run in runs:
         summary = run.matrix.summary()
