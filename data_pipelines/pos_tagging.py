@@ -29,9 +29,27 @@ from data_pipelines.vector_tables import VectorTables, vector_files
 from data_pipelines.word_vectors import UNKNOWN, WordVectors, composed_form
 
 PAPER_ORDER = (
-    "en", "ar", "cs", "da", "de", "es", "fi", "fr", "he", "hi", "hr", "id", "it", "lt", "nl", "no", "pl", "pt", "sl",
+    "en",
+    "ar",
+    "cs",
+    "da",
+    "de",
+    "es",
+    "fi",
+    "fr",
+    "he",
+    "hi",
+    "hr",
+    "id",
+    "it",
+    "lt",
+    "nl",
+    "no",
+    "pl",
+    "pt",
+    "sl",
     "sv",
-)  # fmt: skip
+)
 STARTER = Path(__file__).parent / "starter_treebank"
 _MANY_BLANKS = 0.05  # share of words written `_` that is warned of
 _LOW_COVERAGE = 0.5  # share of words with a vector that is warned of

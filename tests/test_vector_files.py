@@ -128,13 +128,25 @@ def test_a_table_of_text_takes_the_memory_of_its_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("name", "language"),
     [
-        ("wiki.en.vec", "en"), ("wiki.en.align.vec", "en"), ("wiki.multi.fr.vec", "fr"), ("wiki.de.vec.gz", "de"),
-        ("cc.en.300.vec", "en"), ("cc.no.300.vec.gz", "no"), ("glove.6B.50d.txt", "en"), ("glove.840B.300d.txt", "en"),
-        ("glove.twitter.27B.25d.txt.gz", "en"), ("polyglot-en.pkl", "en"), ("polyglot_he.pkl", "he"),
-        ("wiki-news-300d-1M.vec", "en"), ("crawl-300d-2M.vec", "en"), ("numberbatch-en-19.08.txt.gz", "en"),
-        ("en.300.vec", "en"), ("yue.txt", "yue"), ("en.vec.gz", "en"),
+        ("wiki.en.vec", "en"),
+        ("wiki.en.align.vec", "en"),
+        ("wiki.multi.fr.vec", "fr"),
+        ("wiki.de.vec.gz", "de"),
+        ("cc.en.300.vec", "en"),
+        ("cc.no.300.vec.gz", "no"),
+        ("glove.6B.50d.txt", "en"),
+        ("glove.840B.300d.txt", "en"),
+        ("glove.twitter.27B.25d.txt.gz", "en"),
+        ("polyglot-en.pkl", "en"),
+        ("polyglot_he.pkl", "he"),
+        ("wiki-news-300d-1M.vec", "en"),
+        ("crawl-300d-2M.vec", "en"),
+        ("numberbatch-en-19.08.txt.gz", "en"),
+        ("en.300.vec", "en"),
+        ("yue.txt", "yue"),
+        ("en.vec.gz", "en"),
     ],
-)  # fmt: skip
+)
 def test_vectors_are_found_under_the_names_they_are_published_by(tmp_path, name, language):
     write_files(tmp_path, {name: "", "wiki.zz.vec": "", "zz.npz": "", "manifest.json": ""})
     assert find_vectors(tmp_path, language) == tmp_path / name
@@ -155,9 +167,17 @@ def test_of_several_published_files_none_is_guessed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["wordvec/cc.en.300.bin", "wordvec/glove.6B.zip", "wordvec/GoogleNews-vectors-negative300.bin.gz",
-             "wordvec/vectors.txt", "wordvec/wiki.de.vec", "cc.en.300.vec", "wordvec/embeddings_pkl.tar.bz2"],
-)  # fmt: skip
+    "name",
+    [
+        "wordvec/cc.en.300.bin",
+        "wordvec/glove.6B.zip",
+        "wordvec/GoogleNews-vectors-negative300.bin.gz",
+        "wordvec/vectors.txt",
+        "wordvec/wiki.de.vec",
+        "cc.en.300.vec",
+        "wordvec/embeddings_pkl.tar.bz2",
+    ],
+)
 def test_vectors_that_lie_unused_are_named(tmp_path, name):
     write_files(tmp_path, treebank("en_gum") | {name: "x"})
     stream, messages = noticed(lambda: make_stream(Config(), tmp_path))
