@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self._depth = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent) or getattr(self.peek_event(), "anchor", None):
             raise yaml.MarkedYAMLError(
                 problem="anchors (&) and aliases (*) are not read; write the value out", problem_mark=_mark(self)
@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
         if self._depth > DEEPEST:
             raise yaml.MarkedYAMLError(problem=f"there are more than {DEEPEST} levels", problem_mark=_mark(self))
         node = super().compose_node(parent, index)
-        if node.tag not in _TAGS:
+        if node is not None and node.tag not in _TAGS:
             raise yaml.MarkedYAMLError(problem=f"values of type {node.tag} are not read", problem_mark=node.start_mark)
         self._depth -= 1
         return node
@@ -74,13 +74,19 @@ def _mark(loader: _Loader) -> yaml.Mark:
 
 for _tag, _pattern, _first in _SCALARS:
     _Loader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), list(_first))
-_Loader.add_constructor(_INT, lambda loader, node: int(loader.construct_scalar(node)))
-_Loader.add_constructor(_FLOAT, lambda loader, node: float(_python_number(loader.construct_scalar(node))))
 
 
-def _python_number(text: str) -> str:
-    """`.inf` and `.nan` as Python writes them."""
-    return text.lower().replace(".inf", "inf").replace(".nan", "nan")
+def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    """Python writes `.inf` and `.nan` without the dot."""
+    return float(loader.construct_scalar(node).lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_Loader.add_constructor(_INT, _int)
+_Loader.add_constructor(_FLOAT, _float)
 
 
 def read_settings(path: Path) -> dict[str, object]:

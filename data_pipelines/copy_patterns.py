@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-Steps = TypeVar("Steps")  # int, NumPy array or TensorFlow tensor
+Steps = TypeVar("Steps", int, np.ndarray)  # or a TensorFlow tensor, for which there are no types
 
 
 @dataclass(frozen=True)

@@ -246,9 +246,13 @@ def _draw_splits(config: Config, layout: Layout) -> tuple[Sequences, Sequences, 
     return train, test, validation
 
 
-def _task(task_id: int, splits: tuple[Sequences, ...], make_batch: MakeBatch, layout: Layout) -> Task:
+def _task(task_id: int, splits: tuple[Sequences, Sequences, Sequences], make_batch: MakeBatch, layout: Layout) -> Task:
     buckets = range(BUCKET, layout.total_steps, BUCKET) if layout.shortest != layout.longest else ()
-    train, test, validation = (
-        ArraySplit(split._asdict(), make_batch, buckets) if len(split.lengths) else None for split in splits
+    train, test, validation = splits
+    return Task(
+        task_id,
+        f"task{task_id}",
+        ArraySplit(train._asdict(), make_batch, buckets),
+        ArraySplit(test._asdict(), make_batch, buckets),
+        ArraySplit(validation._asdict(), make_batch, buckets) if len(validation.lengths) else None,
     )
-    return Task(task_id, f"task{task_id}", train, test, validation)

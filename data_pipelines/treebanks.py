@@ -134,8 +134,8 @@ def select_treebanks(
         chosen.append((name, best, tuple(treebank for treebank in candidates if treebank != best)))
     if withheld and not chosen:
         raise withheld[0]
-    for error in withheld:
-        warn(f"passed over: {error}")
+    for reason in withheld:
+        warn(f"passed over: {reason}")
     return _named(chosen)
 
 

@@ -162,10 +162,10 @@ def _layout(path: Path, first: list[tuple[int, bytes]]) -> Layout:
             0 < width <= _WIDEST,
             f"{path}, line 1: the width of the vectors must be in [1, {_WIDEST:,}]. Received: {width:,}.",
         )
-        widths = Counter(map(_numbers_at_the_end, lines[1:])).most_common(1)
+        most, _ = Counter(map(_numbers_at_the_end, lines[1:])).most_common(1)[0]
         require(
-            widths[0][0] <= width,
-            f"{path}, line 1 says that vectors have {width} numbers. Received: {widths[0][0]} numbers in most lines.",
+            most <= width,
+            f"{path}, line 1 says that vectors have {width} numbers. Received: {most} numbers in most lines.",
         )
         return Layout(width, num_words)
     widths = [width for fields in lines if (width := _numbers_at_the_end(fields))]

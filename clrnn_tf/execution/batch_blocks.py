@@ -12,7 +12,8 @@ the recurrence need not be computed before.
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
 import tensorflow as tf
 
@@ -20,8 +21,24 @@ from clrnn_tf.config import TrainConfig
 from clrnn_tf.errors import require
 from clrnn_tf.streams.tasks import Batch, TaskStream
 
-Sequences = TypeVar("Sequences", bound=tuple)
-"""A named tuple of tensors like `Batch`: with `inputs` and `lengths`; fields have axes [B, ...] or [B, T, ...]."""
+
+class Sequences(Protocol):
+    """A named tuple of tensors like `Batch`; fields have axes [B, ...] or [B, T, ...]."""
+
+    @property
+    def inputs(self) -> tf.Tensor:
+        """[B, T, ...]."""
+
+    @property
+    def lengths(self) -> tf.Tensor:
+        """[B] int32."""
+
+    def __iter__(self) -> Iterator[tf.Tensor]: ...
+
+    def __init__(self, *fields: tf.Tensor) -> None: ...
+
+
+SequencesT = TypeVar("SequencesT", bound=Sequences)
 
 _NUM_BLOCKS = 4  # where lengths vary; with more of them products get small
 _NUM_EQUAL_BLOCKS = 2  # where they do not
@@ -49,7 +66,7 @@ def num_blocks(config: TrainConfig, jit: bool, stream: TaskStream, num_workers: 
     return math.gcd(_NUM_BLOCKS if vary else _NUM_EQUAL_BLOCKS, share)
 
 
-def split_by_length(batch: Sequences, count: int) -> list[Sequences]:
+def split_by_length(batch: SequencesT, count: int) -> list[SequencesT]:
     """The batch as `count` batches of equal size, the shortest sequences first; all its sequences, each once.
 
     Args:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -214,11 +215,11 @@ class Hypernetwork(WeightSource):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, object]) -> Hypernetwork:
+    def from_config(cls, config: dict[str, Any]) -> Hypernetwork:
         """A layer as `get_config` describes it, with the variables of added tasks in the same order."""
         config = dict(config)
         num_added_tasks = config.pop("num_added_tasks", 0)
-        options = {
+        options: dict[str, Any] = {
             name: tuple(value) if isinstance(value, (list, tuple)) else value
             for name, value in config.pop("config").items()
         }

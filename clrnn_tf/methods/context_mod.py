@@ -151,9 +151,9 @@ class ContextMod(Method[Config]):
     @classmethod
     def check(cls, experiment: Experiment) -> None:
         """Hyperfan is made for kernels and biases."""
-        initializer = experiment.hypernetwork.initializer
+        initializer, options = experiment.hypernetwork.initializer, experiment.method_options
         require(
-            experiment.method_options.context == "stored" or initializer == "uniform",
+            not (isinstance(options, Config) and options.context == "hypernetwork") or initializer == "uniform",
             "hypernetwork.initializer must be uniform for context_mod, whose hypernetwork generates gains and shifts "
             f"and no kernels. Received: {initializer}.",
         )

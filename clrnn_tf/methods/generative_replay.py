@@ -29,7 +29,7 @@ from typing import Literal, NamedTuple
 import tensorflow as tf
 
 from clrnn_tf.config import NetworkConfig
-from clrnn_tf.errors import require
+from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.methods.parts.vae import (
@@ -47,7 +47,7 @@ from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
 from clrnn_tf.networks.weights import Weights, orthogonal_penalty
 from clrnn_tf.ranges import NonNegative, Positive, PositiveInt, Settings
 from clrnn_tf.seeds import SeedOffset, StepDraw
-from clrnn_tf.streams.inputs import without_padding
+from clrnn_tf.streams.inputs import InputModel, without_padding
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
 
@@ -84,16 +84,20 @@ class Config(Settings):
         require(len(self.decoder_hidden_sizes) > 0, f"{name} needs a layer. Received: ().")
 
 
-def check_stream(stream: TaskStream, network: NetworkConfig) -> None:
-    """Refuse benchmarks and networks for which generated sequences would not be of use."""
+def input_model_of(stream: TaskStream, network: NetworkConfig) -> InputModel:
+    """How inputs of the stream can be generated.
+
+    Raises:
+      ConfigurationError: Generated sequences would be of no use to this benchmark or network.
+    """
     require(
         stream.ngrams is None,
         f"generative replay makes real-valued inputs, and those of {stream.name} are n-gram buckets. Use coresets.",
     )
-    require(
-        stream.input_model is not None,
-        f"nothing in a generated sequence of {stream.name} would say where it ends. Use coresets.",
-    )
+    if stream.input_model is None:
+        raise ConfigurationError(
+            f"nothing in a generated sequence of {stream.name} would say where it ends. Use coresets."
+        )
     require(
         all(task.train.max_time is not None for task in stream),
         f"generative replay needs to know how long sequences of {stream.name} can get. Received: max_time None.",
@@ -103,6 +107,7 @@ def check_stream(stream: TaskStream, network: NetworkConfig) -> None:
         f"generated sequences have no length from which to read backward: network.direction must be forward for "
         f"generative replay. Received: {network.direction}.",
     )
+    return stream.input_model
 
 
 class Autoencoder(NamedTuple):
@@ -122,8 +127,8 @@ class GenerativeReplay(Method[Config]):
 
     def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        check_stream(setup.stream, setup.network.config)
-        self.likelihood: Likelihood = self.options.likelihood or setup.stream.input_model.likelihood
+        self._input_model = input_model_of(setup.stream, setup.network.config)
+        self.likelihood: Likelihood = self.options.likelihood or self._input_model.likelihood
         self.teacher = self.make_source()
         of_latents = latent_specs(setup.network, self.options.latent_dim)
         self.latent_source = SharedWeights(of_latents, setup.seed + SeedOffset.LATENT_OUTPUTS)
@@ -182,16 +187,16 @@ class GenerativeReplay(Method[Config]):
     ) -> dict[str, tf.Tensor]:
         """The autoencoder's losses on the batch and on replayed sequences, and distillation on the latter."""
         options = self.options
-        strengths = (options.distillation_strength, options.prior_strength, options.reconstruction_strength)
-        values = [tf.constant(0.0)] * 3
+        strengths = [options.distillation_strength, options.prior_strength, options.reconstruction_strength]
+        values = (tf.constant(0.0),) * 3
         autoencoder = Autoencoder(weights, self.latent_source(task_id), self.decoder_weights(task_id, step))
         if any(strengths):
             values = self._replay_and_autoencoder_losses(model, autoencoder, batch, task_id, step)
         orthogonal = tf.constant(0.0)
         if options.decoder_orthogonal_strength:
             orthogonal = orthogonal_penalty(autoencoder.decoder, self.decoder.network.weight_specs)
-        strengths, values = (*strengths, options.decoder_orthogonal_strength), (*values, orthogonal)
-        scaled = [strength * value for strength, value in zip(strengths, values, strict=True)]
+        strengths.append(options.decoder_orthogonal_strength)
+        scaled = [strength * value for strength, value in zip(strengths, (*values, orthogonal), strict=True)]
         return dict(zip(GenerativeReplay.loss_names, scaled, strict=True))
 
     def _replay_and_autoencoder_losses(
@@ -226,7 +231,7 @@ class GenerativeReplay(Method[Config]):
         before_end = tf.sequence_mask(lengths, shape[1], tf.float32)  # [B, T]
         decoded = self.decode_by_teacher(latents, task_ids, task_id)
         inputs = tf.stop_gradient(as_inputs(self.likelihood, decoded)) * before_end[..., tf.newaxis]
-        return Replay(inputs, self.setup.stream.input_model.loss_weights(inputs) * before_end, lengths, task_ids)
+        return Replay(inputs, self._input_model.loss_weights(inputs) * before_end, lengths, task_ids)
 
     def decode_by_teacher(self, latents: tf.Tensor, task_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """What the teacher's decoder makes of latents [B, T, Z] of old tasks [B]: [B, T, F]."""

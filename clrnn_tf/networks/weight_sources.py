@@ -6,7 +6,7 @@ Here are shared variables and a set of weights for each task; a hypernetwork is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -14,8 +14,7 @@ import tensorflow as tf
 
 import clrnn_tf.backend  # noqa: F401 - refuses other backends
 from clrnn_tf.networks.weights import Weights, WeightSpec, initial_value, pack, total_size, unpack
-
-_SEEDS_PER_TASK = 10_000  # above the number of tensors of any network
+from clrnn_tf.seeds import InitialKey
 
 
 class WeightSource(keras.layers.Layer):
@@ -122,7 +121,7 @@ class SeparateWeights(WeightSource):
             [
                 np.concatenate(
                     [
-                        initial_value(spec, seed, index + _SEEDS_PER_TASK * task_id, orthogonal).ravel()
+                        initial_value(spec, seed, index + InitialKey.WEIGHTS_OF_NEXT_TASK * task_id, orthogonal).ravel()
                         for index, spec in enumerate(self.specs)
                     ]
                 )
@@ -133,7 +132,7 @@ class SeparateWeights(WeightSource):
             name="stored", shape=initial.shape, initializer=_constant(initial), trainable=False
         )
         self.in_training = self.add_weight(
-            name="in_training", shape=(), dtype="int32", initializer=_constant(np.int32(-1)), trainable=False
+            name="in_training", shape=(), dtype="int32", initializer=_constant(np.array(-1, np.int32)), trainable=False
         )
         self._initial = initial
         self.tensors = [
@@ -163,5 +162,6 @@ class SeparateWeights(WeightSource):
         return unpack(tf.where(task_id == self.in_training.value, working, stored), self.specs)
 
 
-def _constant(value: np.ndarray):  # noqa: ANN202 - a Keras initializer
+def _constant(value: np.ndarray) -> Callable[..., tf.Tensor]:
+    """A Keras initializer."""
     return lambda shape, dtype=None: tf.reshape(tf.constant(value, dtype), shape)

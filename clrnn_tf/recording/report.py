@@ -8,12 +8,17 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.figures import Curve
+from clrnn_tf.recording.results import Results, further_means
 from clrnn_tf.recording.run_directory import RunDirectory, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -49,7 +54,7 @@ def comparison_from_run(path: Path) -> Comparison:
       ConfigurationError: There are no results at `path`.
     """
     run = RunDirectory(path)
-    results = _results(run)
+    results = run.read_results()
     unfinished = "" if results["finished"] else ", unfinished"
     return Comparison(
         label=results["method"],
@@ -64,7 +69,9 @@ def comparison_from_run(path: Path) -> Comparison:
 def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     """Write `report.html` into the run directory `path` and return its path."""
     run = RunDirectory(path)
-    results, matrix = _results(run), run.load()
+    results, matrix = run.read_results(), run.load()
+    if matrix is None:
+        raise ConfigurationError(f"no results in {path}: no task has been learned.")
     entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     own = Comparison(
         f"{results['method']} (this run)",
@@ -79,7 +86,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         f"<h1>{_text(title)}</h1>",
         f"<p>Data: {_text(results['data_source'])}.{'' if results['finished'] else ' <b>Unfinished run.</b>'}</p>",
         _headline(results),
-        _beside_other_runs([own, *comparisons]),
+        _beside_other_runs(matrix.task_names, [own, *comparisons]),
         _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
         _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix)),
@@ -96,15 +103,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     return path / "report.html"
 
 
-def _results(run: RunDirectory) -> dict:
-    require(run.results.is_file(), f"no results in {run.path}: it has no results.json.")
-    try:
-        return json.loads(run.results.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{run.results} is damaged ({error}).") from None
-
-
-def _headline(results: dict) -> str:
+def _headline(results: Results) -> str:
     numbers = [
         ("final accuracy", results["mean_final_accuracy"], " %"),
         ("during accuracy", results["mean_during_accuracy"], " %"),
@@ -112,16 +111,13 @@ def _headline(results: dict) -> str:
         ("worst task, final", results["worst_final_accuracy"], " %"),
         ("forward transfer", results["forward_transfer"], " points"),
     ]
-    for name in (key.removeprefix("mean_final_") for key in results if key.startswith("mean_final_")):
-        if name != "accuracy":
-            numbers.append((f"final {name.replace('_', ' ')}", results[f"mean_final_{name}"], " %"))
+    numbers += [(f"final {name.replace('_', ' ')}", mean, " %") for name, mean in further_means(results).items()]
     shown = "".join(f"<div><b>{_number(value)}{unit}</b>{label}</div>" for label, value, unit in numbers)
     return f'<div class="numbers">{shown}</div>'
 
 
-def _beside_other_runs(comparisons: Sequence[Comparison]) -> str:
+def _beside_other_runs(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
     """A figure of this run, which comes first, and the others that learned the same tasks; empty without any."""
-    names = comparisons[0].matrix.task_names
     runs: dict[str, ResultMatrix] = {}
     for each in comparisons:
         if each.matrix is not None and each.matrix.rows and each.matrix.task_names == names:
@@ -177,7 +173,7 @@ def _task_table(matrix: ResultMatrix) -> str:
     )
 
 
-def _inference(results: dict) -> str:
+def _inference(results: Results) -> str:
     scores = results.get("task_inference")
     if scores is None:
         return ""
@@ -185,7 +181,7 @@ def _inference(results: dict) -> str:
     columns = (scores["inference_accuracy"], scores["joint_accuracy"], results["final_accuracy"])
     mostly = [names[max(range(len(row)), key=row.__getitem__)] for row in counts]
     rows = [(name, *map(_number, values), taken) for name, *values, taken in zip(names, *columns, mostly, strict=True)]
-    means = ("mean", *(_number(sum(column) / len(column)) for column in columns), "")
+    means = ("mean", *(_number(sum(map(_or_nan, column)) / len(column)) for column in columns), "")
     heads = "".join(f"<th>{name}</th>" for name in ("task", "found", "inferred", "known", "mostly taken for"))
     caption = (
         "Percent of test sequences whose task was found by the entropy of the answers, and accuracy in percent on all "
@@ -205,7 +201,7 @@ def _comparison_table(comparisons: Sequence[Comparison]) -> str:
     return f"<table>{heads}{rows}</table>"
 
 
-def _facts(results: dict) -> str:
+def _facts(results: Results) -> str:
     timing = results["timing"]
     rows = [("training and testing", f"{timing['total_seconds']:.0f} s")]
     rows += [
@@ -236,7 +232,7 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{_text(title)}</h2>{body}"
 
 
-def _figure(figure: object) -> str:
+def _figure(figure: Figure | None) -> str:
     if figure is None:
         return '<p class="note">No figure: matplotlib is not installed (pip install matplotlib).</p>'
     return figures.svg(figure)

@@ -28,7 +28,8 @@ import yaml
 import clrnn_tf
 from clrnn_tf.config import Experiment, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.metrics import Evaluation, ResultMatrix
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.results import Results, matrix_of
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
@@ -143,14 +144,25 @@ class RunDirectory:
         if not self.results.is_file():
             return None
         try:
-            return _matrix_of(json.loads(self.results.read_text(encoding="utf-8")), self._confusions())
+            return matrix_of(json.loads(self.results.read_text(encoding="utf-8")), self._confusions())
         except (json.JSONDecodeError, KeyError, OSError, TypeError, ValueError) as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). Start the run anew.") from None
 
+    def read_results(self) -> Results:
+        """What `results.json` holds.
+
+        Raises:
+          ConfigurationError: There is no such file, or it is damaged.
+        """
+        require(self.results.is_file(), f"no results in {self.path}: it has no results.json.")
+        try:
+            return json.loads(self.results.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(f"{self.results} is damaged ({error}).") from None
+
     def add_result(self, name: str, value: object) -> None:
         """Write one more entry to the results of a run."""
-        results = json.loads(self.results.read_text(encoding="utf-8"))
-        write_text(self.results, as_json({**results, name: value}, indent=2))
+        write_text(self.results, as_json({**self.read_results(), name: value}, indent=2))
 
     def _confusions(self) -> Mapping[str, np.ndarray]:
         if not self.confusion.is_file():
@@ -162,7 +174,8 @@ class RunDirectory:
 def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
     """Where a run of stored settings came from: preset, data source, versions; empty if it is not said."""
     provenance = settings.get("provenance", {})
-    require(isinstance(provenance, Mapping), f"provenance must hold facts by name. Received: {provenance!r}.")
+    if not isinstance(provenance, Mapping):
+        raise ConfigurationError(f"provenance must hold facts by name. Received: {provenance!r}.")
     return provenance
 
 
@@ -185,32 +198,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 def as_json(value: object, indent: int | None = None) -> str:
     """JSON and the end of a line; what is not a number becomes null."""
     return json.dumps(_without_nan(value), indent=indent) + "\n"
-
-
-def _matrix_of(results: Mapping[str, object], confusions: Mapping[str, np.ndarray]) -> ResultMatrix:
-    def number_of(value: float | None) -> float:
-        return math.nan if value is None else value
-
-    def row(number: int, losses: list, accuracies: list) -> list[Evaluation]:
-        counts = confusions.get(f"row{number}", [None] * len(losses))
-        rows = {name: scores[number] for name, scores in results.get("further", {}).items()}
-        further = results.get("initial_further", {}) if number < 0 else rows
-        return [
-            Evaluation(
-                loss, number_of(accuracy), confusion, {name: number_of(scores[k]) for name, scores in further.items()}
-            )
-            for k, (loss, accuracy, confusion) in enumerate(zip(losses, accuracies, counts, strict=True))
-        ]
-
-    return ResultMatrix(
-        task_names=tuple(results["task_names"]),
-        initial=row(-1, results["initial_loss"], results["initial_accuracy"]),
-        rows=[
-            row(number, losses, accuracies)
-            for number, (losses, accuracies) in enumerate(zip(results["loss"], results["accuracy"], strict=True))
-        ],
-        joint=results.get("joint", False),
-    )
 
 
 def _without_nan(value: object) -> object:

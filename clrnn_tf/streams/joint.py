@@ -23,8 +23,8 @@ class JointSplit:
     def __init__(self, splits: Sequence[Split]) -> None:
         self._splits = tuple(splits)
         self.num_examples = sum(split.num_examples for split in splits)
-        times = [split.max_time for split in splits]
-        self.max_time = None if None in times else max(times)
+        known = [split.max_time for split in splits if split.max_time is not None]
+        self.max_time = max(known) if len(known) == len(splits) else None
         self.lengths_vary = any(split.lengths_vary for split in splits)
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
