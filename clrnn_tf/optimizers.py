@@ -1,4 +1,4 @@
-"""Adam as the paper uses it, with the state in the open so that methods can look ahead and runs can be resumed."""
+"""Adam as the paper uses it, with public state, so that methods can look ahead and runs can be resumed."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Adam(tf.Module):
 
     Keras' Adam adds its epsilon before the bias correction, which matters for small gradients. With `l2`, l2 * x is
     added to g first (coupled, as published); with `weight_decay`, x also shrinks by lr * weight_decay * x (AdamW).
-    Either leaves entries alone that have had no gradient since the last `reset`: embeddings and heads of tasks that
-    take no part.
+    Neither changes entries that have had no gradient since the last `reset`, such as embeddings and heads of other
+    tasks.
 
     Args:
       variables: What is optimised, in a fixed order.
-      config: Split of `adam_beta1`, `weight_decay` and `l2`.
+      config: Gives `adam_beta1`, `weight_decay` and `l2`.
     """
 
     def __init__(self, variables: Sequence[tf.Variable], config: TrainConfig) -> None:
@@ -67,7 +67,7 @@ class Adam(tf.Module):
         self.count.assign(0)
 
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, accept: tf.Tensor) -> None:
-        """Take one step, or leave everything as it is where `accept` (scalar bool) is false."""
+        """Take one step, or change nothing where `accept` (scalar bool) is false."""
         corrections = self._bias_corrections()
         for variable, m, v, gradient in zip(
             self.variables_to_train, self.first_moments, self.second_moments, gradients, strict=True

@@ -1,14 +1,14 @@
 """What every random stream of a run is for.
 
-A run has one seed. Each thing that is drawn gets its own numbers from it, so that a new draw changes no other. There
-are three ways, and a table for each:
+A run has one seed. Everything that is drawn uses a separate random stream made from it, so that a new draw changes no
+other. There are three kinds of streams, and a table for each:
 
     InitialKey   numpy.random.default_rng([seed, key, ...]), with what follows: a task, a layer, a tensor
     SeedOffset   seed + offset, for parts that take a seed themselves, such as a second set of weights
     StepDraw     a key of TensorFlow's stateless draws for (seed, task, step, draw); see `Method.step_key`
 
 The initial value of weight tensor number i is drawn with [seed, i], or [seed, i + WEIGHTS_OF_NEXT_TASK * task] where
-each task has its own network. Values are fixed: another value gives another run for the same seed.
+every task has a separate network. Values are fixed: another value gives another run for the same seed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which task does a sequence come from? The one whose network is surest of its answers (HNET+ENT).
+"""Infers which task a sequence comes from: the one whose network has the lowest predictive entropy (HNET+ENT).
 
-Where the task is not given, every task's network answers, and that of the lowest predictive entropy is believed:
+Where the task is not given, the network of every task answers, and the answer of lowest entropy is taken:
 
     H_k(x) = sum_t w_t h_kt(x) / sum_t w_t,     k* = argmin_k H_k(x)
 

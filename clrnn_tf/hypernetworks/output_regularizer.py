@@ -10,8 +10,8 @@ over a set S of old tasks. The last layer of the hypernetwork is a product z A +
     || z A + b - z* A* - b* ||^2 = u M M^T u^T,     u = [z - z*, z*, 1],  M = [A; A - A*; b - b*]
 
 and the Gram matrix M M^T [2H + 1, 2H + 1] is the same for all chunks of all tasks. With chunks much wider than the
-hidden layer, no weight of an old task has to be generated. Differences stand in u and M, so that nothing cancels. The
-form that needs fewer operations is used.
+hidden layer, no weight of an old task has to be generated. u and M hold differences, so that no large numbers cancel.
+The form that needs fewer operations is used.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class OutputRegularizer(tf.Module):
 
         Args:
           task_id: t, scalar.
-          key: [2] seed that decides which old tasks take part.
+          key: [2] seed of the choice of old tasks.
           dropout_key: See `Hypernetwork.generate`.
         """
         return self.config.strength * self.distance(self.regularized_tasks(task_id, key), dropout_key)

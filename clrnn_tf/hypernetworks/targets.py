@@ -10,6 +10,7 @@ import tensorflow as tf
 from clrnn_tf.errors import require
 from clrnn_tf.execution.task_blocks import TaskBlocks
 from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.networks.weights import bytes_of
 
 
 class SplitOutputs(NamedTuple):
@@ -132,7 +133,7 @@ class FixedTargets(Targets):
 
     def kept_bytes(self) -> dict[str, int]:
         """See `Targets.kept_bytes`."""
-        return {"targets": 4 * sum(int(tf.size(variable)) for variable in (*self._stored, *self._last_layer))}
+        return {"targets": bytes_of(sum(int(tf.size(variable)) for variable in (*self._stored, *self._last_layer)))}
 
     @tf.function
     def _remember_tasks(self, number: tf.Tensor) -> None:
@@ -184,4 +185,4 @@ class OnlineTargets(Targets):
 
     def kept_bytes(self) -> dict[str, int]:
         """See `Targets.kept_bytes`."""
-        return {"old_hypernetwork": 4 * self._old_source.count_params()}
+        return {"old_hypernetwork": bytes_of(self._old_source.count_params())}

@@ -1,10 +1,10 @@
-"""Generative replay: a recurrent variational autoencoder makes up sequences of old tasks, and a teacher answers them.
+"""Generative replay: a recurrent variational autoencoder generates sequences of old tasks, and a teacher answers them.
 
 The main network is the encoder: a linear map of the features that its heads read gives mean and log-variance of a
-latent vector z_t at every step. A recurrent decoder of its own predicts the inputs x_1..x_T from z_1..z_T, and from the
-task id where the main network has a head for each task. The teacher is the network and the decoder as they were before
-the present task. From the second task on it generates, of z_t ~ N(0, s^2), as many sequences of old tasks as the batch
-has. With < > the mean over the sequences of the batch and those replayed,
+latent vector z_t at every step. A recurrent decoder, with separate weights, predicts the inputs x_1..x_T from z_1..z_T,
+and from the task id where the main network has a head for each task. The teacher is the network and the decoder as they
+were before the present task. From the second task on, it generates as many sequences of old tasks as the batch has,
+from draws z_t ~ N(0, s^2). With < > the mean over the sequences of the batch and those replayed,
 
     loss = task loss + distillation_strength * distillation                              (clrnn_tf.methods.parts.replay)
          + prior_strength * < sum_t KL(N(mean_t, exp(log_variance_t)), N(0, s^2)) >         (clrnn_tf.methods.parts.vae)
@@ -12,23 +12,23 @@ has. With < > the mean over the sequences of the batch and those replayed,
          + decoder_orthogonal_strength * ||U^T U - I||^2 over the decoder's hidden-to-hidden matrices
 
 The sums run over all time steps of the batch, padding included, since generated sequences have no length: those of task
-j have as many steps as its longest, and where in them the network's answer counts is for the stream to say
+j have as many steps as its longest sequence. The stream says in which of these steps the network's answer counts
 (`InputModel`). Sources: Shin et al., "Continual learning with deep generative replay" (2017); van de Ven & Tolias,
 "Generative replay with feedback connections" (2018), whose encoder is the classifier; Ehret et al. (ICLR 2021).
 
-Differences from the published code: the latent outputs are weights of the method, linear in the same features as the
-columns that are appended there to the output layer, so that predictions and exported models do not contain them; and
-batches smaller than the number of old tasks work.
+Differences from the published code: the latent outputs are a separate linear layer of the method, where the published
+code appends columns to the output layer, so predictions and exported models do not contain them. And batches smaller
+than the number of old tasks work.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from clrnn_tf.config import NetworkConfig
+from clrnn_tf.config import CellName, NetworkConfig
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
@@ -69,7 +69,7 @@ class Config(Settings):
     """Z: dimensions of the latent vector of a step."""
     prior_std: Positive = 1.0
     """s: standard deviation of the prior."""
-    decoder_cell: Literal["lstm", "elman"] = "lstm"
+    decoder_cell: CellName = "lstm"
     """Recurrent cell of the decoder."""
     decoder_hidden_sizes: tuple[PositiveInt, ...] = (256,)
     """Units of each recurrent layer of the decoder."""
@@ -123,7 +123,7 @@ class GenerativeReplay(Method[Config]):
 
     loss_names: tuple[str, ...] = ("distillation", "prior_matching", "reconstruction", "decoder_orthogonal")
     learns_from_replay = True
-    """Whether encoder and decoder learn from replayed sequences, too; else from those of the present task alone."""
+    """Whether encoder and decoder also learn from replayed sequences, not only from those of the present task."""
 
     def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
@@ -142,8 +142,8 @@ class GenerativeReplay(Method[Config]):
 
     def make_decoder_source(self) -> WeightSource:
         """Where the decoder's weights come from."""
-        orthogonal = self.setup.network.config.recurrent_initializer == "orthogonal"
-        return SharedWeights(self.decoder.network.weight_specs, self.setup.seed + SeedOffset.DECODER, orthogonal)
+        specs, seed = self.decoder.network.weight_specs, self.setup.seed + SeedOffset.DECODER
+        return SharedWeights(specs, seed, self.setup.network.config.starts_orthogonal)
 
     def make_decoder_teacher(self) -> None:
         """Make what holds the decoder as it was before the present task."""
@@ -170,7 +170,8 @@ class GenerativeReplay(Method[Config]):
     def variables_to_train(self) -> list[tf.Variable]:
         """The main network's, then those of the latent outputs and of the decoder."""
         sources = (self.latent_source, self.decoder_source)
-        return super().variables_to_train() + [each.value for source in sources for each in source.trainable_variables]
+        added = [variable.value for source in sources for variable in source.trainable_variables]
+        return [*super().variables_to_train(), *added]
 
     def before_task(self, task: Task) -> None:
         """The present weights become the teacher."""
@@ -216,13 +217,13 @@ class GenerativeReplay(Method[Config]):
             distilled, *of_replay = self._on_replay(model, autoencoder, self.teacher(task_id), embedded, replay, noise)
             means = of_batch
             if self.learns_from_replay:  # as many sequences are replayed as the batch has
-                means = [0.5 * (own + old) for own, old in zip(of_batch, of_replay, strict=True)]
+                means = tuple(0.5 * (new + old) for new, old in zip(of_batch, of_replay, strict=True))
             return distilled, *means
 
         return tf.cond(task_id > 0, with_old_tasks, lambda: (tf.constant(0.0), *of_batch))
 
     def replay(self, task_id: tf.Tensor, step: tf.Tensor, size: tf.Tensor) -> Replay:
-        """A batch of `size` sequences made up by the teacher's decoder, split evenly among the old tasks."""
+        """A batch of `size` sequences generated by the teacher's decoder, split evenly among the old tasks."""
         key = self.step_key(task_id, step, StepDraw.REPLAYED_TASKS)
         task_ids = replayed_tasks(self.setup.num_tasks, task_id, size, key)
         lengths = tf.gather(self._max_times, task_ids)

@@ -14,8 +14,8 @@ becomes an importance (Zenke, Poole & Ganguli, ICML 2017):
                  present moments (Ehret et al. 2021, all published runs)
     total_loss   g: clipped gradient of all losses; delta: the step really taken
 
-Weight decay is part of delta in both; the published look-ahead drops it by mistake. Protected are the weights of the
-main network. Tables of n-grams are not: each is trained with its own task only.
+Weight decay is part of delta in both; the published look-ahead drops it by mistake. The weights of the main network
+are protected. The tables of n-grams need no protection: every task trains a separate one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import tensorflow as tf
 
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
-from clrnn_tf.networks.weights import Weights
+from clrnn_tf.networks.weights import Weights, bytes_of
 from clrnn_tf.optimizers import Adam
 from clrnn_tf.ranges import NonNegative, Settings
 from clrnn_tf.streams.tasks import Task
@@ -77,8 +77,8 @@ class SI(Method[Config]):
         self, task_gradients: Sequence[tf.Tensor], optimizer: Adam, learning_rate: tf.Tensor, accept: tf.Tensor
     ) -> None:
         """Count the look-ahead step along the task's gradient."""
-        own = task_gradients[: len(self._protected)]
-        self._count(own, optimizer.look_ahead(own, learning_rate), accept)
+        gradients = task_gradients[: len(self._protected)]
+        self._count(gradients, optimizer.look_ahead(gradients, learning_rate), accept)
 
     def after_update(
         self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Adam, accept: tf.Tensor
@@ -100,7 +100,7 @@ class SI(Method[Config]):
 
     def kept_bytes(self) -> dict[str, int]:
         """Three numbers for each weight, however many the tasks."""
-        size = 4 * sum(int(tf.size(variable)) for variable in self._protected)
+        size = bytes_of(sum(int(tf.size(variable)) for variable in self._protected))
         return {"importances": size, "anchors": size, "contributions": size}
 
     def _count(self, gradients: Sequence[tf.Tensor], changes: Sequence[tf.Tensor], accept: tf.Tensor) -> None:

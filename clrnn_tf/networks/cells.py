@@ -100,12 +100,12 @@ class Cell(abc.ABC):
 
 
 class ElmanCell(Cell):
-    """Elman cell with an output layer of its own.
+    """Elman cell with an output layer.
 
         h_t = phi(g (x_t W + h_{t-1} U + b) + s)        y_t = phi(g (h_t V + d) + s)
 
-    The layer's output is y; only h recurs. One bias per sum, where the published code adds two. Gain g and shift s are
-    there where the weights hold them.
+    The layer's output is y; only h recurs. There is one bias per sum, where the published code adds two. Gain g and
+    shift s are 1 and 0 unless the weights hold them.
 
     Args:
       num_units: H.
@@ -172,7 +172,7 @@ class LSTMCell(Cell):
         (i, f, o)_t = sigmoid(x_t W + h_{t-1} U + b),   g_t = tanh(x_t W + h_{t-1} U + b)
         c_t = f_t c_{t-1} + i_t g_t                      h_t = o_t phi(gain c_t + shift)
 
-    Gain and shift are there where the weights hold them; the carried c_t has neither.
+    Gain and shift are 1 and 0 unless the weights hold them. They do not act on the c_t that is carried on.
 
     Args:
       num_units: H.
@@ -208,7 +208,7 @@ class LSTMCell(Cell):
         state: tuple[tf.Tensor, ...],
         modulation: Modulation | None = None,
     ) -> LSTMState:
-        """h_t and c_t, each [B, H]."""
+        """h_t and c_t, [B, H]."""
         return lstm_step(self.activation, projected + product, state[1], modulation).state
 
     def unroll(

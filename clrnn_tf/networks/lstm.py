@@ -1,7 +1,7 @@
 """Long short-term memory: one step, and its unrolling with a gradient written by hand.
 
-Half of the time goes into moving histories through memory. So the forward pass keeps the slopes of the gates while they
-are at hand, slopes take the place of the sums that they came from, and gradients that of slopes.
+Half of the time goes into moving histories through memory. So the forward pass stores the slopes of the gates, which
+the backward pass needs. They overwrite the sums that they were computed from, and gradients overwrite slopes.
 """
 
 from __future__ import annotations
@@ -135,17 +135,17 @@ def _lstm_backward(
         d_hidden = carried.hidden + d_states.hidden[t]
         d_value = d_hidden * histories.value_slope[t]  # by gain c_t + shift
         d_cell = carried.cell + d_states.cell[t] + (d_value if modulation is None else d_value * modulation.gain)
-        d_sum = tf.concat([d_cell, d_cell, d_cell, d_hidden], axis=-1) * d_sums.read(t)  # dz_t, slopes times these
+        d_sum = tf.concat([d_cell, d_cell, d_cell, d_hidden], axis=-1) * d_sums.read(t)  # dz_t
         carried = LSTMState(
             tf.matmul(d_sum, transposed),  # dh_{t-1} = dz_t U^T
             d_cell * histories.forget[t],  # dc_{t-1} = dc_t f_t
         )
-        return t - 1, carried, d_sums.write(t, d_sum), [each.write(t, d_value) for each in d_values]
+        return t - 1, carried, d_sums.write(t, d_sum), [history.write(t, d_value) for history in d_values]
 
     steps = steps_with_gradient(time, truncate)
     d_values = [] if modulation is None else [history_like(time, zero)]
     _, _, d_sums, d_values = loop(steps, body, time - 1, LSTMState(zero, zero), filled(histories.slopes), d_values)
-    d_sums, *d_values = (only_last(each.stack(), steps, truncate) for each in (d_sums, *d_values))
+    d_sums, *d_values = (only_last(history.stack(), steps, truncate) for history in (d_sums, *d_values))
     return d_sums, d_values[0] if d_values else None
 
 

@@ -20,8 +20,8 @@ class Outputs(NamedTuple):
     """What the main network computed; B batch, T time, C outputs of a head, H units."""
 
     logits: tf.Tensor
-    """[B, S, C] of each example's own head, for the last S steps (all T, unless fewer are asked for); padded steps hold
-    the head's bias response and mean nothing."""
+    """[B, S, C] of the head of each example, for the last S steps (all T, unless fewer are asked for). Values at padded
+    steps mean nothing."""
     hidden: tuple[tf.Tensor, ...]
     """[B, T, H] outputs of each recurrent layer ([B, T, 2H] when bidirectional), 0 at padded steps; of the last layer S
     steps."""
@@ -34,8 +34,8 @@ class Outputs(NamedTuple):
 class RecurrentNetwork:
     """A recurrent network as a pure function of its weights.
 
-    The weights may hold tensors of `modulation_specs` and `head_modulation_specs` too, any of them alone; a gain that
-    is not there is 1, a shift 0.
+    The weights may also hold any of the tensors of `modulation_specs` and `head_modulation_specs`. A missing gain is 1,
+    a missing shift 0.
 
     Args:
       config: Sizes and kinds of layers.

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import clrnn_tf.backend  # noqa: F401 - refuses other backends
-from clrnn_tf.networks.weights import Weights, WeightSpec, initial_value, pack, total_size, unpack
+from clrnn_tf.networks.weights import Weights, WeightSpec, bytes_of, initial_value, pack, total_size, unpack
 from clrnn_tf.seeds import InitialKey
 
 
@@ -45,7 +45,7 @@ class WeightSource(keras.layers.Layer):
     """
 
     depends_on_task = True
-    """Whether tasks have different weights, other than heads of their own."""
+    """Whether tasks have different weights, heads not counted."""
 
     def __init__(self, specs: Sequence[WeightSpec], **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -58,12 +58,12 @@ class WeightSource(keras.layers.Layer):
     @property
     def num_bytes(self) -> int:
         """Memory of the variables."""
-        return 4 * sum(int(np.prod(variable.shape)) for variable in self.variables)
+        return bytes_of(sum(int(np.prod(variable.shape)) for variable in self.variables))
 
     def copy_from(self, other: WeightSource) -> None:
         """Take over the variables of a source built alike, after which both give the same weights."""
-        for own, new in zip(self.variables, other.variables, strict=True):
-            own.assign(new.value)
+        for variable, other_variable in zip(self.variables, other.variables, strict=True):
+            variable.assign(other_variable.value)
 
 
 class SharedWeights(WeightSource):
@@ -103,7 +103,7 @@ class SharedWeights(WeightSource):
 
 
 class SeparateWeights(WeightSource):
-    """A set of weights for every task. One task at a time is in training, on variables of its own.
+    """A set of weights for every task. The weights of the one task in training are separate variables.
 
     Args:
       specs: Tensors of the main network.
@@ -147,7 +147,7 @@ class SeparateWeights(WeightSource):
         self.in_training.assign(task_id)
 
     def end(self) -> None:
-        """Store the weights of the task in training; none is in training then."""
+        """Store the weights of the task in training. No task is in training afterwards."""
         self.stored.value[int(self.in_training.value)].assign(pack(self.working(), self.specs))
         self.in_training.assign(-1)
 
@@ -156,7 +156,7 @@ class SeparateWeights(WeightSource):
         return {spec.name: tf.convert_to_tensor(v.value) for spec, v in zip(self.specs, self.tensors, strict=True)}
 
     def call(self, task_id: tf.Tensor) -> Weights:
-        """The task's weights: in training, as they were after it, or as they will start."""
+        """The task's weights: those in training, those stored after training, or the initial ones."""
         stored = tf.gather(tf.convert_to_tensor(self.stored.value), task_id)
         working = pack(self.working(), self.specs)
         return unpack(tf.where(task_id == self.in_training.value, working, stored), self.specs)

@@ -1,4 +1,4 @@
-"""What a run tells those who watch it. Observers never influence training."""
+"""Events of a run, and the base class of what watches it. Observers never influence training."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def accuracy_so_far(matrix: ResultMatrix) -> np.ndarray:
 
 
 def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
-    """Name and last value of each line, to the right of the axes and moved apart where they would overlap."""
+    """Name and last value of each line, to the right of the axes and moved where they would overlap."""
     bottom, top = axes.get_ylim()
     order = sorted(ends, key=lambda label: ends[label][0])
     heights = spread([ends[label][0] for label in order], gap=(top - bottom) / 15)
@@ -137,7 +137,7 @@ def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> Non
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Rising places moved apart until neighbours are at least `gap` from one another; their mean is kept."""
+    """Ascending positions, moved so that neighbours are at least `gap` from one another; their mean is kept."""
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + gap) if moved else place)

@@ -1,4 +1,4 @@
-"""Writes what a run gives into its directory while it goes on."""
+"""Writes the log and the results of a run into its directory."""
 
 from __future__ import annotations
 

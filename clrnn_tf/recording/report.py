@@ -73,7 +73,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     if matrix is None:
         raise ConfigurationError(f"no results in {path}: no task has been learned.")
     entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
-    own = Comparison(
+    this_run = Comparison(
         f"{results['method']} (this run)",
         results["mean_during_accuracy"],
         results["mean_final_accuracy"],
@@ -86,12 +86,12 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         f"<h1>{_text(title)}</h1>",
         f"<p>Data: {_text(results['data_source'])}.{'' if results['finished'] else ' <b>Unfinished run.</b>'}</p>",
         _headline(results),
-        _beside_other_runs(matrix.task_names, [own, *comparisons]),
+        _beside_other_runs(matrix.task_names, [this_run, *comparisons]),
         _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
         _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix)),
         _inference(results),
-        _section("Beside other results", _comparison_table([own, *comparisons])),
+        _section("Beside other results", _comparison_table([this_run, *comparisons])),
         _section("Time and size", _facts(results)),
         f"<details><summary>Settings</summary><pre>{_text(run.config.read_text(encoding='utf-8'))}</pre></details>",
     ]
@@ -119,10 +119,10 @@ def _headline(results: Results) -> str:
 def _beside_other_runs(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
     """A figure of this run, which comes first, and the others that learned the same tasks; empty without any."""
     runs: dict[str, ResultMatrix] = {}
-    for each in comparisons:
-        if each.matrix is not None and each.matrix.rows and each.matrix.task_names == names:
-            repeats = sum(label == each.label or label.startswith(f"{each.label}, ") for label in runs)
-            runs[f"{each.label}, {repeats + 1}" if repeats else each.label] = each.matrix
+    for run in comparisons:
+        if run.matrix is not None and run.matrix.rows and run.matrix.task_names == names:
+            repeats = sum(label == run.label or label.startswith(f"{run.label}, ") for label in runs)
+            runs[f"{run.label}, {repeats + 1}" if repeats else run.label] = run.matrix
     if len(runs) < 2:
         return ""
     return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs)))
@@ -193,9 +193,9 @@ def _inference(results: Results) -> str:
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> str:
     rows = "".join(
-        f"<tr><td>{_text(each.label)}</td><td>{_number(each.during)}</td><td>{_number(each.final)}</td>"
-        f'<td>{_number(each.forgetting)}</td><td class="text">{_text(each.source)}</td></tr>'
-        for each in comparisons
+        f"<tr><td>{_text(row.label)}</td><td>{_number(row.during)}</td><td>{_number(row.final)}</td>"
+        f'<td>{_number(row.forgetting)}</td><td class="text">{_text(row.source)}</td></tr>'
+        for row in comparisons
     )
     heads = '<tr><th>method</th><th>during</th><th>final</th><th>forgetting</th><th class="text">source</th></tr>'
     return f"<table>{heads}{rows}</table>"
@@ -218,7 +218,7 @@ def _facts(results: Results) -> str:
     ]
     if "separate_networks_bytes" in results:
         separate = results["separate_networks_bytes"] / 1e6
-        rows += [("a network of its own for each task would take", f"{separate:,.3f} MB")]
+        rows += [("a separate network for each task would take", f"{separate:,.3f} MB")]
     rows += [(name, version) for name, version in results["versions"].items()]
     return f"<table>{_rows(rows)}</table>"
 

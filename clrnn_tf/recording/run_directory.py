@@ -180,12 +180,12 @@ def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file whole, or leave it as it is."""
+    """Replace a text file whole, or leave the old one unchanged."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file whole, or leave it as it is."""
+    """Replace a file whole, or leave the old one unchanged."""
     beside = path.with_name(path.name + ".new")
     try:
         beside.write_bytes(content)

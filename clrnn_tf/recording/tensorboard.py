@@ -31,7 +31,7 @@ class TensorBoardRecorder(Observer):
         self._writer: tf.summary.SummaryWriter = tf.summary.create_noop_writer()  # until a run begins
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
-        """Open the event file; its name tells the task from which a continued run goes on."""
+        """Open the event file; its name has the task with which a continued run begins."""
         self._writer = tf.summary.create_file_writer(str(self._directory), filename_suffix=f".from_task{first_task}")
         with self._writer.as_default(step=0):
             hparams.hparams(_flat(self._experiment.to_dict()), trial_id="run")
