@@ -22,7 +22,7 @@ class NgramEmbedding(tf.Module):
 
         x = sum_g table[task, n_g] / sqrt(number of n-grams)
 
-    A table is trained with its task only, so nothing in it is forgotten.
+    A task's table is trained with that task only, so it cannot forget.
 
     Args:
       ngrams: Number of buckets and of n-grams per token.
@@ -91,8 +91,8 @@ class TaskModel(tf.Module):
       source: Where its weights come from.
       outputs: Name of the kind of output; see `clrnn_tf.outputs`.
       embedding: Embeds n-gram inputs; None where inputs are real vectors.
-      num_task_ids: K, where the network reads the task id: its inputs are F features and a one-hot id of size K.
-        0 where it does not.
+      num_task_ids: K, where the network is told the task: its inputs are F features and a one-hot task id of size K.
+        0 where it is not.
 
     Example:
       >>> import tensorflow as tf
@@ -191,7 +191,7 @@ class TaskModel(tf.Module):
 
 
 def append_task_id(embedded: tf.Tensor, task_id: tf.Tensor, num_tasks: int) -> tf.Tensor:
-    """[B, T, F] with the one-hot task id [num_tasks] after the features of every step; unchanged for 0 tasks."""
+    """[B, T, F] with the one-hot task id [num_tasks] after the features of every step; as it is for 0 tasks."""
     if num_tasks == 0:
         return embedded
     one_hot = tf.reshape(tf.one_hot(task_id, num_tasks), [-1, 1, num_tasks])

@@ -35,7 +35,7 @@ UPOS = (
 )
 """The 17 universal tags; a tag's class id is its place here."""
 BLANK_FORMS = ("_", "")
-"""Forms of words whose text is withheld; a few of them are real words."""
+"""Forms of words whose text is withheld; `_` may also be a real word."""
 
 _COLUMNS = 10
 _CLASS_IDS = {tag: class_id for class_id, tag in enumerate(UPOS)}

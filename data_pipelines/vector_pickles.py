@@ -1,6 +1,6 @@
 """Polyglot's word vectors: a pickled pair (words, array), read without calling anything that the pickle names.
 
-A pickle is a program. Here it runs with few opcodes, and what it takes for NumPy's functions are stand-ins that check
+A pickle is a program. Here only a few opcodes are allowed, and NumPy's functions are replaced by stand-ins that check
 types and sizes and make arrays with `numpy.frombuffer`.
 """
 
@@ -235,7 +235,7 @@ class _Opcodes(dict):
 
 
 class _ArrayUnpickler(pickle._Unpickler):
-    """Python's unpickler in Python: its memo is a dictionary, where that in C allocates what the pickle says."""
+    """Python's unpickler in Python: its memo is a dictionary. The one in C allocates as much as the pickle says."""
 
     read: Callable[[int], bytes]  # `load` sets these two
     append: Callable[[object], None]

@@ -230,7 +230,7 @@ class Hypernetwork(WeightSource):
         return hypernetwork
 
     def copy_from(self, other: Hypernetwork) -> None:
-        """Take over the variables of a hypernetwork for the same tasks, whenever each of them added its tasks.
+        """Take over the variables of a hypernetwork for the same tasks; the two may have added them at different times.
 
         Raises:
           ConfigurationError: The other one has another number of tasks.

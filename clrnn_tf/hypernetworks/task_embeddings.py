@@ -1,4 +1,4 @@
-"""Task ids and the embeddings that they stand for, which may lie in several variables."""
+"""Task ids and the embeddings of tasks, which may lie in several variables."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class OnlineEWC(Method[Config]):
         return weights, {"ewc_penalty": 0.5 * self.options.strength * tf.add_n(distances)}
 
     def after_task(self, task: Task, model: TaskModel) -> None:
-        """Measure the Fisher information of the task and hold on to its weights."""
+        """Measure the Fisher information of the task, and make its weights the anchors."""
         if self._diagonal is None:
             options = self.options
             self._diagonal = FisherDiagonal(
@@ -81,7 +81,7 @@ class OnlineEWC(Method[Config]):
             anchor.assign(variable)
 
     def kept_bytes(self) -> dict[str, int]:
-        """Two numbers for each weight, however many the tasks."""
+        """Two numbers for each weight, for any number of tasks."""
         size = bytes_of(sum(int(tf.size(variable)) for variable in self._protected))
         return {"fisher": size, "anchors": size}
 

@@ -1,7 +1,7 @@
 """SI: synaptic intelligence. Weights that brought the loss down on old tasks are held in place.
 
-Along the training of a task every weight theta_i gathers its share of the fall of the loss, and after the task this
-becomes an importance (Zenke, Poole & Ganguli, ICML 2017):
+During the training of a task, the contribution omega_i of every weight theta_i to the decrease of the loss is added
+up. After the task it becomes an importance Omega_i (Zenke, Poole & Ganguli, ICML 2017):
 
     omega_i <- omega_i - g_i * delta_i                                                 at every step
     Omega_i <- Omega_i + max(0, omega_i / ((theta_i - theta*_i)^2 + 1e-3)),  theta* <- theta,  omega <- 0     after it
@@ -33,7 +33,7 @@ from clrnn_tf.optimizers import Adam
 from clrnn_tf.ranges import NonNegative, Settings
 from clrnn_tf.streams.tasks import Task
 
-_DAMPING = 1e-3  # added to the squared distance that a weight went during a task
+_DAMPING = 1e-3  # added to the squared change of a weight during a task
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class SI(Method[Config]):
         self.contributions = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # omega
 
     def state_variables(self) -> list[tf.Variable]:
-        """Importances, anchors and the contributions of the task in hand."""
+        """Importances, anchors and the contributions of the present task."""
         return [*self.importances, *self.anchors, *self.contributions]
 
     def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
@@ -89,7 +89,7 @@ class SI(Method[Config]):
             self._count(gradients[: len(self._protected)], changes, accept)
 
     def after_task(self, task: Task, model: TaskModel) -> None:
-        """Turn the task's contributions into importances, and hold on to its weights."""
+        """Turn the task's contributions into importances, and make its weights the anchors."""
         for variable, importance, anchor, contribution in zip(
             self._protected, self.importances, self.anchors, self.contributions, strict=True
         ):
@@ -99,7 +99,7 @@ class SI(Method[Config]):
             contribution.assign(tf.zeros_like(contribution))
 
     def kept_bytes(self) -> dict[str, int]:
-        """Three numbers for each weight, however many the tasks."""
+        """Three numbers for each weight, for any number of tasks."""
         size = bytes_of(sum(int(tf.size(variable)) for variable in self._protected))
         return {"importances": size, "anchors": size, "contributions": size}
 

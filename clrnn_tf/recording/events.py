@@ -48,7 +48,7 @@ class TaskResult:
     steps: int
     """Steps taken (fewer than configured after early stopping)."""
     kept_bytes: dict[str, int] = field(default_factory=dict)
-    """Memory that the method keeps for old tasks, by what it is for."""
+    """Memory that the method keeps for old tasks, in bytes by purpose."""
 
 
 class Observer:

@@ -7,7 +7,7 @@
     confusion.npz   confusion matrices behind the weighted F1 (softmax only)
     report.html     the report; tensorboard/, checkpoints/, export/
 
-Files are replaced whole (written beside, then renamed), so that a run killed at any moment leaves readable ones.
+Files are written under another name and then renamed, so that a run killed at any moment leaves readable ones.
 """
 
 from __future__ import annotations

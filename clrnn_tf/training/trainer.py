@@ -92,8 +92,8 @@ class Trainer:
     def fit(self, task: Task) -> int:
         """Train on one task with a fresh optimizer state and return the number of steps taken.
 
-        A task that mixes K others takes K times the steps, and is validated on each of them: what is best is decided by
-        the mean of their scores.
+        A task that mixes K others takes K times the steps, and is validated on each of them. The mean of their scores
+        decides which step is best.
 
         Raises:
           TrainingDivergedError: A loss or gradient was not finite; the step was not taken.
@@ -114,7 +114,7 @@ class Trainer:
         return step
 
     def validation(self, tasks: Sequence[Task]) -> Validation:
-        """Validations on `tasks`. To a best step belongs also what the method gathered on the way there."""
+        """Validations on `tasks`. The values of the best step include the state of the method at that step."""
         variables = [*self.variables, *self.method.state_variables()]
         return Validation(tasks, self.evaluate, variables, self.config, self.observers)
 
