@@ -24,7 +24,7 @@ from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
 from clrnn_tf.networks.weights import Weights, bytes_of, task_size, total_size
-from clrnn_tf.optimizers import Adam
+from clrnn_tf.optimizers import Optimizer
 from clrnn_tf.seeds import StepDraw
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
@@ -154,7 +154,7 @@ class Method(tf.Module, Generic[Options]):
         return {}
 
     def before_update(
-        self, task_gradients: Sequence[tf.Tensor], optimizer: Adam, learning_rate: tf.Tensor, accept: tf.Tensor
+        self, task_gradients: Sequence[tf.Tensor], optimizer: Optimizer, learning_rate: tf.Tensor, accept: tf.Tensor
     ) -> None:
         """Called before the optimizer's step with the unclipped gradients of the task's loss alone.
 
@@ -164,7 +164,7 @@ class Method(tf.Module, Generic[Options]):
         del task_gradients, optimizer, learning_rate, accept
 
     def after_update(
-        self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Adam, accept: tf.Tensor
+        self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Optimizer, accept: tf.Tensor
     ) -> None:
         """Called after the optimizer's step with the values before it and the clipped gradients that it took."""
         del before, gradients, optimizer, accept  # AutoGraph cannot convert a function without a body

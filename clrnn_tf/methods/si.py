@@ -29,7 +29,7 @@ import tensorflow as tf
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.weights import Weights, bytes_of
-from clrnn_tf.optimizers import Adam
+from clrnn_tf.optimizers import Optimizer
 from clrnn_tf.ranges import NonNegative, Settings
 from clrnn_tf.streams.tasks import Task
 
@@ -74,14 +74,14 @@ class SI(Method[Config]):
         return weights, {"si_penalty": self.options.strength * tf.add_n(distances)}
 
     def before_update(
-        self, task_gradients: Sequence[tf.Tensor], optimizer: Adam, learning_rate: tf.Tensor, accept: tf.Tensor
+        self, task_gradients: Sequence[tf.Tensor], optimizer: Optimizer, learning_rate: tf.Tensor, accept: tf.Tensor
     ) -> None:
         """Count the look-ahead step along the task's gradient."""
         gradients = task_gradients[: len(self._protected)]
         self._count(gradients, optimizer.look_ahead(gradients, learning_rate), accept)
 
     def after_update(
-        self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Adam, accept: tf.Tensor
+        self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Optimizer, accept: tf.Tensor
     ) -> None:
         """Count the step taken, in the mode that does."""
         if self.options.importance == "total_loss":

@@ -17,7 +17,7 @@ from clrnn_tf.execution.loss_program import LossProgram
 from clrnn_tf.methods.base import Method
 from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.networks.weights import Weights, orthogonal_penalty
-from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
+from clrnn_tf.optimizers import Optimizer, clip_by_global_norm, learning_rate_at
 from clrnn_tf.streams.tasks import Batch
 
 
@@ -60,7 +60,7 @@ class TrainingStep:
     """
 
     def __init__(
-        self, model: TaskModel, method: Method, optimizer: Adam, config: TrainConfig, workers: SingleWorker
+        self, model: TaskModel, method: Method, optimizer: Optimizer, config: TrainConfig, workers: SingleWorker
     ) -> None:
         self._model, self._method, self._optimizer = model, method, optimizer
         self._variables = optimizer.variables_to_train

@@ -15,7 +15,7 @@ from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker
 from clrnn_tf.methods.base import Method
 from clrnn_tf.model import TaskModel
-from clrnn_tf.optimizers import Adam
+from clrnn_tf.optimizers import make_optimizer
 from clrnn_tf.recording.events import Observer, TrainingLog
 from clrnn_tf.streams.splits import batches_of_any_length
 from clrnn_tf.streams.tasks import Task
@@ -84,7 +84,7 @@ class Trainer:
         self.observers = list(observers)
         embedding = [] if model.embedding is None else list(model.embedding.trainable_variables)
         self.variables = [*method.variables_to_train(), *embedding]
-        self.optimizer = Adam(self.variables, config)
+        self.optimizer = make_optimizer(self.variables, config)
         self.step = TrainingStep(model, method, self.optimizer, config, self.workers)
         in_halves = method.setup.num_blocks > 1
         self.evaluate = Evaluator(model, config.eval_batch_size, uses_xla(config), in_halves)
