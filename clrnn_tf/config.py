@@ -48,7 +48,7 @@ class NetworkConfig(Settings):
     """Activation of dense layers, of the Elman cell, and of the LSTM's cell state before its output gate."""
     heads: Literal["multi", "single"] = "multi"
     """`multi`: one output head per task inside the network; `single`: one head used by every task. A
-    hypernetwork generates a different single head for each task, so the network is independent of their number."""
+    hypernetwork generates a different single head for each task, so the network does not depend on their number."""
     recurrent_initializer: Literal["uniform", "orthogonal"] = "uniform"
     """`orthogonal` draws each hidden-to-hidden matrix (each LSTM gate's block) orthogonal (shared weights only)."""
     task_id_input: bool = False
@@ -207,7 +207,7 @@ def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
       where: Name of `settings` for error messages.
 
     Raises:
-      ConfigurationError: A name is unknown (the nearest known ones are named), or a value is of a wrong kind.
+      ConfigurationError: A name is unknown (the nearest known ones are named), or a value has a wrong type.
     """
     fields = {_key(settings, item.name): item.name for item in dataclasses.fields(settings)}
     hints = typing.get_type_hints(type(settings))
@@ -227,7 +227,7 @@ def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
 
 
 def with_present_names(values: Mapping[str, object], method: str) -> dict[str, object]:
-    """Settings by their names of today; earlier versions wrote `method_options` for the options of the method."""
+    """Settings by their present names; earlier versions wrote `method_options` for the options of the method."""
     return {method if name == "method_options" else name: value for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""Settings in YAML files, read by rules without surprises.
+"""Reads settings from YAML files.
 
 YAML 1.1 reads `no` as false, `1e-3` as text and `2026-11-25` as a date. Here, as in YAML 1.2, only `true` and `false`
 are truth values, every number of Python's notation is a number, and dates are text.
@@ -17,7 +17,7 @@ from clrnn_tf.errors import ConfigurationError, require
 LARGEST_FILE = 2**20
 """Bytes of the largest file that is read; settings of a run take a few thousand."""
 DEEPEST = 20
-"""Most levels of lists and mappings within each other."""
+"""Largest number of nested levels of lists and mappings."""
 
 _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
@@ -35,7 +35,7 @@ _SCALARS = (
 
 
 class _Loader(yaml.SafeLoader):
-    """Builds dictionaries, lists, strings, numbers and truth values; refuses aliases and names that are there twice."""
+    """Builds dictionaries, lists, strings, numbers and truth values; refuses aliases and duplicate names."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 

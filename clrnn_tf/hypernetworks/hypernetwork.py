@@ -219,10 +219,8 @@ class Hypernetwork(WeightSource):
         """A layer as `get_config` describes it, with the variables of added tasks in the same order."""
         config = dict(config)
         num_added_tasks = config.pop("num_added_tasks", 0)
-        options: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, (list, tuple)) else value
-            for name, value in config.pop("config").items()
-        }
+        values = config.pop("config").items()
+        options: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values}
         specs = [WeightSpec(name, tuple(shape), *rest) for name, shape, *rest in config.pop("specs")]
         hypernetwork = cls(specs, HypernetworkConfig(**options), **config)
         for _ in range(num_added_tasks):

@@ -31,7 +31,7 @@ def split_outputs(
 
 
 class Targets(ABC, tf.Module):
-    """What both kinds of targets can do.
+    """Base of both kinds of targets.
 
     Args:
       source: The hypernetwork in training.
@@ -170,7 +170,7 @@ class OnlineTargets(Targets):
         self._old_source = Hypernetwork.from_config(source.get_config())
 
     def remember(self, num_old: int) -> None:
-        """See `Targets.remember`; here the targets of all tasks are those of now."""
+        """See `Targets.remember`; this one makes new targets of all tasks."""
         del num_old
         self._old_source.copy_from(self.source)
 

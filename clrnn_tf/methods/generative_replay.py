@@ -16,9 +16,8 @@ j have as many steps as its longest sequence. The stream says in which of these 
 (`InputModel`). Sources: Shin et al., "Continual learning with deep generative replay" (2017); van de Ven & Tolias,
 "Generative replay with feedback connections" (2018), whose encoder is the classifier; Ehret et al. (ICLR 2021).
 
-Differences from the published code: the latent outputs are a separate linear layer of the method, where the published
-code appends columns to the output layer, so predictions and exported models do not contain them. And batches smaller
-than the number of old tasks work.
+Differences from the published code: the latent outputs are a separate layer, not columns appended to the output layer,
+so predictions and exported models do not contain them. Batches smaller than the number of old tasks work.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _rows(x: tf.Tensor) -> tf.Tensor:
 
 
 class LinearMaps(NamedTuple):
-    """The linear maps of a network, alike in value, with one meaning of their weights' gradients."""
+    """The linear maps of a network. What the gradients of weights mean does not change the values."""
 
     linear: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
     """X W + b."""

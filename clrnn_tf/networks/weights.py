@@ -1,4 +1,4 @@
-"""The main network's weights as data: what they are called, how they start, how they are packed.
+"""The main network's weights as data: names and shapes, initial values, packing into vectors.
 
 The main network owns no variables. It reads a dictionary of weights, which a weight source makes for each task
 (`clrnn_tf.networks.weight_sources`). Names are paths, `recurrent0/forward/kernel`: a layer knows its tensors by their

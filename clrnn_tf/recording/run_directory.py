@@ -66,8 +66,8 @@ class RunDirectory:
         Args:
           path: Where; must be missing or empty, unless `overwrite`.
           experiment: The settings.
-          provenance: Facts that are no settings: data source and its fingerprint, preset.
-          overwrite: Replace a run that is there. Anything that is no run is left alone.
+          provenance: Facts that are not settings: data source and its fingerprint, preset.
+          overwrite: Replace a run. A directory that holds something else is never replaced.
 
         Raises:
           ConfigurationError: There is something at `path`.

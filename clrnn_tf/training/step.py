@@ -56,7 +56,7 @@ class TrainingStep:
       method: Its source must be the model's.
       optimizer: Has the variables to train.
       config: Optimisation settings.
-      workers: Who shares the batches.
+      workers: The processes that share the batches.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class TrainingStep:
     def _in_two_passes(self, batch: Batch, task_id: tf.Tensor, step: tf.Tensor, mixed: bool) -> Differentiated:
         """The same, as the sum of the gradient of the task's loss and that of all others.
 
-        Two gradients of one tape would have XLA's programs differentiated twice, so each has a tape.
+        There are two tapes, because two gradients from one tape would differentiate XLA's programs twice.
         """
         with self._tape() as tape:
             weights, _ = self._method.weights_and_penalties(task_id, step)
@@ -139,7 +139,7 @@ class TrainingStep:
     def _further_losses(
         self, weights: Weights, penalties: dict[str, tf.Tensor], batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """All losses but the task's."""
+        """All losses except the task's."""
         losses = {**penalties, **self._method.auxiliary_losses(self._model, weights, batch, task_id, step)}
         if self._config.orthogonal_strength:
             losses["orthogonal"] = self._orthogonal(weights)

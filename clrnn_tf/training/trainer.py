@@ -41,7 +41,7 @@ class Trainer:
       config: Optimisation settings.
       seed: Seed of batches.
       observers: They get logs and validations.
-      workers: Who shares the batches; one process by default.
+      workers: The processes that share the batches; one by default.
 
     Example: two steps of the first task, and a test of the second.
       >>> from clrnn_tf import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig, build_trainer
