@@ -40,11 +40,8 @@ def kernel(shape: tuple[int, int], seed: int, index: int, is_last: bool) -> np.n
     """
     gain = 1.0 if is_last else _GAIN
     bound = math.sqrt(3.0 * gain / shape[0])
-    return (
-        np.random.default_rng([seed, InitialKey.HYPERFAN_KERNELS, index])
-        .uniform(-bound, bound, shape)
-        .astype(np.float32)
-    )
+    generator = np.random.default_rng([seed, InitialKey.HYPERFAN_KERNELS, index])
+    return generator.uniform(-bound, bound, shape).astype(np.float32)
 
 
 def output_kernel(specs: Sequence[WeightSpec], config: HypernetworkConfig, seed: int) -> np.ndarray:
@@ -96,9 +93,8 @@ def chunk_embeddings(bounds: np.ndarray, size: int, seed: int, index: int) -> np
       seed: Seed.
       index: The task that they belong to; 0 where all tasks share them.
     """
-    draws = np.random.default_rng([seed, InitialKey.HYPERFAN_CHUNK_EMBEDDINGS, index]).uniform(
-        -1.0, 1.0, (len(bounds), size)
-    )
+    generator = np.random.default_rng([seed, InitialKey.HYPERFAN_CHUNK_EMBEDDINGS, index])
+    draws = generator.uniform(-1.0, 1.0, (len(bounds), size))
     return (draws * bounds[:, np.newaxis]).astype(np.float32)
 
 

@@ -58,9 +58,8 @@ class InitialValues:
         size = self.config.chunk_embedding_size
         if self._is_hyperfan:
             return hyperfan.chunk_embeddings(self._chunk_bounds, size, self.seed, task_id or 0)
-        generator = np.random.default_rng(
-            [self.seed, InitialKey.CHUNK_EMBEDDINGS, 0 if task_id is None else 1 + task_id]
-        )
+        index = 0 if task_id is None else 1 + task_id
+        generator = np.random.default_rng([self.seed, InitialKey.CHUNK_EMBEDDINGS, index])
         return generator.normal(0.0, self.config.chunk_embedding_std, (self.num_chunks, size)).astype(np.float32)
 
     @property

@@ -52,13 +52,13 @@ class Coresets(Method[Config]):
     def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         self._teacher = self.make_source()
-        sources = [task.train for task in setup.stream]
-        times = [source.max_time for source in sources if source.max_time is not None]
+        splits = [task.train for task in setup.stream]
+        times = [split.max_time for split in splits if split.max_time is not None]
         require(
-            len(times) == len(sources),
+            len(times) == len(splits),
             f"coresets need to know how long sequences of {setup.stream.name} can get. Received: max_time None.",
         )
-        self._counts = [min(self.options.size, source.num_examples) for source in sources]
+        self._counts = [min(self.options.size, split.num_examples) for split in splits]
         shape = (setup.num_tasks, max(self._counts), max(times))  # [K, N, T]
         ngrams = setup.stream.ngrams
         width, dtype = (setup.stream.num_features, tf.float32) if ngrams is None else (ngrams.num_ngrams, tf.int32)

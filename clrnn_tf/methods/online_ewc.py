@@ -75,7 +75,7 @@ class OnlineEWC(Method[Config]):
             self._diagonal = FisherDiagonal(
                 model, options.labels, options.truncate, self.setup.seed, self.setup.jit, options.num_sequences
             )
-        measured = self._diagonal.of(task).values()
+        measured = self._diagonal.measure(task).values()
         for variable, fisher, anchor, new in zip(self._protected, self.fisher, self.anchors, measured, strict=True):
             fisher.assign(new + self.options.gamma * fisher)
             anchor.assign(variable)
