@@ -39,7 +39,7 @@ class Evaluation:
 
     @functools.cached_property
     def metrics(self) -> Mapping[str, float]:
-        """Every score by its name: `loss` in nats, all others in percent. Whoever records or reports reads these."""
+        """Every score by its name: `loss` in nats, all others in percent. Records and reports use these."""
         of_classes = {} if self.confusion is None else {"weighted_f1": weighted_f1(self.confusion)}
         return {"loss": self.loss, "accuracy": self.accuracy, **of_classes, **self.further}
 

@@ -41,7 +41,7 @@ class Optimizer(abc.ABC, tf.Module):
     """What the training step and the methods need of an optimizer."""
 
     variables_to_train: list[tf.Variable]
-    """In a fixed order, which is that of all gradients."""
+    """What is optimised; gradients come in the same order."""
 
     @abc.abstractmethod
     def reset(self) -> None:

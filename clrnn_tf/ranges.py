@@ -1,4 +1,4 @@
-"""Ranges of settings, said once with their types: ``strength: NonNegative = 0.01``.
+"""Ranges of settings, declared with their types: ``strength: NonNegative = 0.01``.
 
 A settings dataclass that derives from `Settings` refuses numbers outside the ranges of its fields when it is made.
 Errors name the setting as files and the command line do: `hnet.strength must not be negative. Received: -1.0.`
@@ -72,7 +72,7 @@ class Settings:
                 self._check(name, hint)
 
     def label(self, name: str) -> str:
-        """A setting as errors name it."""
+        """Name of a setting in error messages."""
         return f"{type(self).section or type(self).__module__.rpartition('.')[2]}.{name}"
 
     def _check(self, name: str, hint: object) -> None:

@@ -1,4 +1,4 @@
-"""Initial values of a hypernetwork's variables; each is a pure function of the seed and of its place."""
+"""Initial values of a hypernetwork's variables: pure functions of the seed, the layer and the task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets of the output regulariser: what a hypernetwork generated for old tasks when it was last remembered."""
+"""Targets of the output regulariser: what a hypernetwork generated for old tasks at the last `remember`."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class FixedTargets(Targets):
     Args:
       source: The hypernetwork in training. Tasks that are added to it later need new targets.
       num_hidden_chunks: See `Targets`.
-      blocks: The blocks of tasks in which the regulariser compares. Targets are computed in the same ones, since in
-        others rounding would make a network differ from itself.
+      blocks: The blocks of tasks in which the regulariser compares. Targets are computed in the same blocks:
+        others would round differently, and a network would differ from its targets.
       jit: Whether XLA compiles it.
 
     Example:

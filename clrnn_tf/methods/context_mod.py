@@ -155,7 +155,7 @@ class ContextMod(Method[Config]):
 
     @classmethod
     def check(cls, experiment: Experiment) -> None:
-        """Hyperfan is made for kernels and biases."""
+        """Refuse hyperfan, which is made for kernels and biases."""
         initializer, options = experiment.hypernetwork.initializer, experiment.method_options
         require(
             not (isinstance(options, Config) and options.context == "hypernetwork") or initializer == "uniform",

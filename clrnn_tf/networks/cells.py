@@ -2,7 +2,7 @@
 
 A cell says which weights it has (`weight_specs`) and what one step computes (`step`). That is enough for a new one,
 entered in `CELLS`: it is unrolled with automatic differentiation of its step. A cell may override `Cell.unroll` with a
-faster way, as those below do.
+faster implementation, as those below do.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class ElmanCell(Cell):
     def unroll(
         self, weights: Weights, inputs: tf.Tensor, maps: LinearMaps = SUMMED, truncate: int | None = None
     ) -> Unrolled:
-        """As of `Cell`, with a gradient written by hand."""
+        """See `Cell.unroll`; the gradient is written by hand."""
         hidden = unroll_elman(self.activation, self.recurrence(weights, inputs, maps), maps, truncate)
         return Unrolled(hidden, hidden)
 
@@ -214,7 +214,7 @@ class LSTMCell(Cell):
     def unroll(
         self, weights: Weights, inputs: tf.Tensor, maps: LinearMaps = SUMMED, truncate: int | None = None
     ) -> Unrolled:
-        """As of `Cell`, with a gradient written by hand."""
+        """See `Cell.unroll`; the gradient is written by hand."""
         return Unrolled(*unroll_lstm(self.activation, self.recurrence(weights, inputs, maps), maps, truncate))
 
 

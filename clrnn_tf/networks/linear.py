@@ -19,7 +19,7 @@ def linear(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """X W + b of [T, B, in], [in, out] and [out], as one product (and one for each gradient) over T * B rows.
 
     Where the outputs are wider than the inputs, the bias becomes one more row of the kernel, with an input of 1.
-    Otherwise adding it and summing its gradient would each read and write all outputs once more.
+    This saves two passes over all outputs: one to add the bias, and one to sum its gradient.
     """
     if kernel.shape[0] >= kernel.shape[1]:
         return tf.tensordot(x, kernel, axes=1) + bias

@@ -57,7 +57,7 @@ class Histories(NamedTuple):
     """What the backward pass of an LSTM reads of every step: [T, B, H], `slopes` [T, B, 4H]."""
 
     slopes: tf.Tensor | tf.TensorArray
-    """Derivatives by the sums of the gates: of c_t by those of i, f, g, of h_t by that of o."""
+    """dc_t / dz_t for the gates i, f and g, dh_t / dz_t for the gate o."""
     hidden: tf.Tensor | tf.TensorArray
     """h_t."""
     cell: tf.Tensor | tf.TensorArray
@@ -65,12 +65,12 @@ class Histories(NamedTuple):
     hidden_before: tf.Tensor | tf.TensorArray
     """h_{t-1}."""
     forget: tf.Tensor | tf.TensorArray
-    """f_t, the derivative of c_t by c_{t-1}."""
+    """f_t = dc_t / dc_{t-1}."""
     value_slope: tf.Tensor | tf.TensorArray
-    """o phi', the derivative of h_t by gain c_t + shift."""
+    """o phi' = dh_t / d(gain c_t + shift)."""
 
     def write(self, t: tf.Tensor, entries: Histories) -> Histories:
-        """With the entries of step t."""
+        """The histories, with the entries of step t."""
         return Histories(*(history.write(t, entry) for history, entry in zip(self, entries, strict=True)))
 
     def stack(self) -> Histories:
@@ -81,7 +81,7 @@ class Histories(NamedTuple):
 def unroll_lstm(
     activation: Activation, recurrence: Recurrence, maps: LinearMaps = SUMMED, truncate: int | None = None
 ) -> LSTMState:
-    """The states of an LSTM at every step, each [T, B, H]; arguments as of `unroll`."""
+    """The states of an LSTM at every step, each [T, B, H]; arguments as in `unroll`."""
 
     @tf.custom_gradient
     def run(projected: tf.Tensor, kernel: tf.Tensor, *gain_and_shift: tf.Tensor):  # noqa: ANN202

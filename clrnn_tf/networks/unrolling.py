@@ -120,7 +120,7 @@ def unroll(
 def unroll_elman(
     activation: Activation, recurrence: Recurrence, maps: LinearMaps = SUMMED, truncate: int | None = None
 ) -> tf.Tensor:
-    """h_t = phi(z_t) at every step, [T, B, H]; arguments as of `unroll`, no modulation."""
+    """h_t = phi(z_t) at every step, [T, B, H]; arguments as in `unroll`, no modulation."""
 
     @tf.custom_gradient
     def run(projected: tf.Tensor, kernel: tf.Tensor):  # noqa: ANN202

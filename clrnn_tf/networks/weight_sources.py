@@ -61,7 +61,7 @@ class WeightSource(keras.layers.Layer):
         return bytes_of(sum(int(np.prod(variable.shape)) for variable in self.variables))
 
     def copy_from(self, other: WeightSource) -> None:
-        """Take over the variables of a source built alike, after which both give the same weights."""
+        """Take over the variables of a source of the same structure; both give the same weights afterwards."""
         for variable, other_variable in zip(self.variables, other.variables, strict=True):
             variable.assign(other_variable.value)
 
@@ -108,7 +108,7 @@ class SeparateWeights(WeightSource):
     Args:
       specs: Tensors of the main network.
       num_tasks: K.
-      seed: Seed of the initial values; each task has others.
+      seed: Seed of the initial values, which differ by task.
       orthogonal: See `SharedWeights`.
     """
 

@@ -63,11 +63,11 @@ def matrix_figure(matrix: ResultMatrix) -> Figure | None:
 
 
 def accuracy_over_tasks(runs: Mapping[str, ResultMatrix]) -> Figure | None:
-    """What runs of one task stream know after each task: mean test accuracy on the tasks learned so far, in percent.
+    """Mean test accuracy on the tasks learned so far, in percent, after each task, for runs of one task stream.
 
-    After n tasks a run stands at mean_{j<n} R[n-1, j]. A run that learned all tasks jointly has one such number, drawn
-    as a dashed line. Each line bears its name and its last value. The background is transparent and the colours are
-    readable on a light and on a dark page, also for the colour-blind.
+    After n tasks the value of a run is mean_{j<n} R[n-1, j]. A run that learned all tasks jointly has one such number,
+    which is drawn as a dashed line. The name and the last value of a run stand beside its line. The background is
+    transparent and the colours are readable on a light and on a dark page, also for the colour-blind.
 
     Args:
       runs: Results by the name to show, in the order of colours. Tasks are those of the first run.

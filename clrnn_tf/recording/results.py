@@ -78,7 +78,7 @@ class Results(TypedDict):
     data_source: str
     data: NotRequired[dict[str, object]]
     kept_bytes: NotRequired[list[dict[str, int]]]
-    """After each task, by what it is kept for."""
+    """After each task, in bytes by purpose."""
     task_inference: NotRequired[InferenceResults]
     versions: dict[str, str]
     timing: Timing

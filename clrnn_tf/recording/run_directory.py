@@ -172,7 +172,7 @@ class RunDirectory:
 
 
 def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
-    """Where a run of stored settings came from: preset, data source, versions; empty if it is not said."""
+    """Where a run of stored settings came from: preset, data source, versions; empty if unknown."""
     provenance = settings.get("provenance", {})
     if not isinstance(provenance, Mapping):
         raise ConfigurationError(f"provenance must hold facts by name. Received: {provenance!r}.")

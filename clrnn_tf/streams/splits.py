@@ -1,8 +1,8 @@
 """Data of tasks: batches that are a pure function of (seed, task, step).
 
 Position p of a task's training order (p = step * batch_size + row) is example `order[p mod N]` of epoch `p div N`,
-with one pseudo-random order per (seed, task, epoch). A run resumed at any step sees the batches it would have seen, and
-batches straddle epochs.
+with one pseudo-random order per (seed, task, epoch). A run that is resumed at any step gets the same batches. A batch
+may hold the end of one epoch and the beginning of the next.
 """
 
 from __future__ import annotations
