@@ -107,7 +107,7 @@ def _is_text(word: object) -> TypeGuard[str | bytes | bytearray]:
 
 
 def _from_latin1(word: str) -> str:
-    """UTF-8 text that Python 2 stored as bytes and `latin1` kept byte by byte; text that is no such thing stays."""
+    """UTF-8 text that Python 2 stored as bytes and `latin1` kept byte by byte; other text is returned unchanged."""
     try:
         return word.encode("latin1").decode("utf-8")
     except (UnicodeEncodeError, UnicodeDecodeError):
@@ -241,7 +241,7 @@ class _ArrayUnpickler(pickle._Unpickler):
     append: Callable[[object], None]
 
     def load_bytearray8(self) -> None:
-        """Bytes that are there; Python's method first allocates as many as the pickle says."""
+        """Reads the bytes first; Python's method allocates as many as the pickle says."""
         (size,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(size)))
 

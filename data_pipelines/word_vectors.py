@@ -1,8 +1,8 @@
 """Word vectors: a frozen table, and the published look-up rule.
 
-    .npz               `words` (UTF-8, one a line) with `q` int8 [N, D] and `scale` [D] (vector = q * scale), or with
+    .npz               `words` (UTF-8, one per line) with `q` int8 [N, D] and `scale` [D] (vector = q * scale), or with
                        `vectors` [N, D]
-    .vec, .txt, or     text of word2vec, fastText and GloVe: an optional line "N D", then a word and D numbers a line,
+    .vec, .txt, or     text of word2vec, fastText and GloVe: an optional line "N D", then lines of a word and D numbers,
     either with .gz    separated by blanks or tabs
     .pkl               Polyglot: a pickled pair (words, array [N, D]); nothing but arrays and strings is ever built
 
