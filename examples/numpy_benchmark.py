@@ -61,8 +61,8 @@ def make_stream(num_tasks: int = 2) -> TaskStream:
     tasks = tuple(
         Task(k, f"delay{k + 1}", train=split(k + 1, 0, 500), test=split(k + 1, 1, 200)) for k in range(num_tasks)
     )
-    sizes = {"num_features": NUM_SYMBOLS, "num_outputs": NUM_SYMBOLS}
-    return TaskStream("delays", tasks, **sizes, outputs="softmax", data_source="generated")
+    features, classes = NUM_SYMBOLS, NUM_SYMBOLS
+    return TaskStream("delays", tasks, features, classes, outputs="softmax", data_source="generated")
 
 
 def main() -> None:
