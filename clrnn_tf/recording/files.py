@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clrnn_tf.config import Experiment
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.recording.results import TaskTiming, confusions_of, scores_of
@@ -45,7 +46,10 @@ class FileRecorder(Observer):
         kept = []
         if self._run.metrics.is_file():
             lines = self._run.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["task_id"] < first_task]
+            try:
+                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["task_id"] < first_task]
+            except (LookupError, TypeError, ValueError) as error:
+                raise ConfigurationError(f"{self._run.metrics} is damaged ({error}). Remove it to go on.") from None
         write_text(self._run.metrics, "".join(kept))
 
     def trained(self, log: TrainingLog) -> None:

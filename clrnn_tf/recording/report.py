@@ -54,7 +54,7 @@ def comparison_from_run(path: Path) -> Comparison:
       ConfigurationError: There are no results at `path`.
     """
     run = RunDirectory(path)
-    results = run.read_results()
+    matrix, results = run.load(), run.read_results()
     unfinished = "" if results["finished"] else ", unfinished"
     return Comparison(
         label=results["method"],
@@ -62,7 +62,7 @@ def comparison_from_run(path: Path) -> Comparison:
         final=results["mean_final_accuracy"],
         forgetting=results["forgetting"],
         source=f"run {path}, seed {results['seed']}{unfinished}; data: {results['data_source']}",
-        matrix=run.load(),
+        matrix=matrix,
     )
 
 
@@ -101,6 +101,12 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     )
     write_text(path / "report.html", page)
     return path / "report.html"
+
+
+def is_whole_report(path: Path) -> bool:
+    """Whether the run directory `path` has a report that was written to its end."""
+    report = path / "report.html"
+    return report.is_file() and report.read_bytes().endswith(b"</html>\n")
 
 
 def _headline(results: Results) -> str:

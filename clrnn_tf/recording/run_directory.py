@@ -6,6 +6,7 @@
     results.csv     the accuracy matrix
     confusion.npz   confusion matrices behind the weighted F1 (softmax only)
     report.html     the report; tensorboard/, checkpoints/, export/
+    .lock           says which process writes to the directory (`clrnn_tf.recording.run_lock`)
 
 Files are written under another name and then renamed, so that a run killed at any moment leaves readable ones.
 """
@@ -17,6 +18,9 @@ import json
 import math
 import os
 import shutil
+import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,6 +36,10 @@ from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.results import Results, matrix_of
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
+
+_FILES = ("metrics.jsonl", "results.json", "results.csv", "confusion.npz", "report.html", "config.yaml")
+_FOLDERS = ("tensorboard", "checkpoints", "export")
+_START_ANEW = "Restore it from a copy, or start the run anew with --overwrite."
 
 
 def library_versions() -> dict[str, str]:
@@ -64,19 +72,18 @@ class RunDirectory:
         """Make a run directory and write its `config.yaml`.
 
         Args:
-          path: Where; must be missing or empty, unless `overwrite`.
+          path: Where; must be missing or empty, unless `overwrite`. May be a link to a directory.
           experiment: The settings.
           provenance: Facts that are not settings: data source and its fingerprint, preset.
-          overwrite: Replace a run. A directory that holds something else is never replaced.
+          overwrite: Replace the files of a run. Everything else in its directory is kept, with a warning.
 
         Raises:
           ConfigurationError: There is something at `path`.
         """
         cls.require_writable(path, overwrite)
-        if path.exists() and any(path.iterdir()):
-            shutil.rmtree(path)
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
+        run._remove_files()
         settings = {**experiment.to_dict(), "provenance": {**provenance, "versions": library_versions()}}
         write_text(run.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return run
@@ -90,14 +97,30 @@ class RunDirectory:
         """
         parent = next(parent for parent in [path, *path.parents] if parent.exists())
         require(parent.is_dir(), f"{parent} is a file, not a directory. Choose another directory with --out.")
-        if path.exists() and any(path.iterdir()):
-            is_run = (path / "config.yaml").is_file()
-            require(is_run, f"{path} exists and is no run of ours. Choose another directory with --out.")
+        if path.exists() and any(entry.name != ".lock" for entry in path.iterdir()):
+            require(_is_run(path), f"{path} exists and is no run of ours. Choose another directory with --out.")
             require(
                 overwrite,
                 f"{path} holds a run already. Continue it with --resume, choose another directory with --out, or "
                 "replace it with --overwrite.",
             )
+            for name in (*_FILES, *_FOLDERS):
+                entry = path / name
+                usual = entry.is_symlink() or not entry.exists() or entry.is_dir() == (name in _FOLDERS)
+                kind = "directory" if name in _FOLDERS else "file"
+                require(usual, f"{entry} is no {kind}, so no run wrote it. Move it, or choose another --out.")
+
+    def _remove_files(self) -> None:
+        """Remove what a run wrote; `config.yaml` last, so that what is left is a run to the end."""
+        for name in (*_FOLDERS, *_FILES):
+            for entry in (self.path / f"{name}.new", self.path / name):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)  # does not follow links
+                else:
+                    entry.unlink(missing_ok=True)
+        kept = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
+        if kept:
+            warnings.warn(f"{self.path} has files of no run, which are kept: {', '.join(kept)}.", stacklevel=3)
 
     @classmethod
     def open(cls, path: Path, experiment: Experiment) -> RunDirectory:
@@ -143,10 +166,11 @@ class RunDirectory:
         """Results so far, or None before the first task was finished."""
         if not self.results.is_file():
             return None
+        confusions = self._confusions()
         try:
-            return matrix_of(json.loads(self.results.read_text(encoding="utf-8")), self._confusions())
-        except (json.JSONDecodeError, KeyError, OSError, TypeError, ValueError) as error:
-            raise ConfigurationError(f"{self.results} is damaged ({error}). Start the run anew.") from None
+            return matrix_of(json.loads(self.results.read_text(encoding="utf-8")), confusions)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
     def read_results(self) -> Results:
         """What `results.json` holds.
@@ -167,8 +191,20 @@ class RunDirectory:
     def _confusions(self) -> Mapping[str, np.ndarray]:
         if not self.confusion.is_file():
             return {}
-        with np.load(self.confusion) as stored:
-            return dict(stored)
+        try:
+            with np.load(self.confusion) as stored:
+                return dict(stored)
+        except (AttributeError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise ConfigurationError(f"{self.confusion} is damaged ({error}). {_START_ANEW}") from None
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run wrote the `config.yaml` of a directory: it names the version of this package."""
+    try:
+        versions = provenance_of(read_settings(path / "config.yaml")).get("versions")
+    except ConfigurationError:
+        return False
+    return isinstance(versions, Mapping) and "clrnn_tf" in versions
 
 
 def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
