@@ -13,6 +13,7 @@ _BETA2 = 0.999
 _EPSILON = 1e-8
 
 
+@tf.autograph.experimental.do_not_convert
 def clip_by_global_norm(gradients: Sequence[tf.Tensor], clip_norm: float | None) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Gradients scaled by min(1, clip_norm / (norm + 1e-6)), and their global L2 norm before that."""
     norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
@@ -66,6 +67,7 @@ class Adam(tf.Module):
             moment.assign(tf.zeros_like(moment))
         self.count.assign(0)
 
+    @tf.autograph.experimental.do_not_convert
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, accept: tf.Tensor) -> None:
         """Take one step, or leave everything as it is where `accept` (scalar bool) is false."""
         corrections = self._bias_corrections()
