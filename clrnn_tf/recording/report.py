@@ -40,6 +40,8 @@ class Comparison:
     """Where the numbers come from: a run directory with its data source, or a publication with its settings."""
     matrix: ResultMatrix | None = None
     """All scores of a run; None for a publication."""
+    method: str = ""
+    """The method of a run, which has its colour."""
 
 
 def comparison_from_run(path: Path) -> Comparison:
@@ -58,6 +60,7 @@ def comparison_from_run(path: Path) -> Comparison:
         forgetting=results["forgetting"],
         source=f"run {path}, seed {results['seed']}{unfinished}; data: {results['data_source']}",
         matrix=run.load(),
+        method=results["method"],
     )
 
 
@@ -73,6 +76,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         results["forgetting"],
         f"seed {results['seed']}; data: {results['data_source']}",
         matrix,
+        results["method"],
     )
     title = f"{results['benchmark']}: {results['method']}, seed {results['seed']}"
     sections = [
@@ -123,13 +127,15 @@ def _beside_other_runs(comparisons: Sequence[Comparison]) -> str:
     """A figure of this run, which comes first, and the others that learned the same tasks; empty without any."""
     names = comparisons[0].matrix.task_names
     runs: dict[str, ResultMatrix] = {}
+    methods: dict[str, str] = {}
     for each in comparisons:
         if each.matrix is not None and each.matrix.rows and each.matrix.task_names == names:
             repeats = sum(label == each.label or label.startswith(f"{each.label}, ") for label in runs)
-            runs[f"{each.label}, {repeats + 1}" if repeats else each.label] = each.matrix
+            label = f"{each.label}, {repeats + 1}" if repeats else each.label
+            runs[label], methods[label] = each.matrix, each.method
     if len(runs) < 2:
         return ""
-    return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs)))
+    return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs, methods)))
 
 
 def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
