@@ -78,7 +78,8 @@ def demo_run(path: Path) -> DemoRun:
 
 def write_figure(path: Path, runs: Sequence[DemoRun]) -> Path | None:
     """Write accuracy over the tasks learned as a PNG; None where matplotlib is not installed."""
-    figure = figures.accuracy_over_tasks({run.name: run.matrix for run in runs})
+    methods = {name: method for method, name in METHODS.items()}
+    figure = figures.accuracy_over_tasks({run.name: run.matrix for run in runs}, methods)
     if figure is None:
         return None
     write_bytes(path, figures.png(figure))

@@ -45,6 +45,8 @@ class Comparison:
     """Where the numbers come from: a run directory with its data source, or a publication with its settings."""
     matrix: ResultMatrix | None = None
     """All scores of a run; None for a publication."""
+    method: str = ""
+    """The method of a run, which has its colour."""
 
 
 def comparison_from_run(path: Path) -> Comparison:
@@ -63,6 +65,7 @@ def comparison_from_run(path: Path) -> Comparison:
         forgetting=results["forgetting"],
         source=f"run {path}, seed {results['seed']}{unfinished}; data: {results['data_source']}",
         matrix=matrix,
+        method=results["method"],
     )
 
 
@@ -80,6 +83,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         results["forgetting"],
         f"seed {results['seed']}; data: {results['data_source']}",
         matrix,
+        results["method"],
     )
     title = f"{results['benchmark']}: {results['method']}, seed {results['seed']}"
     sections = [
@@ -125,13 +129,15 @@ def _headline(results: Results) -> str:
 def _beside_other_runs(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
     """A figure of this run, which comes first, and the others that learned the same tasks; empty without any."""
     runs: dict[str, ResultMatrix] = {}
+    methods: dict[str, str] = {}
     for run in comparisons:
         if run.matrix is not None and run.matrix.rows and run.matrix.task_names == names:
             repeats = sum(label == run.label or label.startswith(f"{run.label}, ") for label in runs)
-            runs[f"{run.label}, {repeats + 1}" if repeats else run.label] = run.matrix
+            label = f"{run.label}, {repeats + 1}" if repeats else run.label
+            runs[label], methods[label] = run.matrix, run.method
     if len(runs) < 2:
         return ""
-    return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs)))
+    return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs, methods)))
 
 
 def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
