@@ -6,12 +6,11 @@ import html
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
+from clrnn_tf.recording.comparisons import Comparison, results_of
 from clrnn_tf.recording.figures import Curve
 from clrnn_tf.recording.run_directory import RunDirectory, write_text
 
@@ -28,43 +27,10 @@ pre { background: #f6f6f6; padding: .8rem; overflow: auto; }
 """
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A row to compare a run with; accuracies in percent, None where the source gives none."""
-
-    label: str
-    during: float | None
-    final: float | None
-    forgetting: float | None
-    source: str
-    """Where the numbers come from: a run directory with its data source, or a publication with its settings."""
-    matrix: ResultMatrix | None = None
-    """All scores of a run; None for a publication."""
-
-
-def comparison_from_run(path: Path) -> Comparison:
-    """The numbers of another run.
-
-    Raises:
-      ConfigurationError: There are no results at `path`.
-    """
-    run = RunDirectory(path)
-    results = _results(run)
-    unfinished = "" if results["finished"] else ", unfinished"
-    return Comparison(
-        label=results["method"],
-        during=results["mean_during_accuracy"],
-        final=results["mean_final_accuracy"],
-        forgetting=results["forgetting"],
-        source=f"run {path}, seed {results['seed']}{unfinished}; data: {results['data_source']}",
-        matrix=run.load(),
-    )
-
-
 def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     """Write `report.html` into the run directory `path` and return its path."""
     run = RunDirectory(path)
-    results, matrix = _results(run), run.load()
+    results, matrix = results_of(run), run.load()
     entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     own = Comparison(
         f"{results['method']} (this run)",
@@ -74,6 +40,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         f"seed {results['seed']}; data: {results['data_source']}",
         matrix,
     )
+    comparisons = [each.over(matrix.task_names) for each in comparisons]
     title = f"{results['benchmark']}: {results['method']}, seed {results['seed']}"
     sections = [
         f"<h1>{_text(title)}</h1>",
@@ -82,7 +49,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         _beside_other_runs([own, *comparisons]),
         _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
         _section("Training", _curves(entries, matrix)),
-        _section("Tasks", _task_table(matrix)),
+        _section("Tasks", _task_table(matrix, comparisons)),
         _inference(results),
         _section("Beside other results", _comparison_table([own, *comparisons])),
         _section("Time and size", _facts(results)),
@@ -94,14 +61,6 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     )
     write_text(path / "report.html", page)
     return path / "report.html"
-
-
-def _results(run: RunDirectory) -> dict:
-    require(run.results.is_file(), f"no results in {run.path}: it has no results.json.")
-    try:
-        return json.loads(run.results.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{run.results} is damaged ({error}).") from None
 
 
 def _headline(results: dict) -> str:
@@ -164,17 +123,24 @@ def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
     )
 
 
-def _task_table(matrix: ResultMatrix) -> str:
+def _task_table(matrix: ResultMatrix, comparisons: Sequence[Comparison]) -> str:
+    """A row for each task; columns of their own for comparisons that have an accuracy for each task."""
+    beside = {each.label: each for each in comparisons if each.task_accuracy is not None}
     rows = [
-        (name, _number(during), _number(final), _number(final - during, "+"))
+        (name, *_change(during, final), *(_number(each.task_accuracy.get(name)) for each in beside.values()))
         for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False)
     ]
-    during, final = matrix.during().mean(), matrix.final().mean()
-    body = _rows(rows) + _rows([("mean", _number(during), _number(final), _number(final - during, "+"))], "mean")
+    means = _change(matrix.during().mean(), matrix.final().mean())
+    body = _rows(rows) + _rows([("mean", *means, *(_number(each.final) for each in beside.values()))], "mean")
+    heads = "".join(f"<th>{_text(name)}</th>" for name in ("task", "during", "final", "change", *beside))
     return (
         "<table><caption>Test accuracy in percent: right after a task was learned (during), and at the end (final)."
-        f"</caption><tr><th>task</th><th>during</th><th>final</th><th>change</th></tr>{body}</table>"
+        f"</caption><tr>{heads}</tr>{body}</table>"
     )
+
+
+def _change(during: float, final: float) -> tuple[str, str, str]:
+    return _number(during), _number(final), _number(final - during, "+")
 
 
 def _inference(results: dict) -> str:
