@@ -20,7 +20,8 @@ from rich.table import Table
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
-from clrnn_tf.recording.report import comparison_from_run, write_report
+from clrnn_tf.recording.comparisons import comparison_from_run
+from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory, write_bytes
 from data_pipelines.storage import DATA_DIR_VARIABLE
 from trainers.pos_tagging import BENCHMARK
