@@ -181,7 +181,7 @@ class RunDirectory:
         require(self.results.is_file(), f"no results in {self.path}: it has no results.json.")
         try:
             return json.loads(self.results.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+        except (RecursionError, ValueError) as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}).") from None
 
     def add_result(self, name: str, value: object) -> None:
