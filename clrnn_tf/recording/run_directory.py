@@ -36,7 +36,7 @@ from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
-_FILES = ("metrics.jsonl", "results.json", "results.csv", "confusion.npz", "report.html", "config.yaml")
+_FILES = ("metrics.jsonl", "results.json", "results.csv", "confusion.npz", "report.html")
 _FOLDERS = ("tensorboard", "checkpoints", "export")
 _START_ANEW = "Restore it from a copy, or start the run anew with --overwrite."
 
@@ -110,14 +110,14 @@ class RunDirectory:
                 require(usual, f"{entry} is no {kind}, so no run wrote it. Move it, or choose another --out.")
 
     def _remove_files(self) -> None:
-        """Remove what a run wrote; `config.yaml` last, so that what is left is a run to the end."""
+        """Remove what a run wrote but for `config.yaml`: until that is replaced, what is left is a run."""
         for name in (*_FOLDERS, *_FILES):
             for entry in (self.path / f"{name}.new", self.path / name):
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)  # does not follow links
                 else:
                     entry.unlink(missing_ok=True)
-        kept = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
+        kept = sorted(entry.name for entry in self.path.iterdir() if entry.name not in ("config.yaml", ".lock"))
         if kept:
             warnings.warn(f"{self.path} has files of no run, which are kept: {', '.join(kept)}.", stacklevel=3)
 
