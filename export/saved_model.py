@@ -42,7 +42,7 @@ class FrozenTask(tf.Module):
         self._num_task_ids = model.num_task_ids
         self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
         self._table = None
-        if stream.ngrams is not None:
+        if stream.ngrams is not None and model.embedding is not None:
             start = task_id * stream.ngrams.num_buckets
             self._table = tf.Variable(model.embedding.table[start : start + stream.ngrams.num_buckets])
         width = stream.num_features if stream.ngrams is None else stream.ngrams.num_ngrams
@@ -136,9 +136,12 @@ class Exporter(Observer):
         Raises:
           RuntimeError: An export does not compute what the model computes.
         """
-        for task in self._stream:
-            path = export_task(self._model, self._stream, task.task_id, self._directory)
-            difference = largest_difference(self._model, self._stream, task.task_id, path)
+        stream = self._stream
+        if stream is None:  # no run began
+            return
+        for task in stream:
+            path = export_task(self._model, stream, task.task_id, self._directory)
+            difference = largest_difference(self._model, stream, task.task_id, path)
             if not difference < 1e-3:
                 raise RuntimeError(f"the export {path} differs from the model by {difference:g} in its logits.")
             self.largest_difference = max(self.largest_difference, difference)

@@ -8,7 +8,7 @@
     report.html     the report; tensorboard/, checkpoints/, export/
     .lock           says which process writes to the directory (`clrnn_tf.recording.run_lock`)
 
-Files are replaced whole (written beside, then renamed), so that a run killed at any moment leaves readable ones.
+Files are written under another name and then renamed, so that a run killed at any moment leaves readable ones.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ import yaml
 import clrnn_tf
 from clrnn_tf.config import Experiment, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.metrics import Evaluation, ResultMatrix
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.results import Results, matrix_of
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
@@ -73,7 +74,7 @@ class RunDirectory:
         Args:
           path: Where; must be missing or empty, unless `overwrite`. May be a link to a directory.
           experiment: The settings.
-          provenance: Facts that are no settings: data source and its fingerprint, preset.
+          provenance: Facts that are not settings: data source and its fingerprint, preset.
           overwrite: Replace the files of a run that is there. Everything else in its directory is kept, with a warning.
 
         Raises:
@@ -167,14 +168,25 @@ class RunDirectory:
             return None
         confusions = self._confusions()
         try:
-            return _matrix_of(json.loads(self.results.read_text(encoding="utf-8")), confusions)
+            return matrix_of(json.loads(self.results.read_text(encoding="utf-8")), confusions)
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
+
+    def read_results(self) -> Results:
+        """What `results.json` holds.
+
+        Raises:
+          ConfigurationError: There is no such file, or it is damaged.
+        """
+        require(self.results.is_file(), f"no results in {self.path}: it has no results.json.")
+        try:
+            return json.loads(self.results.read_text(encoding="utf-8"))
+        except ValueError as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
     def add_result(self, name: str, value: object) -> None:
         """Write one more entry to the results of a run."""
-        results = json.loads(self.results.read_text(encoding="utf-8"))
-        write_text(self.results, as_json({**results, name: value}, indent=2))
+        write_text(self.results, as_json({**self.read_results(), name: value}, indent=2))
 
     def _confusions(self) -> Mapping[str, np.ndarray]:
         if not self.confusion.is_file():
@@ -196,19 +208,20 @@ def _is_run(path: Path) -> bool:
 
 
 def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
-    """Where a run of stored settings came from: preset, data source, versions; empty if it is not said."""
+    """Where a run of stored settings came from: preset, data source, versions; empty if unknown."""
     provenance = settings.get("provenance", {})
-    require(isinstance(provenance, Mapping), f"provenance must hold facts by name. Received: {provenance!r}.")
+    if not isinstance(provenance, Mapping):
+        raise ConfigurationError(f"provenance must hold facts by name. Received: {provenance!r}.")
     return provenance
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file whole, or leave it as it is."""
+    """Replace a text file whole, or leave the old one unchanged."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file whole, or leave it as it is."""
+    """Replace a file whole, or leave the old one unchanged."""
     beside = path.with_name(path.name + ".new")
     try:
         beside.write_bytes(content)
@@ -221,32 +234,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 def as_json(value: object, indent: int | None = None) -> str:
     """JSON and the end of a line; what is not a number becomes null."""
     return json.dumps(_without_nan(value), indent=indent) + "\n"
-
-
-def _matrix_of(results: Mapping[str, object], confusions: Mapping[str, np.ndarray]) -> ResultMatrix:
-    def number_of(value: float | None) -> float:
-        return math.nan if value is None else value
-
-    def row(number: int, losses: list, accuracies: list) -> list[Evaluation]:
-        counts = confusions.get(f"row{number}", [None] * len(losses))
-        rows = {name: scores[number] for name, scores in results.get("further", {}).items()}
-        further = results.get("initial_further", {}) if number < 0 else rows
-        return [
-            Evaluation(
-                loss, number_of(accuracy), confusion, {name: number_of(scores[k]) for name, scores in further.items()}
-            )
-            for k, (loss, accuracy, confusion) in enumerate(zip(losses, accuracies, counts, strict=True))
-        ]
-
-    return ResultMatrix(
-        task_names=tuple(results["task_names"]),
-        initial=row(-1, results["initial_loss"], results["initial_accuracy"]),
-        rows=[
-            row(number, losses, accuracies)
-            for number, (losses, accuracies) in enumerate(zip(results["loss"], results["accuracy"], strict=True))
-        ],
-        joint=results.get("joint", False),
-    )
 
 
 def _without_nan(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Checkpoints after each task, from which a run goes on."""
+"""Checkpoints after each task, from which a run can be resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clrnn_tf.training.trainer import Trainer
 class TaskCheckpoints:
     """All variables of a trainer after each task, one TensorFlow checkpoint per task.
 
-    Give `save` to `clrnn_tf.learn`. To go on with a stopped run, `restore` the last task that was learned and give
+    Give `save` to `clrnn_tf.learn`. To continue a stopped run, `restore` the last task that was learned and give
     `learn` the matrix of its results.
 
     Args:
@@ -27,7 +27,7 @@ class TaskCheckpoints:
     def __init__(self, directory: Path, trainer: Trainer) -> None:
         self._directory = directory
         variables = [*trainer.variables, *trainer.method.state_variables()]
-        self._checkpoint = tf.train.Checkpoint(**{f"variable{i:04d}": each for i, each in enumerate(variables)})
+        self._checkpoint = tf.train.Checkpoint(**{f"variable{i:04d}": variable for i, variable in enumerate(variables)})
 
     def save(self, task_id: int) -> None:
         """Write the variables as they are after learning task `task_id`.
