@@ -14,6 +14,7 @@ _BETA2 = 0.999
 _EPSILON = 1e-8
 
 
+@tf.autograph.experimental.do_not_convert
 def clip_by_global_norm(gradients: Sequence[tf.Tensor], clip_norm: float | None) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Gradients scaled by min(1, clip_norm / (norm + 1e-6)), and their global L2 norm before that."""
     norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
@@ -96,6 +97,7 @@ class Adam(Optimizer):
             moment.assign(tf.zeros_like(moment))
         self.count.assign(0)
 
+    @tf.autograph.experimental.do_not_convert
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, accept: tf.Tensor) -> None:
         """See `Optimizer.apply`."""
         corrections = self._bias_corrections()

@@ -129,7 +129,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
       ConfigurationError: A language, file or vectors file is missing or malformed, or no word has a vector.
     """
     root = STARTER if data_dir is None else data_dir
-    selected = _selected(config, root)
+    selected = select(config, root)
     languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
     files = vector_files(() if config.vectors == "none" else languages, config.vectors_dir, data_dir)
     tables = VectorTables(files, config.align_vectors, config.vector_norm)
@@ -150,7 +150,8 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     )
 
 
-def _selected(config: Config, root: Path) -> list[Selected]:
+def select(config: Config, root: Path) -> list[Selected]:
+    """The treebanks below `root` that the settings name, in the order in which they are learned."""
     treebanks = find_treebanks(root)
     if config.languages:
         return select_treebanks(treebanks, config.languages[: config.num_tasks], root)

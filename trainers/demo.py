@@ -20,7 +20,8 @@ from rich.table import Table
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
-from clrnn_tf.recording.report import comparison_from_run, write_report
+from clrnn_tf.recording.comparisons import comparison_from_run
+from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory, write_bytes
 from data_pipelines.storage import DATA_DIR_VARIABLE
 from trainers.pos_tagging import BENCHMARK
@@ -78,7 +79,8 @@ def demo_run(path: Path) -> DemoRun:
 
 def write_figure(path: Path, runs: Sequence[DemoRun]) -> Path | None:
     """Write accuracy over the tasks learned as a PNG; None where matplotlib is not installed."""
-    figure = figures.accuracy_over_tasks({run.name: run.matrix for run in runs})
+    methods = {name: method for method, name in METHODS.items()}
+    figure = figures.accuracy_over_tasks({run.name: run.matrix for run in runs}, methods)
     if figure is None:
         return None
     write_bytes(path, figures.png(figure))

@@ -16,9 +16,10 @@ from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.comparisons import Comparison, comparisons_from
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.progress import ProgressReporter
-from clrnn_tf.recording.report import Comparison, comparison_from_run, is_whole_report, write_report
+from clrnn_tf.recording.report import is_whole_report, write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.run_lock import RunLock
 from clrnn_tf.recording.tensorboard import TensorBoardRecorder
@@ -68,7 +69,7 @@ def execute(command: Command) -> int:
     with closed_stderr():
         workers = Workers() if command.options.distribute else SingleWorker()
         tf.zeros([]) + 1.0  # devices announce themselves when they are first used
-    comparisons = [comparison_from_run(path) for path in command.options.compare_with]
+    comparisons = [row for path in command.options.compare_with for row in comparisons_from(path)]
     if not command.options.resume:
         return _new_run(command, comparisons, workers)
     with _writes_alone(command, workers):

@@ -51,7 +51,7 @@ class RunOptions:
     data_dir: Path | None = None
     """Directory of data; else $CLRNN_DATA_DIR, else what is embedded or generated."""
     compare_with: tuple[Path, ...] = ()
-    """Run directories to show beside this run in the report."""
+    """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
     infer_task: bool = False
     """Also test with the task inferred (lowest predictive entropy); with --resume, of a finished run."""
     distribute: bool = False

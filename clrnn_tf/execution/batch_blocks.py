@@ -66,6 +66,7 @@ def num_blocks(config: TrainConfig, jit: bool, stream: TaskStream, num_workers: 
     return math.gcd(_NUM_BLOCKS if vary else _NUM_EQUAL_BLOCKS, share)
 
 
+@tf.autograph.experimental.do_not_convert
 def split_by_length(batch: SequencesT, count: int) -> list[SequencesT]:
     """The batch as `count` batches of equal size, the shortest sequences first.
 

@@ -25,7 +25,8 @@ class LossProgram:
 
     def __init__(self, function: Callable[..., tuple[tf.Tensor, ...]], jit: bool, num_trained: int = 1) -> None:
         self._function, self._num_trained = function, num_trained
-        self.program = tf.function(self._loss_and_gradients, jit_compile=jit)
+        # without AutoGraph, which would take longer to convert the network than to trace it
+        self.program = tf.function(self._loss_and_gradients, jit_compile=jit, autograph=False)
 
     def __call__(self, *arguments: Structure) -> tuple[tf.Tensor, ...]:
         """What the function returns, for a tape that watches the trained arguments."""

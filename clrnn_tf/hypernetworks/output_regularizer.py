@@ -95,6 +95,7 @@ class OutputRegularizer(tf.Module):
         """Make what is generated now for tasks 0 .. num_old - 1 their targets."""
         self.targets.remember(num_old)
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, task_id: tf.Tensor, key: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
         """The loss strength * R(S) that training task `task_id` adds; scalar.
 

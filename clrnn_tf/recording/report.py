@@ -6,13 +6,13 @@ import html
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
+from clrnn_tf.recording.comparisons import Comparison
 from clrnn_tf.recording.figures import Curve
 from clrnn_tf.recording.results import Results, further_means
 from clrnn_tf.recording.run_directory import RunDirectory, write_text
@@ -33,39 +33,6 @@ pre { background: #f6f6f6; padding: .8rem; overflow: auto; }
 """
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A row to compare a run with; accuracies in percent, None where the source gives none."""
-
-    label: str
-    during: float | None
-    final: float | None
-    forgetting: float | None
-    source: str
-    """Where the numbers come from: a run directory with its data source, or a publication with its settings."""
-    matrix: ResultMatrix | None = None
-    """All scores of a run; None for a publication."""
-
-
-def comparison_from_run(path: Path) -> Comparison:
-    """The numbers of another run.
-
-    Raises:
-      ConfigurationError: There are no results at `path`.
-    """
-    run = RunDirectory(path)
-    matrix, results = run.load(), run.read_results()
-    unfinished = "" if results["finished"] else ", unfinished"
-    return Comparison(
-        label=results["method"],
-        during=results["mean_during_accuracy"],
-        final=results["mean_final_accuracy"],
-        forgetting=results["forgetting"],
-        source=f"run {path}, seed {results['seed']}{unfinished}; data: {results['data_source']}",
-        matrix=matrix,
-    )
-
-
 def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     """Write `report.html` into the run directory `path` and return its path."""
     run = RunDirectory(path)
@@ -80,7 +47,9 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         results["forgetting"],
         f"seed {results['seed']}; data: {results['data_source']}",
         matrix,
+        method=results["method"],
     )
+    comparisons = [each.over(matrix.task_names) for each in comparisons]
     title = f"{results['benchmark']}: {results['method']}, seed {results['seed']}"
     sections = [
         f"<h1>{_text(title)}</h1>",
@@ -89,7 +58,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         _beside_other_runs(matrix.task_names, [this_run, *comparisons]),
         _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
         _section("Training", _curves(entries, matrix)),
-        _section("Tasks", _task_table(matrix)),
+        _section("Tasks", _task_table(matrix, comparisons)),
         _inference(results),
         _section("Beside other results", _comparison_table([this_run, *comparisons])),
         _section("Time and size", _facts(results)),
@@ -125,13 +94,15 @@ def _headline(results: Results) -> str:
 def _beside_other_runs(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
     """A figure of this run, which comes first, and the others that learned the same tasks; empty without any."""
     runs: dict[str, ResultMatrix] = {}
+    methods: dict[str, str] = {}
     for run in comparisons:
         if run.matrix is not None and run.matrix.rows and run.matrix.task_names == names:
             repeats = sum(label == run.label or label.startswith(f"{run.label}, ") for label in runs)
-            runs[f"{run.label}, {repeats + 1}" if repeats else run.label] = run.matrix
+            label = f"{run.label}, {repeats + 1}" if repeats else run.label
+            runs[label], methods[label] = run.matrix, run.method
     if len(runs) < 2:
         return ""
-    return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs)))
+    return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs, methods)))
 
 
 def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
@@ -166,17 +137,26 @@ def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
     )
 
 
-def _task_table(matrix: ResultMatrix) -> str:
+def _task_table(matrix: ResultMatrix, comparisons: Sequence[Comparison]) -> str:
+    """A row for each task; columns of their own for comparisons that have an accuracy for each task."""
+    by_task = {each.label: each.task_accuracy for each in comparisons if each.task_accuracy is not None}
     rows = [
-        (name, _number(during), _number(final), _number(final - during, "+"))
+        (name, *_change(during, final), *(_number(accuracy.get(name)) for accuracy in by_task.values()))
         for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False)
     ]
-    during, final = matrix.during().mean(), matrix.final().mean()
-    body = _rows(rows) + _rows([("mean", _number(during), _number(final), _number(final - during, "+"))], "mean")
+    means = _change(matrix.during().mean(), matrix.final().mean())
+    body = _rows(rows) + _rows(
+        [("mean", *means, *(_number(each.final) for each in comparisons if each.label in by_task))], "mean"
+    )
+    heads = "".join(f"<th>{_text(name)}</th>" for name in ("task", "during", "final", "change", *by_task))
     return (
         "<table><caption>Test accuracy in percent: right after a task was learned (during), and at the end (final)."
-        f"</caption><tr><th>task</th><th>during</th><th>final</th><th>change</th></tr>{body}</table>"
+        f"</caption><tr>{heads}</tr>{body}</table>"
     )
+
+
+def _change(during: float, final: float) -> tuple[str, str, str]:
+    return _number(during), _number(final), _number(final - during, "+")
 
 
 def _inference(results: Results) -> str:

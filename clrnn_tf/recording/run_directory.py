@@ -75,7 +75,7 @@ class RunDirectory:
           path: Where; must be missing or empty, unless `overwrite`. May be a link to a directory.
           experiment: The settings.
           provenance: Facts that are not settings: data source and its fingerprint, preset.
-          overwrite: Replace the files of a run that is there. Everything else in its directory is kept, with a warning.
+          overwrite: Replace the files of a run. Everything else in its directory is kept, with a warning.
 
         Raises:
           ConfigurationError: There is something at `path`.

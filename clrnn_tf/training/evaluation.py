@@ -37,7 +37,8 @@ class Evaluator:
         self.model = model
         self._batch_size, self._in_halves = batch_size, in_halves
         self._batches: dict[Split, tf.data.Dataset] = {}
-        self.scores = tf.function(self._scores_of_block, jit_compile=jit)
+        # without AutoGraph, which would take longer to convert the network than to trace it
+        self.scores = tf.function(self._scores_of_block, jit_compile=jit, autograph=False)
 
     def __call__(self, task: Task, split: Split) -> Evaluation:
         """Scores of a task on one of its splits."""

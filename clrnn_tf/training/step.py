@@ -96,7 +96,9 @@ class TrainingStep:
         losses, accuracy, gradients, task_gradients = self._differentiate(batch, task_id, step, num_mixed > 1)
         *means, accuracy = self._workers.mean([*losses.values(), accuracy])
         losses = dict(zip(losses, means, strict=True))
-        schedule = dataclasses.replace(self._config, steps=self._config.steps * num_mixed)
+        schedule = self._config
+        if num_mixed > 1:
+            schedule = dataclasses.replace(schedule, steps=schedule.steps * num_mixed)
         norm, finite = self.update(
             gradients, task_gradients, learning_rate_at(schedule, step), tf.math.is_finite(losses["total"])
         )
