@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 DEMO := runs/demo
 
-.PHONY: demo test test-slow bench lint
+.PHONY: demo test test-slow bench docs lint
 
 $(STAMP): setup.cfg pyproject.toml
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
@@ -13,9 +13,7 @@ $(STAMP): setup.cfg pyproject.toml
 	touch $@
 
 demo: $(STAMP)
-	$(RUN) -m trainers.pos_tagging --preset starter_fine_tuning --out $(DEMO)/fine_tuning --overwrite
-	$(RUN) -m trainers.pos_tagging --preset starter_hnet --out $(DEMO)/hnet --overwrite \
-	    --compare-with $(DEMO)/fine_tuning
+	$(RUN) -m trainers.demo --out $(DEMO) --overwrite
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .
@@ -30,3 +28,7 @@ test-slow: lint
 bench: $(STAMP)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(RUN) -m benchmarks
+
+docs: $(STAMP)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(RUN) -m mkdocs build --clean

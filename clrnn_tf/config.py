@@ -7,7 +7,7 @@ keyword argument in Python. Ranges are checked when an object is made, so a bad 
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -243,10 +243,11 @@ def _converted(value: object, hint: object, label: str) -> object:
         if origin is tuple and isinstance(value, (list, tuple)):
             return tuple(_converted(item, arguments[0], label) for item in value)
         if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            require(math.isfinite(value), f"{label} must be a finite number. Received: {value}.")
+            require(abs(value) <= sys.float_info.max, f"{label} must be a finite number. Received: {value}.")
             return float(value)
-        if option is Path and isinstance(value, (str, Path)):
-            return Path(value)
+        if option in (Path, str) and isinstance(value, (Path, str)):
+            require(str(value).isprintable(), f"{label} must be printable text. Received: {str(value)!r}.")
+            return Path(value) if option is Path else str(value)
         if isinstance(option, type) and type(value) is option:
             require(
                 not isinstance(value, int) or abs(value) <= _LARGEST,

@@ -99,10 +99,10 @@ def read_sentences(paths: Path | Sequence[Path], limits: Limits = UNLIMITED) -> 
             if _reached(limits, tokens, len(kept)):
                 break
         if cut:
+            others = f", and so are {len(cut) - 1:,} more" if len(cut) > 1 else ""
             warn(
                 f"{path}, line {cut[0]}: a sentence of more than {limits.max_sentence_words:,} words is cut into "
-                f"pieces of that length ({len(cut):,} such sentences). Is an empty line missing? "
-                "data.max_sentence_words sets the length."
+                f"pieces of that length{others}. Is an empty line missing? data.max_sentence_words sets the length."
             )
         if _reached(limits, tokens, len(kept)):
             break

@@ -1,8 +1,8 @@
 """Part-of-speech tagging, one language a task, on Universal Dependencies treebanks (Ehret et al. 2021).
 
 A task tags every word of a sentence with one of the 17 universal tags. Words come in as frozen vectors where there is
-a vectors file for the language, else as hashed character n-grams that a table of each task embeds. Without a data
-directory, the project's own starter treebank is used.
+a vectors file for the language, else as hashed character n-grams: a table of each task embeds them, or with `ngrams =
+frozen` they have fixed random vectors. Without a data directory, the project's own starter treebank is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tensorflow as tf
 from clrnn_tf.errors import require
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch, NgramInputs, Task, TaskStream
-from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets
+from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets, ngram_vectors
 from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
 from data_pipelines.storage import fingerprint, warn
 from data_pipelines.treebanks import WITHHELD, Selected, Treebank, find_treebanks, select_treebanks
@@ -69,10 +69,13 @@ class Config:
     """At most so many sentences of each split."""
     max_sentence_words: int = 1000
     """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
+    ngrams: Literal["trained", "frozen"] = "trained"
+    """What character n-grams become: `trained` embeds them by a table of each task, learned with it; `frozen` gives
+    each of them a fixed random vector and each word the scaled sum, so that the network is all that is learned."""
     num_buckets: int = 4096
-    """Rows of each task's table of n-grams."""
+    """Buckets into which n-grams are hashed: rows of each task's table, or fixed vectors."""
     ngram_dim: int = 32
-    """Width of the n-gram embedding."""
+    """Width of the n-gram embedding, or of the fixed vectors."""
 
     def __post_init__(self) -> None:
         for name in ("num_tasks", "max_sentences"):
@@ -110,7 +113,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     root = STARTER if data_dir is None else data_dir
     selected = _selected(config, root)
     languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
-    files = {} if config.vectors == "none" else vector_files(languages, config.vectors_dir, data_dir)
+    files = vector_files(() if config.vectors == "none" else languages, config.vectors_dir, data_dir)
     tables = VectorTables(files, config.align_vectors, config.vector_norm)
     coverage: dict[str, dict[str, float]] = {}
     tasks = tuple(_task(task_id, chosen, tables, config, coverage) for task_id, chosen in enumerate(selected))
@@ -121,9 +124,9 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         num_features=tables.width or config.ngram_dim,
         num_outputs=len(UPOS),
         outputs="softmax",
-        data_source=_source_in_words(data_dir, selected, files, config.align_vectors),
+        data_source=_source_in_words(config, data_dir, selected, files),
         class_names=UPOS,
-        ngrams=None if files else NgramInputs(config.num_buckets, NUM_NGRAMS),
+        ngrams=None if files or config.ngrams == "frozen" else NgramInputs(config.num_buckets, NUM_NGRAMS),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
         data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint(read)},
     )
@@ -144,10 +147,11 @@ def _files(treebank: Treebank) -> tuple[Path, ...]:
 
 
 def _source_in_words(
-    data_dir: Path | None, selected: Sequence[Selected], files: dict[str, Path], aligned: bool
+    config: Config, data_dir: Path | None, selected: Sequence[Selected], files: dict[str, Path]
 ) -> str:
-    words = "word vectors " + next(iter(files.values())).parent.name if files else "hashed character n-grams"
-    words += f", aligned to {selected[0].treebank.language}" if aligned else ""
+    ngrams = "hashed character n-grams" + (" with fixed random vectors" if config.ngrams == "frozen" else "")
+    words = "word vectors " + next(iter(files.values())).parent.name if files else ngrams
+    words += f", aligned to {selected[0].treebank.language}" if config.align_vectors else ""
     if data_dir is None:
         return f"starter treebank of this project, {len(selected)} languages, {words}"
     names = ", ".join(chosen.treebank.name for chosen in selected)
@@ -167,6 +171,8 @@ def _task(
     def split_of(split: str, paths: tuple[Path, ...]) -> ArraySplit:
         sentences = read_sentences(paths, limits)
         _check_text(sentences, paths[0])
+        if vectors is None and config.ngrams == "frozen":
+            return _frozen_ngram_split(sentences, config)
         if vectors is None:
             return _ngram_split(sentences, config.num_buckets)
         rows = _rows(sentences, vectors)
@@ -229,27 +235,50 @@ def _vector_split(
 
 
 def _ngram_split(sentences: list[Sentence], num_buckets: int) -> ArraySplit:
-    numbers = {"": 0}  # not np.unique: NumPy's strings have the width of the longest one
-    indices = [
-        numbers.setdefault(composed_form(word.form), len(numbers)) for sentence in sentences for word in sentence
-    ]
+    forms, indices = _numbered_forms(sentences)
     with tf.device("CPU:0"):
-        table = ngram_buckets(tf.constant(list(numbers)), num_buckets)  # [V, G]; the empty form is first
+        table = ngram_buckets(tf.constant(forms), num_buckets)  # [V, G]; the empty form is first
 
     def embed(words: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(table, words), mask
 
-    return _split(sentences, np.array(indices, np.int32), embed)
+    return _split(sentences, indices, embed)
+
+
+def _frozen_ngram_split(sentences: list[Sentence], config: Config) -> ArraySplit:
+    forms, indices = _numbered_forms(sentences)
+    with tf.device("CPU:0"):
+        table = ngram_vectors(tf.constant(forms), config.num_buckets, config.ngram_dim)  # [V, D]
+
+    def embed(words: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(table, words), mask
+
+    longest = max(map(len, sentences))
+    max_time = next((bucket for bucket in LENGTH_BUCKETS if bucket >= longest), longest)
+    return _split(sentences, indices, embed, max_time)
+
+
+def _numbered_forms(sentences: list[Sentence]) -> tuple[list[str], np.ndarray]:
+    """All forms, the empty one first, and the number of each word's form, one sentence after another."""
+    numbers = {"": 0}  # not np.unique: NumPy's strings have the width of the longest one
+    indices = [
+        numbers.setdefault(composed_form(word.form), len(numbers)) for sentence in sentences for word in sentence
+    ]
+    return list(numbers), np.array(indices, np.int32)
 
 
 def _split(
     sentences: list[Sentence],
     words: np.ndarray,
     embed: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    max_time: int | None = None,
 ) -> ArraySplit:
-    """A source of sentences whose words are given as rows of a table, one after another."""
+    """A split of sentences whose words are given as rows of a table, one after another.
+
+    Sentences are padded to `max_time`, by default the longest one: languages of one length share compiled programs.
+    """
     lengths = np.array([len(sentence) for sentence in sentences], np.int32)
-    present = np.arange(lengths.max()) < lengths[:, np.newaxis]  # [N, T]
+    present = np.arange(max_time or lengths.max()) < lengths[:, np.newaxis]  # [N, T]
     padded_words, padded_tags = np.zeros(present.shape, np.int32), np.zeros(present.shape, np.uint8)
     padded_words[present] = words
     padded_tags[present] = [word.upos for sentence in sentences for word in sentence]

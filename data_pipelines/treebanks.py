@@ -42,6 +42,10 @@ class Selected(NamedTuple):
     """Other treebanks of the language, where the language alone was named."""
 
 
+class WithheldTextError(ConfigurationError):
+    """The words of all treebanks of a language are withheld."""
+
+
 class Candidate(NamedTuple):
     """A treebank beside others of its language."""
 
@@ -109,6 +113,7 @@ def select_treebanks(
       ConfigurationError: A name is unknown, two names stand for one treebank, or a text is withheld.
     """
     chosen: list[tuple[str, Treebank, tuple[Treebank, ...]]] = []
+    withheld: list[WithheldTextError] = []
     for name in names:
         if len(chosen) == at_most:
             break
@@ -117,18 +122,20 @@ def select_treebanks(
         if not candidates and not named:
             known = {known for treebank in treebanks for known in (treebank.language, treebank.prefix)}
             raise ConfigurationError(
-                f"no treebank of language '{name}' with train and test files in {root}.{nearest(name, known)}"
+                f"no treebank of language '{name}' with train and test files in {root}.{nearest(name.lower(), known)}"
             )
         try:
             best = _choose(name, candidates or named)
-        except ConfigurationError as error:
+        except WithheldTextError as error:
             if not passes_over:
                 raise
-            warn(f"passed over: {error}")
+            withheld.append(error)
             continue
         chosen.append((name, best, tuple(treebank for treebank in candidates if treebank != best)))
-    if names and not chosen:
-        raise ConfigurationError(f"the words of every treebank in {root} are withheld (written '_'). Get their texts.")
+    if withheld and not chosen:
+        raise withheld[0]
+    for error in withheld:
+        warn(f"passed over: {error}")
     return _named(chosen)
 
 
@@ -148,7 +155,8 @@ def _choose(name: str, candidates: Sequence[Treebank]) -> Treebank:
     """The treebank with the most training words, the first by name of equal ones."""
     if len(candidates) == 1:
         fault = _fault(candidates[0])
-        require(not fault, f"{candidates[0].name}: {fault}. Get its text, or choose other data.languages.")
+        if fault:
+            raise WithheldTextError(f"{candidates[0].name}: {fault}. Get its text, or choose other data.languages.")
         return candidates[0]
     counted = [_counted(treebank) for treebank in candidates]
     best = max(counted, key=lambda candidate: (not candidate.fault, candidate.words))
@@ -157,11 +165,11 @@ def _choose(name: str, candidates: Sequence[Treebank]) -> Treebank:
         for candidate in counted
         if candidate is not best
     )
-    require(
-        not best.fault,
-        f"no treebank of '{name}' can be used: {best.treebank.prefix} ({best.fault}), {listed}. "
-        "Get their texts, or choose other data.languages.",
-    )
+    if best.fault:
+        raise WithheldTextError(
+            f"no treebank of '{name}' can be used: {best.treebank.prefix} ({best.fault}), {listed}. "
+            "Get their texts, or choose other data.languages."
+        )
     warn(
         f"several treebanks of '{name}': {best.treebank.prefix} has the most training words ({best.words:,}) and is "
         f"taken. Passed over: {listed}. To choose, name it as in --data.languages {best.treebank.prefix}."

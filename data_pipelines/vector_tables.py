@@ -18,7 +18,7 @@ def vector_files(
     """A vectors file for every language, or for none: words come in one way.
 
     Args:
-      languages: Language codes.
+      languages: Language codes; none where vectors are not wanted.
       vectors_dir: Where the files must be, or None for `wordvec` in the data, where they may be.
       data_dir: Directory of the data, or None for data without vectors.
 
@@ -39,7 +39,7 @@ def vector_files(
         f"no word vectors of {', '.join(missing)} in {directory}.{there} Add the files (as xx.vec, xx.txt, xx.npz or "
         "xx.pkl), choose other data.languages, or use character n-grams for all with data.vectors none.",
     )
-    if not files:
+    if missing:
         _warn_of_unused(directory, unused, data_dir)
     return files
 
@@ -86,6 +86,7 @@ class VectorTables:
         if self._align:
             self._rotate(language, table)
         if self._norm is not None:
+            require(table.median_length() > 0, f"data.vector_norm: at least half of the vectors in {path} are zeros.")
             table.scale_to(self._norm)
         return table
 

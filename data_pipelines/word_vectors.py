@@ -100,9 +100,11 @@ class WordVectors:
 
     def scale_to(self, norm: float) -> None:
         """Multiply all vectors by one factor, so that the median of their lengths is `norm`."""
-        median = np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1))
-        require(bool(median > 0), "word vectors cannot be scaled: at least half of them are zeros.")
-        self.table *= np.float32(norm / median)
+        self.table *= np.float32(norm / self.median_length())
+
+    def median_length(self) -> np.floating:
+        """Median of the Euclidean lengths of the N vectors."""
+        return np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1))
 
     def align_to(self, other: WordVectors) -> int:
         """Rotate all vectors so that the words of both tables lie as near as they can; how many words these are.

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import trainers  # noqa: F401  # isort: skip; loads TensorFlow without its notices
 from clrnn_tf.config import with_present_names
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.recording.run_directory import (

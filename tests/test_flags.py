@@ -54,6 +54,7 @@ def error_of(capsys, benchmark, *arguments):
         (["--method", "hnett"], f"method must be one of {', '.join(methods.names())}. Received: hnett."),
         (["--preset", "short"], "unknown preset 'short'. Did you mean hnet_short?"),
         (["--config", "nowhere.yaml"], "no such settings file: nowhere.yaml."),
+        (["--out", "a\udcffb"], "out must be printable text. Received: 'a\\udcffb'."),
         (["--resume"], "--resume needs --out with the directory of the run to continue."),
         (["--hypernetwork.chunk-size", "0"], "hypernetwork.chunk_size must be above 0, or None for a full "
          "hypernetwork. Received: 0."),
@@ -124,6 +125,8 @@ def test_another_method_takes_a_files_settings_but_not_its_method_options(tmp_pa
         ("3: 4", "unknown setting '3'. Known: benchmark, data, hnet, hypernetwork, method, network, seed, train."),
         ("si: {strength: 1.0}", "unknown setting 'si'. Known: benchmark, data, hnet, hypernetwork, method, network, "
          "seed, train."),
+        ("train: {learning_rate: 1" + 400 * "0" + "}", "train.learning_rate must be a finite number. "
+         "Received: 1" + 400 * "0" + "."),
         ("train: {learning_rate: .inf}", "train.learning_rate must be a finite number. Received: inf."),
     ],
 )  # fmt: skip

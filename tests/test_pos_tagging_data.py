@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
 from data_pipelines import pos_tagging
-from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets
+from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets, ngram_vectors
 from data_pipelines.conllu_files import UPOS, read_sentences
 from data_pipelines.treebanks import find_treebanks
 from data_pipelines.word_vectors import UNKNOWN, WordVectors, read_vectors
@@ -203,6 +203,17 @@ def test_digits_are_alike_and_characters_are_not_bytes():
     assert ngram_buckets(tf.constant(["änder"]), 7).numpy().max() < 7
 
 
+def test_fixed_vectors_are_scaled_sums_of_those_of_the_ngrams():
+    forms = tf.constant([["gehen", "stehen"], ["gehen", ""]])
+    vectors = ngram_vectors(forms, 100_000, 64).numpy()
+    gehen, stehen = vectors[0]
+    np.testing.assert_array_equal(vectors[1, 0], gehen)
+    np.testing.assert_array_equal(vectors[1, 1], 0.0)
+    assert abs(gehen @ stehen / 64 - 4 / 9) < 0.3  # four of nine n-grams in common; the others are independent
+    words = [chr(97 + i) + chr(97 + j) + "en" for i in range(20) for j in range(20)]
+    assert abs(ngram_vectors(tf.constant(words), 4096, 16).numpy().var() - 1.0) < 0.2
+
+
 # --- the stream ----------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +263,18 @@ def test_without_vectors_words_come_in_as_ngrams(tmp_path):
     np.testing.assert_array_equal(batch.inputs[0, 2], 0)
     np.testing.assert_array_equal(batch.inputs[1, 2], ngram_buckets(tf.constant("Haus"), 50))
     np.testing.assert_array_equal(batch.eval_weights, batch.loss_weights)
+
+
+def test_frozen_ngrams_give_every_word_its_fixed_vector(tmp_path):
+    write_treebank(tmp_path)
+    stream = pos_tagging.make_stream(pos_tagging.Config(ngrams="frozen", num_buckets=50, ngram_dim=5), tmp_path)
+    assert (stream.num_features, stream.ngrams) == (5, None)
+    assert "fixed random vectors" in stream.data_source
+    batch = batch_of(stream[0].test)
+    assert batch.inputs.shape == (2, 8, 5)  # padded to a length that languages share
+    np.testing.assert_array_equal(batch.inputs[1, 2], ngram_vectors(tf.constant("Haus"), 50, 5))
+    np.testing.assert_array_equal(batch.inputs[0, 2:], 0.0)
+    np.testing.assert_array_equal(batch.loss_weights.numpy().sum(axis=1), batch.lengths)
 
 
 def test_languages_are_taken_in_the_order_asked_for(tmp_path):

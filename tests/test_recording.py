@@ -51,6 +51,14 @@ def record(run, matrix, stream=None, first_task=0, observer=None):
     return recorder
 
 
+def test_facts_about_the_data_stand_in_the_results(tmp_path):
+    facts = {"coverage": {"t0": {"train": 0.5}}, "fingerprint": "ab"}
+    for name, stream in (("with", dataclasses.replace(tiny.stream(2), data_facts=facts)), ("without", None)):
+        run = create(tmp_path / name)
+        record(run, matrix_of([[80.0, 40.0]]), stream)
+        assert json.loads(run.results.read_text()).get("data") == (facts if stream else None)
+
+
 @pytest.mark.parametrize("classes", [0, 2])
 def test_results_come_back_as_they_were(tmp_path, classes):
     run = create(tmp_path / "run")

@@ -20,6 +20,9 @@ STREAMS = {
     "tagging, starter treebank": lambda: pos_tagging.make_stream(
         pos_tagging.Config(languages=("fi", "hi"), num_buckets=500, ngram_dim=8, max_sentences=20), None
     ),
+    "tagging, fixed vectors": lambda: pos_tagging.make_stream(
+        pos_tagging.Config(languages=("fi", "hi"), ngrams="frozen", num_buckets=500, ngram_dim=8, max_sentences=20)
+    ),
 }
 BATCH_SIZE = 6
 

@@ -142,6 +142,18 @@ def test_a_language_without_text_is_left_out_unless_it_is_asked_for(tmp_path):
         make_stream(Config(languages=("it", "fr")), tmp_path)
 
 
+def test_of_several_withheld_treebanks_none_can_be_used(tmp_path):
+    write_files(tmp_path, treebank("fr_aaa", ["_"] * 9) | treebank("fr_bbb", ["_"] * 5))
+    with pytest.raises(ConfigurationError, match="no treebank of 'fr' can be used: fr_aaa .100%.*, fr_bbb .100%"):
+        make_stream(Config(), tmp_path)
+
+
+def test_a_damaged_treebank_that_is_the_only_one_is_refused_as_damaged(tmp_path):
+    texts = {f"{name}.gz": gzip.compress(text.encode()) + b"more" for name, text in treebank("fr_aaa").items()}
+    with pytest.raises(ConfigurationError, match="fr_aaa-ud-train.conllu.gz cannot be read: Not a gzipped file"):
+        make_stream(Config(), write_files(tmp_path, texts | treebank("it_isdt")))
+
+
 def test_text_withheld_after_the_first_thousand_words_is_seen(tmp_path):
     texts = treebank("fr_aaa")
     texts["UD_fr_aaa/fr_aaa-ud-train.conllu"] = sentence("mot") * 1100 + sentence("_") * 2000
@@ -281,6 +293,15 @@ def test_low_coverage_is_warned_of_and_none_is_an_error(tmp_path):
     with pytest.raises(ConfigurationError, match="no word of the train split of 'de' has a vector"):
         make_stream(Config(), tmp_path)
     assert "coverage" not in make_stream(Config(vectors="none"), tmp_path).data_facts
+
+
+def test_settings_of_vectors_that_cannot_work_are_refused(tmp_path):
+    texts = treebank("de_gsd") | {"wordvec/de.vec": "ab 0 0\ncd 0 0\nef 1 1\n"}
+    write_files(tmp_path, texts)
+    with pytest.raises(ConfigurationError, match="at least half of the vectors in .*de.vec are zeros"):
+        make_stream(Config(vector_norm=2.0), tmp_path)
+    with pytest.raises(ConfigurationError, match="no such directory: data.vectors_dir"):
+        make_stream(Config(vectors="none", vectors_dir=tmp_path / "gone"), tmp_path)
 
 
 def test_the_fingerprint_changes_with_every_file_that_is_read(tmp_path):

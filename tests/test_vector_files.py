@@ -402,8 +402,8 @@ def test_mutated_files_are_read_or_refused_in_one_line(tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _SEEDS)
-def test_ten_thousand_mutated_files_are_read_or_refused_in_one_line(tmp_path, name):
-    _fuzz(tmp_path, name, 10_000, seed=1)
+def test_thousands_of_mutated_files_are_read_or_refused_in_one_line(tmp_path, name):
+    _fuzz(tmp_path, name, 10_000 if name.endswith(".pkl") else 3000, seed=1)
 
 
 @pytest.mark.slow
@@ -413,7 +413,7 @@ def test_damage_behind_an_intact_checksum_is_refused_too(tmp_path):
     buffer = io.BytesIO(_SEEDS["en.npz"][0])
     with zipfile.ZipFile(buffer) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    for _ in range(3000):
+    for _ in range(1000):
         packed = io.BytesIO()
         damaged = draw.choice(sorted(members))
         with zipfile.ZipFile(packed, "w") as archive:

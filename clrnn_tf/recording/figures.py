@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,7 +12,13 @@ import numpy as np
 from clrnn_tf.metrics import ResultMatrix
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+# After Okabe and Ito, for the colour-blind; changed a little to be readable on a white and on a black page.
+_COLORS = ("#D55E00", "#0080C8", "#009E73", "#CC79A7", "#B58900", "#808080")
+_MARKERS = "osD^vP"
+_GREY = "#7a7a7a"  # readable on white and on black
 
 
 class Curve(NamedTuple):
@@ -56,6 +62,76 @@ def matrix_figure(matrix: ResultMatrix) -> Figure | None:
             color = "black" if score > 60 else "white"
             axes.text(column, row, f"{score:.0f}", ha="center", va="center", color=color, fontsize=7)
     return figure
+
+
+def accuracy_over_tasks(runs: Mapping[str, ResultMatrix]) -> Figure | None:
+    """What runs of one task stream know after each task: mean test accuracy on the tasks learned so far, in percent.
+
+    After n tasks a run stands at mean_{j<n} R[n-1, j]. A run that learned all tasks jointly has one such number, drawn
+    as a dashed line. Each line bears its name and its last value. The background is transparent and the colours are
+    readable on a light and on a dark page, also for the colour-blind.
+
+    Args:
+      runs: Results by the name to show, in the order of colours. Tasks are those of the first run.
+    """
+    if not available():
+        return None
+    from matplotlib.figure import Figure
+
+    names = next(iter(runs.values())).task_names
+    figure = Figure(figsize=(8.4, 4.2), layout="constrained", facecolor="none")
+    axes = figure.subplots()
+    axes.set_facecolor("none")
+    ends = {}
+    for number, (label, matrix) in enumerate(runs.items()):
+        means = accuracy_so_far(matrix)
+        color = _COLORS[number % len(_COLORS)]
+        if matrix.joint:
+            axes.axhline(means[-1], color=color, linewidth=1.6, linestyle="--")
+        else:
+            axes.plot(range(1, len(means) + 1), means, color=color, linewidth=2.2, markersize=6,
+                      marker=_MARKERS[number % len(_MARKERS)], clip_on=False)  # fmt: skip
+        ends[label] = (float(means[-1]), color)
+    axes.set_xlim(0.8, len(names) + 0.1)
+    axes.set_xticks(range(1, len(names) + 1), names, rotation=90 if max(map(len, names)) * len(names) > 80 else 0)
+    axes.set_xlabel("tasks learned, one after another", color=_GREY)
+    axes.set_title("mean test accuracy on the tasks learned so far, %", loc="left", color=_GREY, fontsize=11)
+    axes.tick_params(colors=_GREY)
+    axes.grid(axis="y", color=_GREY, alpha=0.25, linewidth=0.7)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(_GREY)
+    _write_at_the_ends(axes, ends)
+    return figure
+
+
+def accuracy_so_far(matrix: ResultMatrix) -> np.ndarray:
+    """Mean accuracy on the tasks learned so far, [rows], after each row of a matrix; in percent."""
+    if matrix.joint:
+        return matrix.scores().mean(axis=1)
+    return np.array([row[: number + 1].mean() for number, row in enumerate(matrix.scores())])
+
+
+def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
+    """Name and last value of each line, to the right of the axes and moved apart where they would overlap."""
+    bottom, top = axes.get_ylim()
+    order = sorted(ends, key=lambda label: ends[label][0])
+    heights = spread([ends[label][0] for label in order], gap=(top - bottom) / 15)
+    for label, height in zip(order, heights, strict=True):
+        value, color = ends[label]
+        axes.annotate(
+            f"{label}  {value:.1f}", (1.02, height), xycoords=("axes fraction", "data"), color=color, va="center",
+            fontsize=11, fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Rising places moved apart until neighbours are at least `gap` from one another; their mean is kept."""
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + gap) if moved else place)
+    shift = (sum(places) - sum(moved)) / max(len(places), 1)
+    return [place + shift for place in moved]
 
 
 def matrix_image(matrix: ResultMatrix) -> np.ndarray | None:
@@ -102,6 +178,13 @@ def curves_figure(
             axes.set_ylim(bottom=0)
     axes.legend(fontsize=8, loc="best")
     return figure
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160, bbox_inches="tight", metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def svg(figure: Figure) -> str:

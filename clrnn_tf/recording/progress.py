@@ -14,7 +14,7 @@ from rich.text import Text
 
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
-from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.streams.tasks import Task, TaskStream
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -46,6 +46,11 @@ class ProgressReporter(Observer):
         if self._console.is_terminal:
             self._live = Live(console=self._console, transient=True, refresh_per_second=4)
             self._live.start()
+
+    def task_began(self, task: Task) -> None:
+        """Say why nothing happens at first: the step is compiled when the first task begins."""
+        if not self._steps_done:
+            self._console.print("compiling the training step ...", highlight=False)
 
     def trained(self, log: TrainingLog) -> None:
         """Show the present state, at most every ten seconds where it is no terminal."""

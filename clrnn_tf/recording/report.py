@@ -38,15 +38,18 @@ class Comparison:
     forgetting: float | None
     source: str
     """Where the numbers come from: a run directory with its data source, or a publication with its settings."""
+    matrix: ResultMatrix | None = None
+    """All scores of a run; None for a publication."""
 
 
 def comparison_from_run(path: Path) -> Comparison:
-    """The headline numbers of another run.
+    """The numbers of another run.
 
     Raises:
       ConfigurationError: There are no results at `path`.
     """
-    results = _results(RunDirectory(path))
+    run = RunDirectory(path)
+    results = _results(run)
     unfinished = "" if results["finished"] else ", unfinished"
     return Comparison(
         label=results["method"],
@@ -54,6 +57,7 @@ def comparison_from_run(path: Path) -> Comparison:
         final=results["mean_final_accuracy"],
         forgetting=results["forgetting"],
         source=f"run {path}, seed {results['seed']}{unfinished}; data: {results['data_source']}",
+        matrix=run.load(),
     )
 
 
@@ -64,13 +68,14 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     own = Comparison(
         f"{results['method']} (this run)", results["mean_during_accuracy"], results["mean_final_accuracy"],
-        results["forgetting"], f"seed {results['seed']}; data: {results['data_source']}",
+        results["forgetting"], f"seed {results['seed']}; data: {results['data_source']}", matrix,
     )  # fmt: skip
     title = f"{results['benchmark']}: {results['method']}, seed {results['seed']}"
     sections = [
         f"<h1>{_text(title)}</h1>",
         f"<p>Data: {_text(results['data_source'])}.{'' if results['finished'] else ' <b>Unfinished run.</b>'}</p>",
         _headline(results),
+        _beside_other_runs([own, *comparisons]),
         _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
         _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix)),
@@ -108,6 +113,19 @@ def _headline(results: dict) -> str:
             numbers.append((f"final {name.replace('_', ' ')}", results[f"mean_final_{name}"], " %"))
     shown = "".join(f"<div><b>{_number(value)}{unit}</b>{label}</div>" for label, value, unit in numbers)
     return f'<div class="numbers">{shown}</div>'
+
+
+def _beside_other_runs(comparisons: Sequence[Comparison]) -> str:
+    """A figure of this run, which comes first, and the others that learned the same tasks; empty without any."""
+    names = comparisons[0].matrix.task_names
+    runs: dict[str, ResultMatrix] = {}
+    for each in comparisons:
+        if each.matrix is not None and each.matrix.rows and each.matrix.task_names == names:
+            repeats = sum(label == each.label or label.startswith(f"{each.label}, ") for label in runs)
+            runs[f"{each.label}, {repeats + 1}" if repeats else each.label] = each.matrix
+    if len(runs) < 2:
+        return ""
+    return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs)))
 
 
 def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:

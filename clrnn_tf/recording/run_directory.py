@@ -144,7 +144,7 @@ class RunDirectory:
             return None
         try:
             return _matrix_of(json.loads(self.results.read_text(encoding="utf-8")), self._confusions())
-        except (json.JSONDecodeError, KeyError, OSError, ValueError) as error:
+        except (json.JSONDecodeError, KeyError, OSError, TypeError, ValueError) as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). Start the run anew.") from None
 
     def add_result(self, name: str, value: object) -> None:
