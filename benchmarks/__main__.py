@@ -80,9 +80,12 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Time of training steps, as ratios.")
     parser.add_argument(
-        "--only", nargs="+", choices=PARTS, metavar="PART",
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        metavar="PART",
         help=f"some parts: {', '.join(PARTS)}; others in an existing results.json are kept",
-    )  # fmt: skip
+    )
     parser.add_argument("--quick", action="store_true", help="few repetitions, to see that everything works")
     parser.add_argument("--page", action="store_true", help="only write the page again from results.json")
     parser.add_argument("--out", type=Path, help=f"directory (default: {HERE.name}, or {QUICK_OUT} with --quick)")

@@ -42,9 +42,12 @@ VARIANTS = {
     "keras_jit": "Keras layer, jit",
 }
 ALONE = (
-    ("hnet_all", "ours"), ("hnet_all", "torch_loop"), ("hnet_all", "torch_fused"),
-    ("fine_tuning", "ours"), ("fine_tuning", "keras"),
-)  # fmt: skip
+    ("hnet_all", "ours"),
+    ("hnet_all", "torch_loop"),
+    ("hnet_all", "torch_fused"),
+    ("fine_tuning", "ours"),
+    ("fine_tuning", "keras"),
+)
 
 
 class Workbench:

@@ -106,8 +106,10 @@ def regularizer_products(regularizer: OutputRegularizer, num_old: int) -> list[P
         units, width = hypernetwork.kernels[-1].shape
         side, rows = 2 * units + 1, num_old * gram_chunks
         products += [
-            Product(side, width, side, 1), Product(rows, side, side, 1),
-            Product(side, rows, side, 1), Product(side, side, width, 1),
+            Product(side, width, side, 1),
+            Product(rows, side, side, 1),
+            Product(side, rows, side, 1),
+            Product(side, side, width, 1),
         ]
     return products
 

@@ -104,7 +104,7 @@ def methods(name: str, seconds: float) -> Row:
 
 JOBS: dict[str, Callable[..., object]] = {
     job.__name__: job for job in (shape, alone, tasks, hidden, length, chunk, methods)
-}  # fmt: skip
+}
 _COMPARE = ("shape", "hidden", "length", "methods")
 
 

@@ -26,9 +26,12 @@ class KerasStep:
         self._outputs, self._task_id = trainer.model.outputs, task_id
         self.layers = self._make_layers()
         self._optimizer = keras.optimizers.Adam(
-            config.learning_rate, config.adam_beta1, epsilon=1e-8, global_clipnorm=config.clip_norm,
+            config.learning_rate,
+            config.adam_beta1,
+            epsilon=1e-8,
+            global_clipnorm=config.clip_norm,
             weight_decay=config.l2 or None,
-        )  # fmt: skip
+        )
         self._take_over(trainer)
         self.variables = [variable for layer in self.layers for variable in layer.trainable_variables]
         self._optimizer.build(self.variables)

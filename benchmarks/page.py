@@ -95,17 +95,30 @@ def _shape(shape: Row) -> list[str]:
     failures = {(row["kind"], row["variant"]): row["error"] for row in shape["failures"]}
     theirs = [variant for variant in _THEIRS if any(variant == each for _, each in (*times, *failures))]
     header = [
-        "", "clrnn_tf, ms", "Gflop", "floor, large, ms", "floor, shapes, ms", "clrnn_tf / floor, large",
-        "/ floor, shapes", *(f"{VARIANTS[variant]}, ms" for variant in theirs),
-    ]  # fmt: skip
+        "",
+        "clrnn_tf, ms",
+        "Gflop",
+        "floor, large, ms",
+        "floor, shapes, ms",
+        "clrnn_tf / floor, large",
+        "/ floor, shapes",
+        *(f"{VARIANTS[variant]}, ms" for variant in theirs),
+    ]
     body = []
     for kind, label in KINDS.items():
         ours, floor = times[kind, "ours"], shape["floors"][kind]
-        body.append([
-            label, _ms(ours), f"{floor['gflop']:.2f}", _ms(floor["large_ms"]), _ms(floor["shapes_ms"]),
-            f"{ours / floor['large_ms']:.2f}", f"{ours / floor['shapes_ms']:.2f}",
-            *(_compared(times.get((kind, variant)), ours, (kind, variant) in failures) for variant in theirs),
-        ])  # fmt: skip
+        body.append(
+            [
+                label,
+                _ms(ours),
+                f"{floor['gflop']:.2f}",
+                _ms(floor["large_ms"]),
+                _ms(floor["shapes_ms"]),
+                f"{ours / floor['large_ms']:.2f}",
+                f"{ours / floor['shapes_ms']:.2f}",
+                *(_compared(times.get((kind, variant)), ours, (kind, variant) in failures) for variant in theirs),
+            ]
+        )
     notes = [f"{VARIANTS[variant]} failed: `{error}`" for (_, variant), error in failures.items()]
     steps = f"Mean T {shape['mean_time_steps']:.1f}; the published run takes {shape['published_steps']} steps."
     return [f"## {shape['title']}", steps, _table(header, body), *notes, *_ours_in_detail(shape, times), *_alone(shape)]
@@ -117,9 +130,16 @@ def _ours_in_detail(shape: Row, times: Mapping[tuple[str, str], float]) -> list[
         memory = times.get((kind, "ours_from_memory"))
         share = _MISSING if memory is None else f"{100 * max(1 - memory / times[kind, 'ours'], 0):.1f} %"
         ratio = single["p99_ms"] / single["median_ms"]
-        body.append([
-            KINDS[kind], _ms(single["median_ms"]), _ms(single["p99_ms"]), f"{ratio:.2f}", str(single["count"]), share,
-        ])  # fmt: skip
+        body.append(
+            [
+                KINDS[kind],
+                _ms(single["median_ms"]),
+                _ms(single["p99_ms"]),
+                f"{ratio:.2f}",
+                str(single["count"]),
+                share,
+            ]
+        )
     header = ["clrnn_tf, steps one by one", "median, ms", "99th percentile, ms", "ratio", "steps timed", "input share"]
     return [_table(header, body)]
 
@@ -134,10 +154,14 @@ def _alone(shape: Row) -> list[str]:
 
 def _growth(name: str, rows: Sequence[Row]) -> list[str]:
     columns = {
-        "ours": "clrnn_tf, ms", "torch_fused": "PyTorch nn.LSTM, ms", "floor_ms": "floor, large, ms",
-        "parameters": "hypernetwork parameters", "peak_mib": "peak memory of training, MiB",
-        "process_mib": "of the whole process, MiB", "compile_s": "compile, s",
-    }  # fmt: skip
+        "ours": "clrnn_tf, ms",
+        "torch_fused": "PyTorch nn.LSTM, ms",
+        "floor_ms": "floor, large, ms",
+        "parameters": "hypernetwork parameters",
+        "peak_mib": "peak memory of training, MiB",
+        "process_mib": "of the whole process, MiB",
+        "compile_s": "compile, s",
+    }
     present = [key for key in columns if key in rows[0]]
     header = [GROWTH[name].x_label, *(columns[key] for key in present)]
     body = [[str(row["x"]), *(_cell(key, row[key]) for key in present)] for row in rows]

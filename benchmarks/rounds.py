@@ -51,9 +51,7 @@ class Interleaved(NamedTuple):
     """Why a contestant could not start, by (kind, variant)."""
 
 
-def interleave(
-    contestants: Sequence[Contestant], seconds: float, probe: Callable[[], dict[str, float]]
-) -> Interleaved:
+def interleave(contestants: Sequence[Contestant], seconds: float, probe: Callable[[], dict[str, float]]) -> Interleaved:
     """Let contestants take turns in an order drawn for each round, for about so many seconds after warm-up.
 
     Args:
@@ -81,8 +79,10 @@ def single_steps(run: Callable[[int], None], seconds: float, at_most: int = 500)
     while not times or (len(times) < at_most and time.perf_counter() - began < seconds):
         times.append(_milliseconds(run, 1))
     return {
-        "median_ms": float(np.median(times)), "p99_ms": float(np.percentile(times, 99)), "count": len(times),
-    }  # fmt: skip
+        "median_ms": float(np.median(times)),
+        "p99_ms": float(np.percentile(times, 99)),
+        "count": len(times),
+    }
 
 
 def _warmed_up(contestants: Sequence[Contestant]) -> tuple[list[Contestant], dict[tuple[str, str], str]]:

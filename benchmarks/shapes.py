@@ -123,8 +123,12 @@ def lstm(units: int, time_steps: int) -> Shape:
 
 
 SHAPES: dict[str, Callable[[], Shape]] = {
-    "copy": copy, "pos": pos, "smnist1": smnist1, "smnist2": smnist2, "audioset": audioset,
-}  # fmt: skip
+    "copy": copy,
+    "pos": pos,
+    "smnist1": smnist1,
+    "smnist2": smnist2,
+    "audioset": audioset,
+}
 
 
 def random_stream(num_tasks: int, time_steps: int, num_features: int, num_outputs: int) -> TaskStream:

@@ -77,9 +77,14 @@ class TaskModel(tf.Module):
     """
 
     def __init__(
-        self, network: RecurrentNetwork, source: WeightSource, outputs: OutputName,
-        embedding: NgramEmbedding | None = None, num_task_ids: int = 0, dropout: Dropout | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        network: RecurrentNetwork,
+        source: WeightSource,
+        outputs: OutputName,
+        embedding: NgramEmbedding | None = None,
+        num_task_ids: int = 0,
+        dropout: Dropout | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.source = source
@@ -153,10 +158,15 @@ class TaskModel(tf.Module):
         """[B, S, C] of the steps that count, for given weights; the options are the network's."""
         last_steps = tf.shape(prepared.loss_weights)[1]
         return self.network(
-            weights, prepared.inputs, prepared.lengths, prepared.task_id, last_steps=last_steps, truncate=truncate,
+            weights,
+            prepared.inputs,
+            prepared.lengths,
+            prepared.task_id,
+            last_steps=last_steps,
+            truncate=truncate,
             per_sequence_squares=per_sequence_squares,
             dropout=None if prepared.dropout_key is None else (self.dropout.outputs, prepared.dropout_key),
-        ).logits  # fmt: skip
+        ).logits
 
     def score(self, weights: Weights, prepared: Prepared, precision: tf.DType = tf.float32) -> Scores:
         """Run the network with given weights and score its answers: training, tests and validations alike.

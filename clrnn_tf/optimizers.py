@@ -13,9 +13,7 @@ _BETA2 = 0.999
 _EPSILON = 1e-8
 
 
-def clip_by_global_norm(
-    gradients: Sequence[tf.Tensor], clip_norm: float | None
-) -> tuple[list[tf.Tensor], tf.Tensor]:
+def clip_by_global_norm(gradients: Sequence[tf.Tensor], clip_norm: float | None) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Gradients scaled by min(1, clip_norm / (norm + 1e-6)), and their global L2 norm before that."""
     norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
     if clip_norm is None:
@@ -95,9 +93,13 @@ class Adam(tf.Module):
         return 1.0 - tf.pow(self._beta1, count), 1.0 - tf.pow(_BETA2, count)
 
     def _step(
-        self, variable: tf.Variable, m: tf.Variable, v: tf.Variable, gradient: tf.Tensor,
+        self,
+        variable: tf.Variable,
+        m: tf.Variable,
+        v: tf.Variable,
+        gradient: tf.Tensor,
         corrections: tuple[tf.Tensor, tf.Tensor],
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:  # fmt: skip
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """New moments, and the step before it is scaled by the learning rate."""
         touched = tf.cast(tf.logical_or(v > 0, gradient != 0), variable.dtype) if self._decays else 1.0
         if self._l2:

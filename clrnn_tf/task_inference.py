@@ -125,9 +125,7 @@ class TaskInference(tf.Module):
             joint.append(metrics["accuracy"])
         return InferenceScores(tuple(task.name for task in tasks), np.stack(counts), np.array(joint))
 
-    def _infer(
-        self, weights: Weights, inputs: tf.Tensor, lengths: tf.Tensor, step_weights: tf.Tensor
-    ) -> Inferred:
+    def _infer(self, weights: Weights, inputs: tf.Tensor, lengths: tf.Tensor, step_weights: tf.Tensor) -> Inferred:
         """A loop over tasks that keeps the answers of lowest entropy only: memory does not grow with the tasks."""
         shape = tf.concat([tf.shape(inputs)[:2], [self.model.network.num_outputs]], axis=0)
         batch = tf.shape(lengths)[0]
@@ -144,13 +142,19 @@ class TaskInference(tf.Module):
             return task_id + 1, tf.minimum(entropy, lowest), ids, logits, entropies.write(task_id, entropy)
 
         start = (
-            tf.constant(0), tf.fill([batch], np.float32(np.inf)), tf.zeros([batch], tf.int32), tf.zeros(shape),
+            tf.constant(0),
+            tf.fill([batch], np.float32(np.inf)),
+            tf.zeros([batch], tf.int32),
+            tf.zeros(shape),
             tf.TensorArray(tf.float32, self.num_tasks, element_shape=[None]),
-        )  # fmt: skip
+        )
         free = (
-            tf.TensorShape([]), tf.TensorShape([None]), tf.TensorShape([None]), tf.TensorShape([None] * 3),
+            tf.TensorShape([]),
+            tf.TensorShape([None]),
+            tf.TensorShape([None]),
+            tf.TensorShape([None] * 3),
             tf.TensorShape(None),
-        )  # fmt: skip
+        )
         _, _, ids, logits, entropies = tf.while_loop(
             lambda task_id, *_: task_id < self.num_tasks, answer_as, start, shape_invariants=free
         )

@@ -28,9 +28,27 @@ from data_pipelines.vector_tables import VectorTables, vector_files
 from data_pipelines.word_vectors import UNKNOWN, WordVectors
 
 PAPER_ORDER = (
-    "en", "ar", "cs", "da", "de", "es", "fi", "fr", "he", "hi", "hr", "id", "it", "lt", "nl", "no", "pl", "pt", "sl",
+    "en",
+    "ar",
+    "cs",
+    "da",
+    "de",
+    "es",
+    "fi",
+    "fr",
+    "he",
+    "hi",
+    "hr",
+    "id",
+    "it",
+    "lt",
+    "nl",
+    "no",
+    "pl",
+    "pt",
+    "sl",
     "sv",
-)  # fmt: skip
+)
 STARTER = Path(__file__).parent / "starter_treebank"
 _MANY_BLANKS = 0.05  # share of words written `_` that is warned of
 _LETTERS_STD = 0.1  # of the tables that letters are embedded by

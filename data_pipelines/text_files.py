@@ -58,9 +58,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     f"{path} unpacks to more than {limit:,} bytes. Text shrinks to a third or a tenth, not to less "
                     "than a hundredth.",
                 )
-                require(
-                    len(line) < LONGEST_LINE, f"{path}, line {number} must be shorter than {LONGEST_LINE:,} bytes."
-                )
+                require(len(line) < LONGEST_LINE, f"{path}, line {number} must be shorter than {LONGEST_LINE:,} bytes.")
                 yield number, line.removeprefix(_BYTE_ORDER_MARK)
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None

@@ -204,11 +204,13 @@ def _treebanks_in(folder: Path) -> list[Treebank]:
             files.setdefault(match["part"] or "", path)
     return [
         Treebank(
-            language, prefix, folder.name if len(splits) == 1 else prefix,
+            language,
+            prefix,
+            folder.name if len(splits) == 1 else prefix,
             *(_joined(files.get(split, {})) for split in ("train", "test", "dev")),
         )
         for (language, prefix), files in splits.items()
-    ]  # fmt: skip
+    ]
 
 
 def _joined(parts: dict[str, Path]) -> tuple[Path, ...]:

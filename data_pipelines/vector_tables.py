@@ -12,9 +12,7 @@ from data_pipelines.vector_files import find_vectors, unused_files
 from data_pipelines.word_vectors import WordVectors, read_vectors
 
 
-def vector_files(
-    languages: Sequence[str], vectors_dir: Path | None, data_dir: Path | None
-) -> dict[str, Path]:
+def vector_files(languages: Sequence[str], vectors_dir: Path | None, data_dir: Path | None) -> dict[str, Path]:
     """A vectors file for every language, or for none: words come in one way.
 
     Args:

@@ -37,9 +37,22 @@ _READERS: dict[str, Callable[[Path], tuple[Sequence[str], np.ndarray]]] = {
 }
 _BLOCK = 2**16  # rows that are checked at a time
 _DAMAGE = (
-    OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError, RuntimeError,
-    SyntaxError, struct.error, tokenize.TokenError, zlib.error, pickle.UnpicklingError, zipfile.BadZipFile,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zlib.error,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 """What reading a damaged file can raise: archives are broken in many ways."""
 
 

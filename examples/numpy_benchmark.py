@@ -47,9 +47,13 @@ def split(delay: int, seed: int, num_examples: int) -> ArraySplit:
 def make_batch(fields: dict[str, tf.Tensor]) -> Batch:
     """A batch of gathered examples. Steps that do not count are neither trained on nor scored."""
     return Batch(
-        inputs=fields["inputs"], targets=fields["targets"], loss_weights=fields["counts"],
-        eval_weights=fields["counts"], lengths=fields["lengths"], task_id=tf.constant(0),  # filled in by the split
-    )  # fmt: skip
+        inputs=fields["inputs"],
+        targets=fields["targets"],
+        loss_weights=fields["counts"],
+        eval_weights=fields["counts"],
+        lengths=fields["lengths"],
+        task_id=tf.constant(0),  # filled in by the split
+    )
 
 
 def make_stream(num_tasks: int = 2) -> TaskStream:
@@ -58,9 +62,13 @@ def make_stream(num_tasks: int = 2) -> TaskStream:
         Task(k, f"delay{k + 1}", train=split(k + 1, 0, 500), test=split(k + 1, 1, 200)) for k in range(num_tasks)
     )
     return TaskStream(
-        "delays", tasks, num_features=NUM_SYMBOLS, num_outputs=NUM_SYMBOLS, outputs="softmax",
+        "delays",
+        tasks,
+        num_features=NUM_SYMBOLS,
+        num_outputs=NUM_SYMBOLS,
+        outputs="softmax",
         data_source="generated",
-    )  # fmt: skip
+    )
 
 
 def main() -> None:

@@ -49,10 +49,14 @@ def main() -> None:
     data = copy_task.Config(num_tasks=2, input_length=3, num_train=5000, num_validation=0, num_test=200)
     stream = copy_task.make_stream(data)
     experiment = Experiment(
-        benchmark="copy_task", method="hnet", method_options=hnet.Config(strength=1.0), data=data,
-        network=NetworkConfig(cell="elman", hidden_sizes=(48,)), hypernetwork=HypernetworkConfig(chunk_size=500),
+        benchmark="copy_task",
+        method="hnet",
+        method_options=hnet.Config(strength=1.0),
+        data=data,
+        network=NetworkConfig(cell="elman", hidden_sizes=(48,)),
+        hypernetwork=HypernetworkConfig(chunk_size=500),
         train=TrainConfig(steps=300, batch_size=64, learning_rate=2e-3, clip_norm=1.0),
-    )  # fmt: skip
+    )
     trainer = build_trainer(experiment, stream, observers=[ProgressReporter(), Regularizer()])
     learn(stream, trainer)
 

@@ -96,9 +96,18 @@ def entry_of(path: Path) -> Entry:
     name = str(settings["benchmark"])
     preset, command = command_of(benchmark_of(name), settings)
     figures = (
-        "seed", "mean_during_accuracy", "mean_final_accuracy", "forgetting", "mean_final_weighted_f1", "task_names",
-        "during_accuracy", "final_accuracy", "num_parameters", "data_source", "versions",
-    )  # fmt: skip
+        "seed",
+        "mean_during_accuracy",
+        "mean_final_accuracy",
+        "forgetting",
+        "mean_final_weighted_f1",
+        "task_names",
+        "during_accuracy",
+        "final_accuracy",
+        "num_parameters",
+        "data_source",
+        "versions",
+    )
     return {
         "benchmark": name,
         "method": settings["method"],

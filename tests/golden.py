@@ -25,9 +25,10 @@ def stream(num_tasks):
         return Batch(fields["inputs"], fields["targets"], ones, ones, fields["lengths"], tf.constant(0))
 
     arrays = {
-        "inputs": inputs().astype(np.float32), "targets": np.array([[0, 1], [1, 1], [1, 0]], np.int32).T,
+        "inputs": inputs().astype(np.float32),
+        "targets": np.array([[0, 1], [1, 1], [1, 0]], np.int32).T,
         "lengths": np.array([3, 3], np.int32),
-    }  # fmt: skip
+    }
     source = ArraySplit(arrays, make_batch)
     tasks = tuple(Task(task_id, f"t{task_id}", source, source) for task_id in range(num_tasks))
     return TaskStream("golden", tasks, 3, 2, "softmax", "golden vectors")
@@ -50,9 +51,12 @@ def elman_weights(make, scope, num_inputs, units):
     w_hh, b_hh = make(units, units), make(units)
     w_ho, b_ho = make(units, units), make(units)
     return {
-        f"{scope}/kernel": w_ih.T, f"{scope}/recurrent_kernel": w_hh.T, f"{scope}/bias": b_ih + b_hh,
-        f"{scope}/output_kernel": w_ho.T, f"{scope}/output_bias": b_ho,
-    }  # fmt: skip
+        f"{scope}/kernel": w_ih.T,
+        f"{scope}/recurrent_kernel": w_hh.T,
+        f"{scope}/bias": b_ih + b_hh,
+        f"{scope}/output_kernel": w_ho.T,
+        f"{scope}/output_bias": b_ho,
+    }
 
 
 def lstm_weights(make, scope, num_inputs, units):

@@ -121,9 +121,10 @@ def test_contestants_take_equally_many_turns_and_a_failing_one_drops_out():
         raise ValueError("does not compile\nand more")
 
     contestants = [
-        Contestant("forward", "a", lambda steps: None, 4), Contestant("forward", "b", lambda steps: None),
+        Contestant("forward", "a", lambda steps: None, 4),
+        Contestant("forward", "b", lambda steps: None),
         Contestant("forward", "c", fail),
-    ]  # fmt: skip
+    ]
     outcome = interleave(contestants, seconds=0.0, probe=lambda: {"large": 1.0})
     assert [timing.variant for timing in outcome.timings] == ["a", "b"]
     assert [timing.turns for timing in outcome.timings] == [3, 3]
@@ -283,23 +284,33 @@ def made_up_results():
     times = {("hnet_all", "ours"): 20.0, ("hnet_all", "ours_from_memory"): 19.0, ("hnet_all", "torch_loop"): 70.0}
     single = {"median_ms": 4.0, "p99_ms": 6.0, "count": 9}
     shape = {
-        "title": "A network", "published_steps": "5 x 7", "num_tasks": 2, "mean_time_steps": 3.0, "gflops": 100.0,
+        "title": "A network",
+        "published_steps": "5 x 7",
+        "num_tasks": 2,
+        "mean_time_steps": 3.0,
+        "gflops": 100.0,
         "floors": {kind: {"gflop": 0.5, "large_ms": 8.0, "shapes_ms": 16.0} for kind in KINDS},
         "rows": [{"kind": kind, "variant": v, "median_ms": times.get((kind, v), 5.0)} for kind, v in pairs],
         "failures": [{"kind": "fine_tuning", "variant": "keras_jit", "error": "ValueError: no"}],
         "single_steps": dict.fromkeys(("hnet_first", "hnet_all", "fine_tuning"), single),
         "alone": [{"kind": "hnet_all", "variant": "ours", "compile_s": 3.21, "peak_mib": 123.4}],
-    }  # fmt: skip
+    }
     facts = {"floor_ms": 5.0, "peak_mib": 50.0, "process_mib": 500.0, "compile_s": 1.0}
     growth = [{"x": number, "ours": 10 + 0.25 * number, **facts} for number in (1, 10, 100)]
     others = {
-        "title": "A network", "steps": {"fine_tuning": 20.0, "si": 23.0}, "fisher": {"ours": 8.0, "torch_loop": 400.0},
+        "title": "A network",
+        "steps": {"fine_tuning": 20.0, "si": 23.0},
+        "fisher": {"ours": 8.0, "torch_loop": 400.0},
         "failures": {"compiled_loop": "ValueError: no"},
-    }  # fmt: skip
+    }
     return {
-        "date": "2026-01-02", "machine": {"cpu": "A processor", "cores": 2}, "versions": {"tensorflow": "2.20"},
-        "shapes": {"copy": shape}, "growth": {"tasks": growth}, "methods": {"methods_copy": others},
-    }  # fmt: skip
+        "date": "2026-01-02",
+        "machine": {"cpu": "A processor", "cores": 2},
+        "versions": {"tensorflow": "2.20"},
+        "shapes": {"copy": shape},
+        "growth": {"tasks": growth},
+        "methods": {"methods_copy": others},
+    }
 
 
 def test_the_page_states_ratios(tmp_path):
@@ -308,8 +319,16 @@ def test_the_page_states_ratios(tmp_path):
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     all_old = next(line for line in text.splitlines() if line.startswith("| HNET step, all old tasks | 20.0"))
     assert [cell.strip() for cell in all_old.strip("|").split("|")] == [
-        "HNET step, all old tasks", "20.0", "0.50", "8.00", "16.0", "2.50", "1.25", "70.0 (3.50x)", "–",
-    ]  # fmt: skip
+        "HNET step, all old tasks",
+        "20.0",
+        "0.50",
+        "8.00",
+        "16.0",
+        "2.50",
+        "1.25",
+        "70.0 (3.50x)",
+        "–",
+    ]
     assert "| HNET step, all old tasks | 4.00 | 6.00 | 1.50 | 9 | 5.0 % |" in text
     assert "| HNET step, all old tasks | clrnn_tf | 3.2 | 123 |" in text
     assert "Keras layer, jit failed: `ValueError: no`" in text

@@ -57,10 +57,14 @@ def test_blocks_change_neither_loss_nor_gradients(method):
 @pytest.mark.parametrize(
     ("config", "jit", "workers", "expected"),
     [
-        ({}, True, 1, 4), ({}, False, 1, 1), ({}, True, 8, 2), ({"batch_size": 7}, True, 1, 1),
-        ({"length_blocks": 1}, True, 1, 1), ({"length_blocks": 2}, False, 1, 2),
+        ({}, True, 1, 4),
+        ({}, False, 1, 1),
+        ({}, True, 8, 2),
+        ({"batch_size": 7}, True, 1, 1),
+        ({"length_blocks": 1}, True, 1, 1),
+        ({"length_blocks": 2}, False, 1, 2),
     ],
-)  # fmt: skip
+)
 def test_the_number_of_blocks(config, jit, workers, expected):
     assert num_blocks(TrainConfig(**{"batch_size": 16, **config}), jit, tiny.stream(2), workers) == expected
 

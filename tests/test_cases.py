@@ -128,10 +128,13 @@ def test_coverage_is_told(name, train):
     assert stream.num_features == 8
     assert stream.data_facts["coverage"]["en"]["train"] == train
     assert [message.rsplit("/")[-1] for message in messages] == (
-        [] if train == 1
-        else ["en.vec: the first line says 344 vectors, 20 are there. Was the download cut off?",
-              "few words of 'en' have a vector: 22% (train), 23% (test), 46% (validation)."]
-    )  # fmt: skip
+        []
+        if train == 1
+        else [
+            "en.vec: the first line says 344 vectors, 20 are there. Was the download cut off?",
+            "few words of 'en' have a vector: 22% (train), 23% (test), 46% (validation).",
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", ["cc.en.300.vec", "glove.6B.50d.txt", "wiki.en.align.vec", "wiki.en.vec"])

@@ -19,10 +19,25 @@ from trainers.run import guarded, main
 
 ROOT = Path(__file__).parent.parent
 SMALL_COPY = [
-    "--preset", "hnet_short", "--data.num-tasks", "2", "--data.num-train", "200", "--data.num-test", "20",
-    "--data.num-validation", "20", "--train.steps", "6", "--train.log-every", "3", "--network.hidden-sizes", "8",
-    "--train.jit", "off",
-]  # fmt: skip
+    "--preset",
+    "hnet_short",
+    "--data.num-tasks",
+    "2",
+    "--data.num-train",
+    "200",
+    "--data.num-test",
+    "20",
+    "--data.num-validation",
+    "20",
+    "--train.steps",
+    "6",
+    "--train.log-every",
+    "3",
+    "--network.hidden-sizes",
+    "8",
+    "--train.jit",
+    "off",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -228,7 +243,11 @@ def test_packages_in_the_working_directory_do_not_get_in_the_way_of_clrnn(tmp_pa
     assert settings["options.entry_points"]["console_scripts"].strip() == "clrnn = trainers.clrnn:main"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, script, "--version"], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        [sys.executable, script, "--version"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, f"clrnn_tf {clrnn_tf.__version__}\n"), done.stderr
@@ -238,8 +257,11 @@ def test_packages_in_the_working_directory_do_not_get_in_the_way_of_clrnn(tmp_pa
 def test_the_embedded_default_trains_in_a_process_of_its_own(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "trainers.pos_tagging", "--quick", "--out", str(tmp_path / "run")],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert "starter" in results["data_source"]

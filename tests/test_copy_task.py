@@ -18,15 +18,27 @@ VARIANTS = {
     "permuted both": {"permute_width": True},
     "padded": {"input_length": 8, "pattern_length": 3},
     "padded, varying length": {
-        "permute_time": False, "input_length": 6, "pattern_length": 3, "length_variability": 2, "length_step": 1,
+        "permute_time": False,
+        "input_length": 6,
+        "pattern_length": 3,
+        "length_variability": 2,
+        "length_step": 1,
     },
     "random pad": {"input_length": 8, "pattern_length": 3, "random_pad": True},
     "random pad, varying length": {
-        "permute_time": False, "input_length": 6, "pattern_length": 3, "length_variability": 2, "random_pad": True,
+        "permute_time": False,
+        "input_length": 6,
+        "pattern_length": 3,
+        "length_variability": 2,
+        "random_pad": True,
     },
     "pad after stop": {"input_length": 8, "pattern_length": 3, "pad_after_stop": True},
     "pad after stop, varying length": {
-        "permute_time": False, "input_length": 6, "pattern_length": 3, "length_variability": 2, "pad_after_stop": True,
+        "permute_time": False,
+        "input_length": 6,
+        "pattern_length": 3,
+        "length_variability": 2,
+        "pad_after_stop": True,
     },
     "scatter": {"permute_time": False, "input_length": 9, "pattern_length": 4, "scatter": True},
     "scatter, permuted, xor": {"input_length": 9, "pattern_length": 4, "scatter": True, "permute_xor": True},
@@ -40,7 +52,7 @@ VARIANTS = {
     "revert, varying length": {"permute_time": False, "revert": True, "length_variability": 2},
     "narrow": {"output_width": 2},
     "narrow, varying length": {"permute_time": False, "output_width": 3, "length_variability": 1},
-}  # fmt: skip
+}
 
 
 def permuted(state, config, pattern):
@@ -113,10 +125,14 @@ def in_order(source, task_id=0, batch_size=None):
     batches = list(source.in_order(batch_size or source.num_examples, task_id).as_numpy_iterator())
     time = max(batch.inputs.shape[1] for batch in batches)
     padded = [
-        [np.pad(field, [(0, 0), (0, time - field.shape[1]), *[(0, 0)] * (field.ndim - 2)]) if field.ndim > 1 else field
-         for field in batch]
+        [
+            np.pad(field, [(0, 0), (0, time - field.shape[1]), *[(0, 0)] * (field.ndim - 2)])
+            if field.ndim > 1
+            else field
+            for field in batch
+        ]
         for batch in batches
-    ]  # fmt: skip
+    ]
     return batches[0]._make(np.concatenate(fields) for fields in zip(*padded, strict=True))
 
 

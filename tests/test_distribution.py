@@ -17,10 +17,27 @@ from trainers.run import main
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = [
-    "--preset", "hnet_short", "--data.num-tasks", "2", "--data.num-train", "200", "--data.num-test", "20",
-    "--data.num-validation", "20", "--train.steps", "20", "--train.log-every", "5", "--train.batch-size", "12",
-    "--network.hidden-sizes", "8", "--train.jit", "off",
-]  # fmt: skip
+    "--preset",
+    "hnet_short",
+    "--data.num-tasks",
+    "2",
+    "--data.num-train",
+    "200",
+    "--data.num-test",
+    "20",
+    "--data.num-validation",
+    "20",
+    "--train.steps",
+    "20",
+    "--train.log-every",
+    "5",
+    "--train.batch-size",
+    "12",
+    "--network.hidden-sizes",
+    "8",
+    "--train.jit",
+    "off",
+]
 
 
 @pytest.mark.parametrize("config", [None, "{", '{"cluster": {}}'])
@@ -47,9 +64,12 @@ def start(out, ports, rank):
     config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": rank}}
     return subprocess.Popen(
         [sys.executable, "-m", "trainers.copy_task", *SETTINGS, "--distribute", "--out", str(out)],
-        cwd=ROOT, env={**os.environ, "TF_CONFIG": json.dumps(config)}, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "TF_CONFIG": json.dumps(config)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def losses(path):

@@ -16,9 +16,23 @@ from trainers.settings import parse
 
 BENCHMARKS = [copy_task.BENCHMARK, pos_tagging.BENCHMARK]
 TINY = [
-    "--data.num-tasks", "2", "--data.num-train", "40", "--data.num-test", "8", "--data.num-validation", "0",
-    "--train.steps", "2", "--train.batch-size", "4", "--network.hidden-sizes", "4", "--train.jit", "off",
-]  # fmt: skip
+    "--data.num-tasks",
+    "2",
+    "--data.num-train",
+    "40",
+    "--data.num-test",
+    "8",
+    "--data.num-validation",
+    "0",
+    "--train.steps",
+    "2",
+    "--train.batch-size",
+    "4",
+    "--network.hidden-sizes",
+    "4",
+    "--train.jit",
+    "off",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -56,16 +70,20 @@ def error_of(capsys, benchmark, *arguments):
         (["--config", "nowhere.yaml"], "no such settings file: nowhere.yaml."),
         (["--out", "a\udcffb"], "out must be printable text. Received: 'a\\udcffb'."),
         (["--resume"], "--resume needs --out with the directory of the run to continue."),
-        (["--hypernetwork.chunk-size", "0"], "hypernetwork.chunk_size must be above 0, or None for a full "
-         "hypernetwork. Received: 0."),
+        (
+            ["--hypernetwork.chunk-size", "0"],
+            "hypernetwork.chunk_size must be above 0, or None for a full hypernetwork. Received: 0.",
+        ),
         (["--train.learning-rate", "-inf"], "train.learning_rate must be a finite number. Received: -inf."),
         (["--hnet.strength", "nan"], "hnet.strength must be a finite number. Received: nan."),
         (["--seed", "-1"], "seed must be in [0, 2000000000]. Received: -1."),
         (["--seed", "2000000001"], "seed must be in [0, 2000000000]. Received: 2000000001."),
-        (["--data.num-train", "1000000000000"], "data.num_train must be in [-2147483647, 2147483647]. "
-         "Received: 1000000000000."),
+        (
+            ["--data.num-train", "1000000000000"],
+            "data.num_train must be in [-2147483647, 2147483647]. Received: 1000000000000.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_flag_gives_one_line(capsys, arguments, line):
     assert error_of(capsys, copy_task.BENCHMARK, *arguments) == f"error: {line}"
 
@@ -123,13 +141,17 @@ def test_another_method_takes_a_files_settings_but_not_its_method_options(tmp_pa
         ("[1, 2]", "FILE must hold settings by name. Received: list."),
         ("train: {stpes: 3}", "unknown setting 'train.stpes'. Did you mean steps?"),
         ("3: 4", "unknown setting '3'. Known: benchmark, data, hnet, hypernetwork, method, network, seed, train."),
-        ("si: {strength: 1.0}", "unknown setting 'si'. Known: benchmark, data, hnet, hypernetwork, method, network, "
-         "seed, train."),
-        ("train: {learning_rate: 1" + 400 * "0" + "}", "train.learning_rate must be a finite number. "
-         "Received: 1" + 400 * "0" + "."),
+        (
+            "si: {strength: 1.0}",
+            "unknown setting 'si'. Known: benchmark, data, hnet, hypernetwork, method, network, seed, train.",
+        ),
+        (
+            "train: {learning_rate: 1" + 400 * "0" + "}",
+            "train.learning_rate must be a finite number. Received: 1" + 400 * "0" + ".",
+        ),
         ("train: {learning_rate: .inf}", "train.learning_rate must be a finite number. Received: inf."),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_file_gives_one_line(tmp_path, capsys, text, line):
     path = tmp_path / "settings.yaml"
     path.write_text(text)

@@ -143,9 +143,14 @@ def test_the_losses_equal_their_equations(heads, num_old, size, likelihood):
     strengths = {"distillation_strength": 1.5, "prior_strength": 0.7, "reconstruction_strength": 3.0}
     stream = tiny.stream(4)
     trainer = moved(
-        stream, num_old, network={"heads": heads}, likelihood=likelihood, prior_std=0.8,
-        decoder_orthogonal_strength=2.0, **strengths,
-    )  # fmt: skip
+        stream,
+        num_old,
+        network={"heads": heads},
+        likelihood=likelihood,
+        prior_std=0.8,
+        decoder_orthogonal_strength=2.0,
+        **strengths,
+    )
     method, model = trainer.method, trainer.model
     step, present = tf.constant(7), tf.constant(num_old)
     batch = next(iter(stream[num_old].train.batches(size, 0, num_old)))
@@ -227,9 +232,7 @@ def test_xla_and_plain_graph_agree():
         @tf.function
         def gradients(task_id, trainer=trainer, method=method):
             with tf.GradientTape() as tape:
-                losses = method.auxiliary_losses(
-                    trainer.model, method.source(task_id), batch, task_id, tf.constant(3)
-                )
+                losses = method.auxiliary_losses(trainer.model, method.source(task_id), batch, task_id, tf.constant(3))
                 total = tf.add_n(list(losses.values()))
             return losses, tape.gradient(total, method.variables_to_train())
 
@@ -243,8 +246,13 @@ def test_replay_keeps_what_fine_tuning_forgets():
     """One head for both tasks, whose classes go by other names: the network is told the task."""
     stream, finals = tiny.stream(2, validation=False), []
     told = {"heads": "single", "task_id_input": True}
-    options = {**SMALL, "likelihood": "bernoulli", "distillation_strength": 5.0, "reconstruction_strength": 3.0,
-               "decoder_hidden_sizes": (20,)}  # fmt: skip
+    options = {
+        **SMALL,
+        "likelihood": "bernoulli",
+        "distillation_strength": 5.0,
+        "reconstruction_strength": 3.0,
+        "decoder_hidden_sizes": (20,),
+    }
     for method, more in (("fine_tuning", {}), ("generative_replay", options)):
         settings = tiny.experiment(method, network=told, train={"steps": 300, "log_every": 100}, **more)
         finals.append(learn(stream, build_trainer(settings, stream)).scores("accuracy"))

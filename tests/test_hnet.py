@@ -18,9 +18,7 @@ def method_of(**options):
 
 def test_a_random_subset_covers_all_old_tasks_and_depends_on_the_step_alone():
     chosen = method_of(tasks_per_step=2).regularizer.regularized_tasks
-    subsets = [
-        tuple(chosen(tf.constant(5), tf.constant([0, step])).numpy()) for step in range(60)
-    ]
+    subsets = [tuple(chosen(tf.constant(5), tf.constant([0, step])).numpy()) for step in range(60)]
     assert subsets[7] == tuple(chosen(tf.constant(5), tf.constant([0, 7])).numpy())
     assert all(len(set(subset)) == 2 and max(subset) < 5 for subset in subsets)
     assert {task for subset in subsets for task in subset} == {0, 1, 2, 3, 4}

@@ -62,18 +62,43 @@ def test_golden_sigmoid_without_bias():
     [
         # One bias per sum makes the main networks 256 (Copy, PoS), 1024 (SMNIST) or 128 (AudioSet) weights smaller.
         ({"cell": "elman"}, (8, 7, 5), {"chunk_size": 2500}, 135316, 0.947),
-        ({"cell": "elman", "heads": "single"}, (8, 7, 5), {"chunk_size": 2500, "chunk_embedding_size": 16},
-         133540, 0.984),
-        ({"cell": "elman"}, (8, 7, 5), {"chunk_size": 4000, "hidden_sizes": (60, 60, 30), "task_embedding_size": 16},
-         133662, 0.935),
-        ({"cell": "lstm"}, (4, 2, 5), {"chunk_size": 10000, "hidden_sizes": (25, 25), "chunk_embedding_size": 16},
-         262483, 0.969),
-        ({"cell": "lstm", "hidden_sizes": (32,)}, (128, 10, 10), {"chunk_size": 2000, "hidden_sizes": (10, 10)},
-         23496, 0.978),
-        ({"cell": "lstm", "hidden_sizes": (32,), "direction": "bidirectional"}, (64, 17, 20),
-         {"chunk_size": 190, "hidden_sizes": (75, 125), "chunk_embedding_size": 8}, 39147, 0.830),
+        (
+            {"cell": "elman", "heads": "single"},
+            (8, 7, 5),
+            {"chunk_size": 2500, "chunk_embedding_size": 16},
+            133540,
+            0.984,
+        ),
+        (
+            {"cell": "elman"},
+            (8, 7, 5),
+            {"chunk_size": 4000, "hidden_sizes": (60, 60, 30), "task_embedding_size": 16},
+            133662,
+            0.935,
+        ),
+        (
+            {"cell": "lstm"},
+            (4, 2, 5),
+            {"chunk_size": 10000, "hidden_sizes": (25, 25), "chunk_embedding_size": 16},
+            262483,
+            0.969,
+        ),
+        (
+            {"cell": "lstm", "hidden_sizes": (32,)},
+            (128, 10, 10),
+            {"chunk_size": 2000, "hidden_sizes": (10, 10)},
+            23496,
+            0.978,
+        ),
+        (
+            {"cell": "lstm", "hidden_sizes": (32,), "direction": "bidirectional"},
+            (64, 17, 20),
+            {"chunk_size": 190, "hidden_sizes": (75, 125), "chunk_embedding_size": 8},
+            39147,
+            0.830,
+        ),
     ],
-)  # fmt: skip
+)
 def test_published_parameter_counts_and_ratios(network, shape, config, published_params, published_ratio):
     main = RecurrentNetwork(NetworkConfig(**network), *shape)
     hypernetwork = Hypernetwork(main.weight_specs, HypernetworkConfig(**config), shape[2])
@@ -172,9 +197,13 @@ def test_dropout_is_a_function_of_its_key_and_keeps_the_mean():
 def test_hyperfan_gives_generated_kernels_the_wanted_variance(mode, chunk_size):
     specs = [WeightSpec("wide", (50, 400), "kernel", 50, 1), WeightSpec("tall", (400, 50), "kernel", 400, 1)]
     config = {
-        "chunk_size": chunk_size, "initializer": mode, "hidden_sizes": (300, 300), "task_embedding_size": 16,
-        "task_embedding_std": 1.0 if chunk_size is None else 0.01, "chunk_embedding_size": 64,
-    }  # fmt: skip
+        "chunk_size": chunk_size,
+        "initializer": mode,
+        "hidden_sizes": (300, 300),
+        "task_embedding_size": 16,
+        "task_embedding_std": 1.0 if chunk_size is None else 0.01,
+        "chunk_embedding_size": 64,
+    }
     measured = {spec.name: [] for spec in specs}
     for seed in range(4 if chunk_size else 8):
         hypernetwork = make(config, num_tasks=8 if chunk_size is None else 1, specs=specs, seed=seed)
@@ -185,9 +214,10 @@ def test_hyperfan_gives_generated_kernels_the_wanted_variance(mode, chunk_size):
         gain = 1.0 if chunk_size is None else 2.0  # c / (2 m_in) for full, c / m_in for chunked hypernetworks
         fan_in, fan_out = gain / spec.fan_in, 2.0 / spec.shape[1]
         wanted = {
-            "hyperfan_in": fan_in, "hyperfan_out": fan_out,
+            "hyperfan_in": fan_in,
+            "hyperfan_out": fan_out,
             "hyperfan_harmonic": 2 / (1 / fan_in + 1 / fan_out),
-        }[mode]  # fmt: skip
+        }[mode]
         assert 0.5 * wanted < np.mean(measured[spec.name]) < 2.0 * wanted, spec.name
 
 
@@ -195,9 +225,13 @@ def test_hyperfan_gives_generated_kernels_the_wanted_variance(mode, chunk_size):
 def test_an_added_task_starts_with_the_variance_that_hyperfan_wants(mode):
     """200 x 200: fan-in and fan-out agree on a standard deviation of sqrt(2 / 200) = 0.1."""
     config = {
-        "chunk_size": 1000, "hidden_sizes": (64, 64), "chunk_embeddings": "per_task", "task_embedding_size": 0,
-        "chunk_embedding_size": 16, "initializer": mode,
-    }  # fmt: skip
+        "chunk_size": 1000,
+        "hidden_sizes": (64, 64),
+        "chunk_embeddings": "per_task",
+        "task_embedding_size": 0,
+        "chunk_embedding_size": 16,
+        "initializer": mode,
+    }
     specs = [WeightSpec("w", (200, 200), "kernel", 200, 1)]
     grown = make(config, num_tasks=2, specs=specs)
     grown.add_task()

@@ -225,5 +225,6 @@ def test_a_copy_of_another_number_of_tasks_is_refused():
 def test_symbolic_shapes():
     weights = make(2, specs=TWO_HEADS)(keras.Input((), dtype="int32"))
     assert {name: value.shape for name, value in weights.items()} == {
-        "body": (None, 2, 3), "head/kernel": (None, 1, 3, 2)
-    }  # fmt: skip
+        "body": (None, 2, 3),
+        "head/kernel": (None, 1, 3, 2),
+    }

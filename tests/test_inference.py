@@ -150,9 +150,7 @@ def test_scores_are_those_of_a_loop_over_tasks(trained):
     for task in stream:
         batch = next(iter(task.test.in_order(50, task.task_id)))
         counted = batch.eval_weights.numpy()
-        logits = np.stack([
-            trainer.model(batch.inputs, batch.lengths, tf.constant(k)).logits.numpy() for k in range(3)
-        ])
+        logits = np.stack([trainer.model(batch.inputs, batch.lengths, tf.constant(k)).logits.numpy() for k in range(3)])
         sums = (numpy_entropies("softmax", logits) * counted).sum(-1)  # [K, B]
         chosen = np.argmin(sums, axis=0)
         with_steps = counted.sum(-1) > 0
@@ -176,9 +174,12 @@ def test_tasks_with_inputs_of_their_own_are_found(trained):
 def test_sums_of_a_run_by_hand():
     scores = InferenceScores(("a", "b"), np.array([[3, 1], [2, 2]]), np.array([80.0, 50.0]))
     assert scores.to_dict() == {
-        "mean_inference_accuracy": 62.5, "mean_joint_accuracy": 65.0, "inference_accuracy": [75.0, 50.0],
-        "joint_accuracy": [80.0, 50.0], "inferred_counts": [[3, 1], [2, 2]],
-    }  # fmt: skip
+        "mean_inference_accuracy": 62.5,
+        "mean_joint_accuracy": 65.0,
+        "inference_accuracy": [75.0, 50.0],
+        "joint_accuracy": [80.0, 50.0],
+        "inferred_counts": [[3, 1], [2, 2]],
+    }
     printed = io.StringIO()
     Console(file=printed, width=120).print(inference_table(scores, np.array([90.0, 70.0])))
     for part in ("75.00", "80.00", "62.50", "65.00", "8 sequences", "chance finds 50.00 %"):
@@ -220,9 +221,21 @@ def test_inference_needs_tasks_and_probabilities():
 
 
 SMALL = [
-    "--data.num-tasks", "2", "--data.num-train", "100", "--data.num-test", "20", "--data.num-validation", "20",
-    "--train.steps", "4", "--network.hidden-sizes", "8", "--train.jit", "off",
-]  # fmt: skip
+    "--data.num-tasks",
+    "2",
+    "--data.num-train",
+    "100",
+    "--data.num-test",
+    "20",
+    "--data.num-validation",
+    "20",
+    "--train.steps",
+    "4",
+    "--network.hidden-sizes",
+    "8",
+    "--train.jit",
+    "off",
+]
 
 
 def test_a_finished_run_can_be_tested_without_its_tasks_later(tmp_path, capsys):

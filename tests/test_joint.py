@@ -73,9 +73,10 @@ def test_a_joint_run_is_recorded_reported_and_read_back(tmp_path, capsys):
     trainer = build_trainer(experiment, stream)
     run = RunDirectory.create(tmp_path / "run", experiment, {"data_source": stream.data_source})
     trainer.observers += [
-        FileRecorder(run, experiment, trainer.method.facts()), TensorBoardRecorder(run.tensorboard, experiment),
+        FileRecorder(run, experiment, trainer.method.facts()),
+        TensorBoardRecorder(run.tensorboard, experiment),
         ProgressReporter(),
-    ]  # fmt: skip
+    ]
     matrix = learn(stream, trainer, save_task=TaskCheckpoints(run.checkpoints, trainer).save)
     results = json.loads(run.results.read_text())
     assert results["finished"] is True and results["joint"] is True

@@ -30,7 +30,15 @@ MAY_IMPORT = {
 OUTSIDE = {
     "data_pipelines": {"errors", "config", "streams"},
     "export": {
-        "errors", "config", "streams", "ngram_embedding", "model", "outputs", "recording.events", "metrics", "networks",
+        "errors",
+        "config",
+        "streams",
+        "ngram_embedding",
+        "model",
+        "outputs",
+        "recording.events",
+        "metrics",
+        "networks",
     },
 }
 """What other top-level packages may import of `clrnn_tf`; trainers may import everything."""

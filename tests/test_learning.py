@@ -44,9 +44,15 @@ def test_every_task_is_tested_after_each_and_before_the_first():
         again = trainer.evaluate(task, task.test)
         assert again.accuracy == matrix.rows[-1][task.task_id].accuracy
     assert trainer.observers[0].events == [
-        ("began", 0), ("task", 0), ("learned", 0, 1, 40), ("task", 1), ("learned", 1, 2, 40), ("task", 2),
-        ("learned", 2, 3, 40), ("ended", 3),
-    ]  # fmt: skip
+        ("began", 0),
+        ("task", 0),
+        ("learned", 0, 1, 40),
+        ("task", 1),
+        ("learned", 1, 2, 40),
+        ("task", 2),
+        ("learned", 2, 3, 40),
+        ("ended", 3),
+    ]
 
 
 @pytest.mark.parametrize("method", ["fine_tuning", "hnet"])

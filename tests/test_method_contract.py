@@ -34,13 +34,20 @@ CASES = {
     "context_mod, hypernetwork": ("context_mod", {"context": "hypernetwork", "strength": 1.0, "tasks_per_step": 1}),
     "coresets": ("coresets", {"size": 5}),
     "coresets, step": ("coresets", {"size": 200, "normalize": "step"}),
-    "generative_replay": ("generative_replay", {
-        **SMALL_DECODER, "decoder_cell": "lstm", "decoder_dense_before": (6,), "decoder_dense_after": (8,),
-        "decoder_orthogonal_strength": 0.1,
-    }),
+    "generative_replay": (
+        "generative_replay",
+        {
+            **SMALL_DECODER,
+            "decoder_cell": "lstm",
+            "decoder_dense_before": (6,),
+            "decoder_dense_after": (8,),
+            "decoder_orthogonal_strength": 0.1,
+        },
+    ),
     "hnet_replay": ("hnet_replay", {**SMALL_DECODER, "strength": 1.0}),
     "hnet_replay, online": (
-        "hnet_replay", {**SMALL_DECODER, "strength": 1.0, "targets": "online", "tasks_per_step": 1}
+        "hnet_replay",
+        {**SMALL_DECODER, "strength": 1.0, "targets": "online", "tasks_per_step": 1},
     ),
 }
 # Tests of one variant share its run, so they go to one process.
@@ -214,8 +221,9 @@ def test_networks_from_scratch_forget_nothing_and_start_alike_only_by_chance(run
     networks = run.trainer.method.source.stored.numpy()
     assert np.abs(networks[1] - networks[2]).max() > 1e-2
     weights = run.trainer.model.source(tf.constant(2))
-    np.testing.assert_array_equal(np.concatenate([weights[s.name].numpy().ravel() for s in
-                                                  run.trainer.model.source.specs]), networks[2])  # fmt: skip
+    np.testing.assert_array_equal(
+        np.concatenate([weights[s.name].numpy().ravel() for s in run.trainer.model.source.specs]), networks[2]
+    )
 
 
 def test_joint_learning_has_final_scores_only(run_of):

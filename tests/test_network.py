@@ -18,20 +18,102 @@ from clrnn_tf.networks.weights import (
 )
 from tests import golden
 
-V1 = [-0.387652085, -1.201742344, -0.390549631, -1.208655981, -0.426825188, -1.177394432, -0.355180141, -1.093304185,
-      -0.319518043, -1.042410215, -0.271893378, -1.048081884]  # fmt: skip
-V2 = [0.468258449, 0.181852458, 0.478888865, 0.283991185, 0.497679009, 0.402265855, 0.477690658, 0.557897582,
-      0.415563538, 0.550676613, 0.367972822, 0.543742032]  # fmt: skip
-V3_ELMAN = [-0.283636543, -0.827539071, -0.269377906, -0.827870242, -0.250780932, -0.817489016, -0.207416962,
-            -0.791642550, -0.183858801, -0.776341110, -0.175895205, -0.772106528]  # fmt: skip
-V3_LSTM = [0.488094209, 0.297448888, 0.483234302, 0.368068958, 0.492771858, 0.441098170, 0.500792431, 0.537518969,
-           0.521104457, 0.571274818, 0.527780755, 0.600061228]  # fmt: skip
-V3_SOFTPLUS = [-0.065069659, -0.032671691, -0.071173459, 0.001607284, -0.082807940, 0.033053576, -0.108613893,
-               0.082296851, -0.136638626, 0.076141574, -0.152369546, 0.079441703]  # fmt: skip
-V4_BACKWARD = [0.149450727, -0.114743435, 0.119055098, 0.002599875, 0.075285155, 0.178743343, 0.054625601,
-               0.263683594, 0.048639171, 0.283881873]  # fmt: skip
-V4_BOTH = [0.255414122, -0.110031467, 0.211650122, -0.005898595, 0.165728316, 0.153457565, 0.107860402, 0.236222541,
-           0.096634973, 0.252309505, 0.066616021, 0.241303730]  # fmt: skip
+V1 = [
+    -0.387652085,
+    -1.201742344,
+    -0.390549631,
+    -1.208655981,
+    -0.426825188,
+    -1.177394432,
+    -0.355180141,
+    -1.093304185,
+    -0.319518043,
+    -1.042410215,
+    -0.271893378,
+    -1.048081884,
+]
+V2 = [
+    0.468258449,
+    0.181852458,
+    0.478888865,
+    0.283991185,
+    0.497679009,
+    0.402265855,
+    0.477690658,
+    0.557897582,
+    0.415563538,
+    0.550676613,
+    0.367972822,
+    0.543742032,
+]
+V3_ELMAN = [
+    -0.283636543,
+    -0.827539071,
+    -0.269377906,
+    -0.827870242,
+    -0.250780932,
+    -0.817489016,
+    -0.207416962,
+    -0.791642550,
+    -0.183858801,
+    -0.776341110,
+    -0.175895205,
+    -0.772106528,
+]
+V3_LSTM = [
+    0.488094209,
+    0.297448888,
+    0.483234302,
+    0.368068958,
+    0.492771858,
+    0.441098170,
+    0.500792431,
+    0.537518969,
+    0.521104457,
+    0.571274818,
+    0.527780755,
+    0.600061228,
+]
+V3_SOFTPLUS = [
+    -0.065069659,
+    -0.032671691,
+    -0.071173459,
+    0.001607284,
+    -0.082807940,
+    0.033053576,
+    -0.108613893,
+    0.082296851,
+    -0.136638626,
+    0.076141574,
+    -0.152369546,
+    0.079441703,
+]
+V4_BACKWARD = [
+    0.149450727,
+    -0.114743435,
+    0.119055098,
+    0.002599875,
+    0.075285155,
+    0.178743343,
+    0.054625601,
+    0.263683594,
+    0.048639171,
+    0.283881873,
+]
+V4_BOTH = [
+    0.255414122,
+    -0.110031467,
+    0.211650122,
+    -0.005898595,
+    0.165728316,
+    0.153457565,
+    0.107860402,
+    0.236222541,
+    0.096634973,
+    0.252309505,
+    0.066616021,
+    0.241303730,
+]
 
 
 def network_of(cell, hidden, features, outputs, tasks=1, **options):
@@ -42,9 +124,7 @@ def network_of(cell, hidden, features, outputs, tasks=1, **options):
 def golden_network(cell):
     make = golden.Filled()
     recurrent = golden.elman_weights if cell == "elman" else golden.lstm_weights
-    weights = golden.tensors(
-        {**recurrent(make, "recurrent0/forward", 3, 4), **golden.head_weights(make, 4, 2)}
-    )
+    weights = golden.tensors({**recurrent(make, "recurrent0/forward", 3, 4), **golden.head_weights(make, 4, 2)})
     return network_of(cell, (4,), 3, 2), weights
 
 
@@ -56,17 +136,36 @@ def run(network, weights, lengths=(3, 3), x=None):
 @pytest.mark.parametrize(
     ("cell", "expected", "loss", "norms", "orthogonal"),
     [
-        ("elman", V1, 8.458853940,
-         {"recurrent0/forward/kernel": 1.103405445, "recurrent0/forward/bias": 0.779660294,
-          "recurrent0/forward/recurrent_kernel": 0.511412848, "recurrent0/forward/output_kernel": 4.496454392,
-          "recurrent0/forward/output_bias": 9.271841039, "head/kernel": 11.467695097, "head/bias": 14.210401848},
-         6.424930743),
-        ("lstm", V2, 2.418259301,
-         {"recurrent0/forward/kernel": 1.182093001, "recurrent0/forward/bias": 1.664708818,
-          "recurrent0/forward/recurrent_kernel": 0.364603588, "head/kernel": 1.523588947, "head/bias": 7.396017987},
-         24.557495314),
+        (
+            "elman",
+            V1,
+            8.458853940,
+            {
+                "recurrent0/forward/kernel": 1.103405445,
+                "recurrent0/forward/bias": 0.779660294,
+                "recurrent0/forward/recurrent_kernel": 0.511412848,
+                "recurrent0/forward/output_kernel": 4.496454392,
+                "recurrent0/forward/output_bias": 9.271841039,
+                "head/kernel": 11.467695097,
+                "head/bias": 14.210401848,
+            },
+            6.424930743,
+        ),
+        (
+            "lstm",
+            V2,
+            2.418259301,
+            {
+                "recurrent0/forward/kernel": 1.182093001,
+                "recurrent0/forward/bias": 1.664708818,
+                "recurrent0/forward/recurrent_kernel": 0.364603588,
+                "head/kernel": 1.523588947,
+                "head/bias": 7.396017987,
+            },
+            24.557495314,
+        ),
     ],
-)  # fmt: skip
+)
 def test_golden_outputs_gradients_and_orthogonal_penalty(cell, expected, loss, norms, orthogonal):
     network, weights = golden_network(cell)
     with tf.GradientTape() as tape:
@@ -84,9 +183,7 @@ def test_golden_outputs_gradients_and_orthogonal_penalty(cell, expected, loss, n
 def test_golden_states():
     network, weights = golden_network("elman")
     outputs = run(network, weights)
-    np.testing.assert_allclose(
-        outputs.hidden[0][1, 2], [0.628175474, 0.070491671, 0.115438606, 0.623152139], atol=1e-8
-    )
+    np.testing.assert_allclose(outputs.hidden[0][1, 2], [0.628175474, 0.070491671, 0.115438606, 0.623152139], atol=1e-8)
     np.testing.assert_allclose(
         outputs.states[0][1, 2], [-0.853454136, -0.546897914, 0.206375798, 0.580355991], atol=1e-8
     )
@@ -103,15 +200,30 @@ def test_golden_states():
 @pytest.mark.parametrize(
     ("cell", "norms"),
     [
-        ("elman",
-         {"recurrent0/forward/kernel": 0.565598519, "recurrent0/forward/bias": 0.357043276,
-          "recurrent0/forward/recurrent_kernel": 0.270671743, "recurrent0/forward/output_kernel": 3.691551010,
-          "recurrent0/forward/output_bias": 3.149639939, "head/kernel": 11.467695097, "head/bias": 14.210401848}),
-        ("lstm",
-         {"recurrent0/forward/kernel": 1.053592758, "recurrent0/forward/bias": 0.664680852,
-          "recurrent0/forward/recurrent_kernel": 0.084475784, "head/kernel": 1.523588947, "head/bias": 7.396017987}),
+        (
+            "elman",
+            {
+                "recurrent0/forward/kernel": 0.565598519,
+                "recurrent0/forward/bias": 0.357043276,
+                "recurrent0/forward/recurrent_kernel": 0.270671743,
+                "recurrent0/forward/output_kernel": 3.691551010,
+                "recurrent0/forward/output_bias": 3.149639939,
+                "head/kernel": 11.467695097,
+                "head/bias": 14.210401848,
+            },
+        ),
+        (
+            "lstm",
+            {
+                "recurrent0/forward/kernel": 1.053592758,
+                "recurrent0/forward/bias": 0.664680852,
+                "recurrent0/forward/recurrent_kernel": 0.084475784,
+                "head/kernel": 1.523588947,
+                "head/bias": 7.396017987,
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_golden_gradients_of_truncated_backpropagation(cell, norms):
     network, weights = golden_network(cell)
     x = tf.constant(golden.inputs())
@@ -144,9 +256,13 @@ def test_modulation_specs_name_every_hidden_layer_and_the_head_apart():
     network = network_of("lstm", (4, 5), 3, 2, tasks=3, direction="bidirectional", dense_before=(6,), dense_after=(7,))
     gains = [(spec.name, spec.shape) for spec in network.modulation_specs if spec.kind == "gain"]
     assert gains == [
-        ("dense_before0/gain", (6,)), ("recurrent0/forward/gain", (4,)), ("recurrent0/backward/gain", (4,)),
-        ("recurrent1/forward/gain", (5,)), ("recurrent1/backward/gain", (5,)), ("dense_after0/gain", (7,)),
-    ]  # fmt: skip
+        ("dense_before0/gain", (6,)),
+        ("recurrent0/forward/gain", (4,)),
+        ("recurrent0/backward/gain", (4,)),
+        ("recurrent1/forward/gain", (5,)),
+        ("recurrent1/backward/gain", (5,)),
+        ("dense_after0/gain", (7,)),
+    ]
     assert [spec.name.replace("shift", "gain") for spec in network.modulation_specs[1::2]] == [n for n, _ in gains]
     assert network.head_modulation_specs == (("head/gain", (2,), "gain"), ("head/shift", (2,), "shift"))
     assert total_size(network.modulation_specs) == 2 * (6 + 4 + 4 + 5 + 5 + 7)
@@ -328,8 +444,7 @@ def test_features_are_what_the_heads_read(dense_after):
     config = NetworkConfig(cell="elman", hidden_sizes=(5, 4), dense_before=(7,), dense_after=dense_after)
     network = RecurrentNetwork(config, 3, 2, 1)
     weights = {
-        spec.name: tf.random.stateless_normal(spec.shape, [index, 0])
-        for index, spec in enumerate(network.weight_specs)
+        spec.name: tf.random.stateless_normal(spec.shape, [index, 0]) for index, spec in enumerate(network.weight_specs)
     }
     lengths = tf.constant([2, 4, 3])
     outputs = network(weights, tf.random.stateless_normal([3, 4, 3], [0, 1]), lengths, tf.constant(0))

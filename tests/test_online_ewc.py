@@ -20,22 +20,38 @@ from tests import golden, tiny
 # after task 1 when every published tensor i has moved by 0.1 * fill(70 + i); and the penalty of that move.
 GOLDEN = {
     "elman": (
-        {"kernel": (0.070250917, 0.126354795), "bias": (0.187734278, 0.196567015),
-         "recurrent_kernel": (0.279503643, 0.328655568), "output_kernel": (0.848331005, 1.662038747),
-         "output_bias": (0.889987202, 0.914659262), "head/kernel": (1.861675161, 2.238723862),
-         "head/bias": (2.206737352, 2.208819748)},
-        {"kernel": 0, "bias": 1, "recurrent_kernel": 2, "output_kernel": 4, "output_bias": 5, "head/kernel": 6,
-         "head/bias": 7},
+        {
+            "kernel": (0.070250917, 0.126354795),
+            "bias": (0.187734278, 0.196567015),
+            "recurrent_kernel": (0.279503643, 0.328655568),
+            "output_kernel": (0.848331005, 1.662038747),
+            "output_bias": (0.889987202, 0.914659262),
+            "head/kernel": (1.861675161, 2.238723862),
+            "head/bias": (2.206737352, 2.208819748),
+        },
+        {
+            "kernel": 0,
+            "bias": 1,
+            "recurrent_kernel": 2,
+            "output_kernel": 4,
+            "output_bias": 5,
+            "head/kernel": 6,
+            "head/bias": 7,
+        },
         0.004365879,
     ),
     "lstm": (
-        {"kernel": (0.012801699, 0.028701670), "bias": (0.018376441, 0.039052815),
-         "recurrent_kernel": (0.002428485, 0.004792864), "head/kernel": (0.151854619, 0.279737507),
-         "head/bias": (0.549907022, 1.102232580)},
+        {
+            "kernel": (0.012801699, 0.028701670),
+            "bias": (0.018376441, 0.039052815),
+            "recurrent_kernel": (0.002428485, 0.004792864),
+            "head/kernel": (0.151854619, 0.279737507),
+            "head/bias": (0.549907022, 1.102232580),
+        },
         {"kernel": 0, "bias": 1, "recurrent_kernel": 2, "head/kernel": 4, "head/bias": 5},
         0.000757612,
     ),
-}  # fmt: skip
+}
 
 
 def full(name):

@@ -23,11 +23,14 @@ def test_golden_adam_step_with_coupled_decay():
     with tf.GradientTape() as tape:
         w_ih, b_ih, w_hh, b_hh, w_ho, b_ho, w_out, b_out = published
         weights = {
-            "recurrent0/forward/kernel": tf.transpose(w_ih), "recurrent0/forward/bias": b_ih + b_hh,
+            "recurrent0/forward/kernel": tf.transpose(w_ih),
+            "recurrent0/forward/bias": b_ih + b_hh,
             "recurrent0/forward/recurrent_kernel": tf.transpose(w_hh),
-            "recurrent0/forward/output_kernel": tf.transpose(w_ho), "recurrent0/forward/output_bias": b_ho,
-            "head/kernel": tf.transpose(w_out)[tf.newaxis], "head/bias": b_out[tf.newaxis],
-        }  # fmt: skip
+            "recurrent0/forward/output_kernel": tf.transpose(w_ho),
+            "recurrent0/forward/output_bias": b_ho,
+            "head/kernel": tf.transpose(w_out)[tf.newaxis],
+            "head/bias": b_out[tf.newaxis],
+        }
         logits = network(weights, tf.constant(golden.inputs()), tf.constant([3, 3]), tf.constant(0)).logits
         loss = tf.reduce_mean(OUTPUT_KINDS["softmax"].sequence_losses(logits, labels, tf.ones([2, 3], tf.float64)))
     gradients = tape.gradient(loss, published)

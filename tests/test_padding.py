@@ -53,9 +53,9 @@ class Padded:
 def padded_stream(loss, ngrams, inputs, targets):
     stream = tiny.stream(2, loss=loss, ngrams=ngrams)
     tasks = tuple(
-        dataclasses.replace(task, **{
-            name: Padded(getattr(task, name), inputs, targets) for name in ("train", "test", "validation")
-        })
+        dataclasses.replace(
+            task, **{name: Padded(getattr(task, name), inputs, targets) for name in ("train", "test", "validation")}
+        )
         for task in stream
     )
     return dataclasses.replace(stream, tasks=tasks)

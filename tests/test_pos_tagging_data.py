@@ -63,8 +63,9 @@ def test_words_are_read_without_ranges_and_empty_nodes(tmp_path, suffix):
     path.write_bytes(gzip.compress(HAUS.encode()) if suffix else HAUS.encode())
     sentences = read_sentences(path)
     assert [[(w.form, UPOS[w.upos]) for w in sentence] for sentence in sentences] == [
-        [("In", "ADP"), ("dem", "DET"), ("Haus", "NOUN")], [("Nein", "INTJ"), ("!", "PUNCT")],
-    ]  # fmt: skip
+        [("In", "ADP"), ("dem", "DET"), ("Haus", "NOUN")],
+        [("Nein", "INTJ"), ("!", "PUNCT")],
+    ]
 
 
 def test_forms_may_hold_spaces(tmp_path):
@@ -118,9 +119,19 @@ WORDS = ["the", "Haus", "haus", "##", "USA", "Berlin"]
 
 @pytest.mark.parametrize(
     ("form", "row"),
-    [("Haus", 2), ("haus", 3), ("HAUS", 2), ("THE", 1), ("42", 4), ("usa", 5), ("berlin", 6), ("BERLIN", 6),
-     ("house", UNKNOWN), ("4", UNKNOWN)],
-)  # fmt: skip
+    [
+        ("Haus", 2),
+        ("haus", 3),
+        ("HAUS", 2),
+        ("THE", 1),
+        ("42", 4),
+        ("usa", 5),
+        ("berlin", 6),
+        ("BERLIN", 6),
+        ("house", UNKNOWN),
+        ("4", UNKNOWN),
+    ],
+)
 def test_the_published_look_up_rule(form, row):
     vectors = WordVectors(WORDS, VECTORS)
     assert vectors.row(form) == row

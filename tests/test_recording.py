@@ -179,8 +179,14 @@ def test_tensorboard_events_can_be_read_back(tmp_path):
     events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
     events.Reload()
     tags = set(events.Tags()["tensors"])
-    for tag in ("train/t1/task", "train/t0/accuracy", "validation/t0/accuracy", "result/mean_final_accuracy",
-                "test_accuracy/t0", "result_matrix"):  # fmt: skip
+    for tag in (
+        "train/t1/task",
+        "train/t0/accuracy",
+        "validation/t0/accuracy",
+        "result/mean_final_accuracy",
+        "test_accuracy/t0",
+        "result_matrix",
+    ):
         assert tag in tags, tag
     finals = events.Tensors("result/mean_final_accuracy")
     assert [event.step for event in finals] == [1, 2]

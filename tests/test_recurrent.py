@@ -22,8 +22,7 @@ def network_of(cell, hidden=(4,), tasks=1, **options):
 
 def weights_of(network, dtype=tf.float64):
     return {
-        spec.name: tf.constant(initial_value(spec, 0, index), dtype)
-        for index, spec in enumerate(network.weight_specs)
+        spec.name: tf.constant(initial_value(spec, 0, index), dtype) for index, spec in enumerate(network.weight_specs)
     }
 
 

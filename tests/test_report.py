@@ -23,8 +23,17 @@ def test_the_report_stands_alone_and_holds_the_numbers(tmp_path):
     record(run, matrix_of(ROWS))
     published = Comparison("hnet <expected>", 89.83, None, None, "a paper & its settings")
     page = write_report(run.path, [published]).read_text()
-    for part in ("81.25", "70.50", "80.25", "10.75", "89.83", "generated for tests", "hnet &lt;expected&gt;",
-                 "a paper &amp; its settings", "chunk_size"):  # fmt: skip
+    for part in (
+        "81.25",
+        "70.50",
+        "80.25",
+        "10.75",
+        "89.83",
+        "generated for tests",
+        "hnet &lt;expected&gt;",
+        "a paper &amp; its settings",
+        "chunk_size",
+    ):
         assert part in page, part
     assert page.count("<svg") == 3
     links = re.findall(r'(?:src|href)="([^"#][^"]*)"', page)
@@ -39,8 +48,11 @@ def test_the_report_shows_inferred_tasks_beside_known_ones(tmp_path):
     run.add_result("task_inference", scores.to_dict())
     page = write_report(run.path).read_text()
     assert "Task unknown" in page
-    cells = [["t0", "75.00", "61.50", "70.50", "t0"], ["t1", "0.00", "42.00", "90.00", "t0"],
-             ["mean", "37.50", "51.75", "80.25", ""]]  # fmt: skip
+    cells = [
+        ["t0", "75.00", "61.50", "70.50", "t0"],
+        ["t1", "0.00", "42.00", "90.00", "t0"],
+        ["mean", "37.50", "51.75", "80.25", ""],
+    ]
     for row in cells:
         assert "".join(f"<td>{cell}</td>" for cell in row) in page
 

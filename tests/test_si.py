@@ -17,15 +17,25 @@ from tests import golden, tiny
 from tests.test_network import network_of
 
 SHAPES = {
-    "w_ih": (4, 3), "b_ih": (4,), "w_hh": (4, 4), "b_hh": (4,), "w_ho": (4, 4), "b_ho": (4,), "w_out": (2, 4),
+    "w_ih": (4, 3),
+    "b_ih": (4,),
+    "w_hh": (4, 4),
+    "b_hh": (4,),
+    "w_ho": (4, 4),
+    "b_ho": (4,),
+    "w_out": (2, 4),
     "b_out": (2,),
-}  # fmt: skip
+}
 GOLDEN = {
-    "total_loss": ([1.970920817, 4.0720122, 40.310215529, 4.0720122, 8.782998293, 7.983695575, 14.676773627,
-                    10.180903272], 0.110929908),
-    "task_loss": ([5.671383789, 11.758026952, 21.823718454, 11.758026952, 25.33393519, 23.243074287, 42.946163372,
-                   29.427720132], 0.235212172),
-}  # fmt: skip
+    "total_loss": (
+        [1.970920817, 4.0720122, 40.310215529, 4.0720122, 8.782998293, 7.983695575, 14.676773627, 10.180903272],
+        0.110929908,
+    ),
+    "task_loss": (
+        [5.671383789, 11.758026952, 21.823718454, 11.758026952, 25.33393519, 23.243074287, 42.946163372, 29.427720132],
+        0.235212172,
+    ),
+}
 
 
 class PublishedNetwork:
@@ -47,8 +57,9 @@ class PublishedNetwork:
             "recurrent0/forward/recurrent_kernel": tf.transpose(weights["w_hh"]),
             "recurrent0/forward/output_kernel": tf.transpose(weights["w_ho"]),
             "recurrent0/forward/output_bias": weights["b_ho"],
-            "head/kernel": tf.transpose(weights["w_out"])[tf.newaxis], "head/bias": weights["b_out"][tf.newaxis],
-        }  # fmt: skip
+            "head/kernel": tf.transpose(weights["w_out"])[tf.newaxis],
+            "head/bias": weights["b_out"][tf.newaxis],
+        }
         return self._network(named, inputs, lengths, tf.constant(0), last_steps=last_steps)
 
 

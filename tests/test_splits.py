@@ -236,10 +236,13 @@ def test_batches_hold_the_examples_they_name(make_source):
 
 def test_both_kinds_of_source_score_the_same():
     arrays, datasets = (
-        {int(n): weights.sum() for batch in make().in_order(10, 0).as_numpy_iterator()
-         for n, weights in zip(batch.targets[:, 0], batch.eval_weights, strict=True)}
+        {
+            int(n): weights.sum()
+            for batch in make().in_order(10, 0).as_numpy_iterator()
+            for n, weights in zip(batch.targets[:, 0], batch.eval_weights, strict=True)
+        }
         for make in (array_source, dataset_source)
-    )  # fmt: skip
+    )
     assert arrays == datasets
 
 

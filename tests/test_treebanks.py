@@ -64,16 +64,18 @@ def test_two_treebanks_of_a_language_share_its_vectors(tmp_path):
     texts = treebank("cs_pdt") | treebank("cs_cac") | {"wordvec/cs.vec": "ab 1 2\ncd 3 4\n"}
     stream = make_stream(Config(languages=("cs_cac", "cs_pdt")), write_files(tmp_path, texts))
     assert stream.data_facts["coverage"] == {
-        "cs_cac": {"train": 1.0, "test": 0.5}, "cs_pdt": {"train": 1.0, "test": 0.5},
-    }  # fmt: skip
+        "cs_cac": {"train": 1.0, "test": 0.5},
+        "cs_pdt": {"train": 1.0, "test": 0.5},
+    }
 
 
 def test_treebanks_in_one_folder_are_not_mixed(tmp_path):
     texts = treebank("en_gum", ["gum"] * 2, folder="all") | treebank("en_ewt", ["ewt"] * 3, folder="all")
     root = write_files(tmp_path, texts) / "all"
     assert [[path.name for path in (*t.train, *t.test)] for t in find_treebanks(root)] == [
-        ["en_ewt-ud-train.conllu", "en_ewt-ud-test.conllu"], ["en_gum-ud-train.conllu", "en_gum-ud-test.conllu"],
-    ]  # fmt: skip
+        ["en_ewt-ud-train.conllu", "en_ewt-ud-test.conllu"],
+        ["en_gum-ud-train.conllu", "en_gum-ud-test.conllu"],
+    ]
 
 
 @pytest.mark.parametrize("where", ["", "ud", "ud-treebanks-v2.16"])
@@ -104,13 +106,15 @@ def test_a_whole_file_beside_its_parts_is_taken_alone(tmp_path):
 
 def test_folders_and_hidden_copies_are_no_files_of_a_treebank(tmp_path):
     texts = treebank("en_gum") | {
-        "UD_en_gum/._en_gum-ud-train.conllu": b"\0\1", "UD_en_gum/en_gum-ud-dev.conllu/x": "",
+        "UD_en_gum/._en_gum-ud-train.conllu": b"\0\1",
+        "UD_en_gum/en_gum-ud-dev.conllu/x": "",
         "UD_en_gum/en_gum-ud-train.conllu.bak": "",
-    }  # fmt: skip
+    }
     (found,) = find_treebanks(write_files(tmp_path, texts))
     assert [path.name for path in (*found.train, *found.test, *found.dev)] == [
-        "en_gum-ud-train.conllu", "en_gum-ud-test.conllu"
-    ]  # fmt: skip
+        "en_gum-ud-train.conllu",
+        "en_gum-ud-test.conllu",
+    ]
 
 
 # --- withheld text ---------------------------------------------------------------------------------------------------

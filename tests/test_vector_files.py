@@ -135,13 +135,25 @@ def test_a_table_of_text_takes_the_memory_of_its_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("name", "language"),
     [
-        ("wiki.en.vec", "en"), ("wiki.en.align.vec", "en"), ("wiki.multi.fr.vec", "fr"), ("wiki.de.vec.gz", "de"),
-        ("cc.en.300.vec", "en"), ("cc.no.300.vec.gz", "no"), ("glove.6B.50d.txt", "en"), ("glove.840B.300d.txt", "en"),
-        ("glove.twitter.27B.25d.txt.gz", "en"), ("polyglot-en.pkl", "en"), ("polyglot_he.pkl", "he"),
-        ("wiki-news-300d-1M.vec", "en"), ("crawl-300d-2M.vec", "en"), ("numberbatch-en-19.08.txt.gz", "en"),
-        ("en.300.vec", "en"), ("yue.txt", "yue"), ("en.vec.gz", "en"),
+        ("wiki.en.vec", "en"),
+        ("wiki.en.align.vec", "en"),
+        ("wiki.multi.fr.vec", "fr"),
+        ("wiki.de.vec.gz", "de"),
+        ("cc.en.300.vec", "en"),
+        ("cc.no.300.vec.gz", "no"),
+        ("glove.6B.50d.txt", "en"),
+        ("glove.840B.300d.txt", "en"),
+        ("glove.twitter.27B.25d.txt.gz", "en"),
+        ("polyglot-en.pkl", "en"),
+        ("polyglot_he.pkl", "he"),
+        ("wiki-news-300d-1M.vec", "en"),
+        ("crawl-300d-2M.vec", "en"),
+        ("numberbatch-en-19.08.txt.gz", "en"),
+        ("en.300.vec", "en"),
+        ("yue.txt", "yue"),
+        ("en.vec.gz", "en"),
     ],
-)  # fmt: skip
+)
 def test_vectors_are_found_under_the_names_they_are_published_by(tmp_path, name, language):
     write_files(tmp_path, {name: "", "wiki.zz.vec": "", "zz.npz": "", "manifest.json": ""})
     assert find_vectors(tmp_path, language) == tmp_path / name
@@ -162,9 +174,17 @@ def test_of_several_published_files_none_is_guessed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["wordvec/cc.en.300.bin", "wordvec/glove.6B.zip", "wordvec/GoogleNews-vectors-negative300.bin.gz",
-             "wordvec/vectors.txt", "wordvec/wiki.de.vec", "cc.en.300.vec", "wordvec/embeddings_pkl.tar.bz2"],
-)  # fmt: skip
+    "name",
+    [
+        "wordvec/cc.en.300.bin",
+        "wordvec/glove.6B.zip",
+        "wordvec/GoogleNews-vectors-negative300.bin.gz",
+        "wordvec/vectors.txt",
+        "wordvec/wiki.de.vec",
+        "cc.en.300.vec",
+        "wordvec/embeddings_pkl.tar.bz2",
+    ],
+)
 def test_vectors_that_lie_unused_are_named(tmp_path, name):
     write_files(tmp_path, treebank("en_gum") | {name: "x"})
     stream, messages = noticed(lambda: make_stream(Config(), tmp_path))
@@ -240,19 +260,31 @@ def test_archives_hold_words_in_several_ways(tmp_path, words):
         (npz(words=text("a", "b"), vectors=ROWS.astype(object)), "array 'vectors' must hold numbers"),
         (npz(words=text("a", "b"), vectors=ROWS[:, :0]), "Received: 2 words of width 0"),
         (npz(words=np.zeros(2**25, np.uint8), vectors=ROWS), "must unpack to at most"),
-        (claiming("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 300), }",
-                  words=text("a"), scale=ROWS[0]), "as large as its header says. Received: "),
-        (claiming("{'descr': '|V9999999999', 'fortran_order': False, 'shape': (1,), }",
-                  words=text("a"), scale=ROWS[0]), "cannot be read|must hold numbers"),
-        (claiming("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3), }",
-                  words=text("a"), scale=ROWS[0]), "as large as its header says"),
+        (
+            claiming(
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 300), }",
+                words=text("a"),
+                scale=ROWS[0],
+            ),
+            "as large as its header says. Received: ",
+        ),
+        (
+            claiming(
+                "{'descr': '|V9999999999', 'fortran_order': False, 'shape': (1,), }", words=text("a"), scale=ROWS[0]
+            ),
+            "cannot be read|must hold numbers",
+        ),
+        (
+            claiming("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3), }", words=text("a"), scale=ROWS[0]),
+            "as large as its header says",
+        ),
         (claiming("(" * 5000, words=text("a"), scale=ROWS[0]), "cannot be read"),
         (encrypted(), "encrypted"),
         (npz(words=text("a", "b"), vectors=ROWS)[:-30], "cannot be read"),
         (b"PK\x03\x04", "cannot be read"),
         (b"", "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_other_archives_are_refused_in_one_line(tmp_path, content, message):
     with pytest.raises(ConfigurationError, match=message) as caught:
         read(tmp_path, content, "en.npz")
@@ -267,10 +299,16 @@ CRASH = b"\x80\x02((Va\ntcnumpy\nndarray\n((I1\nI1\ntVO\nc_codecs\nencode\n(VAAA
 
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize(
-    "words", [("the", "\u00e9t\u00e9"), ["the", "\u00e9t\u00e9"], ("the", "\u00e9t\u00e9".encode()),
-              np.array(["the", "\u00e9t\u00e9"]), np.array(["the", "\u00e9t\u00e9"], object),
-              tuple(np.array(["the", "\u00e9t\u00e9"]))],
-)  # fmt: skip
+    "words",
+    [
+        ("the", "\u00e9t\u00e9"),
+        ["the", "\u00e9t\u00e9"],
+        ("the", "\u00e9t\u00e9".encode()),
+        np.array(["the", "\u00e9t\u00e9"]),
+        np.array(["the", "\u00e9t\u00e9"], object),
+        tuple(np.array(["the", "\u00e9t\u00e9"])),
+    ],
+)
 def test_pickles_of_all_protocols_are_read(tmp_path, protocol, words):
     for array in (ROWS, np.asfortranarray(ROWS), ROWS.astype(">f8"), np.float16(ROWS)):
         vectors, _ = read(tmp_path, pickle.dumps((words, array), protocol), "en.pkl")
@@ -356,14 +394,15 @@ def _mutated(content, draw):
 
 
 _PICKLES = (
-    state((2, 3)), CRASH,
+    state((2, 3)),
+    CRASH,
     *(
         pickle.dumps((("the", "\u00e9"), ROWS.astype(kind)), protocol)
         for protocol in (0, 2, 4, 5)
         for kind in ("f4", ">f8")
     ),
     pickle.dumps((np.array(["the", "of"]), ROWS), 2),
-)  # fmt: skip
+)
 _TREEBANK = (sentence("In", "dem", "Haus") + "# c\n1-2\tx" + "\t_" * 8 + "\n" + sentence("a", "b")).encode()
 _SEEDS = {
     "en.pkl": _PICKLES,
@@ -375,7 +414,7 @@ _SEEDS = {
     "en.vec.gz": (gzip.compress(b"2 3\nthe .5 1 1.5\nof 2 2.5 3\n", mtime=0),),
     "x.conllu": (_TREEBANK,),
     "x.conllu.gz": (gzip.compress(_TREEBANK, mtime=0),),
-}  # fmt: skip
+}
 
 
 def _try(tmp_path, name, content):

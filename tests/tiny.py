@@ -31,16 +31,24 @@ def source(task_id, seed, num_examples, loss, ngrams=False):
 def stream(num_tasks=2, loss="softmax", ngrams=False, validation=True):
     tasks = tuple(
         Task(
-            k, f"t{k}", source(k, 0, 120, loss, ngrams), source(k, 1, 40, loss, ngrams),
+            k,
+            f"t{k}",
+            source(k, 0, 120, loss, ngrams),
+            source(k, 1, 40, loss, ngrams),
             source(k, 2, 30, loss, ngrams) if validation else None,
         )
         for k in range(num_tasks)
-    )  # fmt: skip
+    )
     return TaskStream(
-        "tiny", tasks, 3, 3, loss, "generated for tests",
+        "tiny",
+        tasks,
+        3,
+        3,
+        loss,
+        "generated for tests",
         class_names=("a", "b", "c") if loss == "softmax" else (),
         ngrams=NgramInputs(8, 2) if ngrams else None,
-    )  # fmt: skip
+    )
 
 
 def experiment(method="hnet", seed=0, network=None, train=None, hypernetwork=None, **options):
@@ -53,9 +61,17 @@ def experiment(method="hnet", seed=0, network=None, train=None, hypernetwork=Non
             **{"chunk_size": 60, "hidden_sizes": (16,), "chunk_embedding_std": 0.3, **(hypernetwork or {})}
         ),
         train=TrainConfig(
-            **{"steps": 40, "batch_size": 16, "learning_rate": 1e-2, "log_every": 20, "validate_every": 20,
-               "eval_batch_size": 25, "jit": "off", **(train or {})}
+            **{
+                "steps": 40,
+                "batch_size": 16,
+                "learning_rate": 1e-2,
+                "log_every": 20,
+                "validate_every": 20,
+                "eval_batch_size": 25,
+                "jit": "off",
+                **(train or {}),
+            }
         ),
         method_options=load(method).Config(**options),
         data=None,
-    )  # fmt: skip
+    )

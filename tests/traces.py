@@ -1,7 +1,7 @@
 """Stored traces of every method: 50 steps on a tiny stream, for `tests/test_traces.py`.
 
-    python -m tests.traces              # compares with the stored traces to the last digit
-    python -m tests.traces --renew      # writes them anew, for a commit that says that it changes numbers
+python -m tests.traces              # compares with the stored traces to the last digit
+python -m tests.traces --renew      # writes them anew, for a commit that says that it changes numbers
 """
 
 import json
@@ -26,15 +26,20 @@ MORE = {
         {
             "strength": 1.0,
             "hypernetwork": {"dropout": 0.1, "chunk_embeddings": "per_task", "initializer": "hyperfan_in"},
-            "train": {"orthogonal_strength": 0.1, "clip_norm": 1.0, "learning_rate_schedule": "cosine",
-                      "warmup_steps": 5, "weight_decay": 0.01},
+            "train": {
+                "orthogonal_strength": 0.1,
+                "clip_norm": 1.0,
+                "learning_rate_schedule": "cosine",
+                "warmup_steps": 5,
+                "weight_decay": 0.01,
+            },
         },
         {},
     ),
     "online_ewc, lstm": ("online_ewc", {"strength": 100.0, **LSTM}, {}),
     "fine_tuning, linear outputs": ("fine_tuning", {}, {"outputs": "linear"}),
     "fine_tuning, n-grams": ("fine_tuning", {"train": {"keep_best": True}}, {"ngrams": True}),
-}  # fmt: skip
+}
 ALL = {**{name: (*case, {}) for name, case in CASES.items()}, **MORE}
 
 

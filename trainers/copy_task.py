@@ -29,9 +29,14 @@ _ELMAN = NetworkConfig(cell="elman", hidden_sizes=(256,))
 _PERMUTED = copy_task.Config(num_tasks=5, input_length=5, permute_time=True)
 _PADDED = copy_task.Config(num_tasks=5, input_length=25, pattern_length=5, permute_time=True)
 _REPLAY = generative_replay.Config(
-    distillation_strength=1.0, prior_strength=1.0, reconstruction_strength=10.0, decoder_orthogonal_strength=1.0,
-    latent_dim=8, decoder_cell="elman", decoder_hidden_sizes=(256,),
-)  # fmt: skip
+    distillation_strength=1.0,
+    prior_strength=1.0,
+    reconstruction_strength=10.0,
+    decoder_orthogonal_strength=1.0,
+    latent_dim=8,
+    decoder_cell="elman",
+    decoder_hidden_sizes=(256,),
+)
 _ORTHOGONAL_START = dataclasses.replace(_ELMAN, recurrent_initializer="orthogonal")
 
 
@@ -78,12 +83,14 @@ PRESETS = {
         data=_PERMUTED,
         network=_ELMAN,
         hypernetwork=HypernetworkConfig(
-            chunk_size=2500, hidden_sizes=(50, 50), task_embedding_size=32, chunk_embedding_size=32,
-            task_embedding_std=1.0, chunk_embedding_std=0.1,
+            chunk_size=2500,
+            hidden_sizes=(50, 50),
+            task_embedding_size=32,
+            chunk_embedding_size=32,
+            task_embedding_std=1.0,
+            chunk_embedding_std=0.1,
         ),
-        train=TrainConfig(
-            steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=10.0
-        ),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=10.0),
         published_settings="MH perm_t chunk=2500 beta=10 K=5 bs=128 it=20000 lr=0.0005 clip=1 orth=10",
         expected=Expected(100.0, 100.0, _PUBLISHED),
     ),
@@ -104,12 +111,14 @@ PRESETS = {
         data=_PERMUTED,
         network=NetworkConfig(cell="elman", hidden_sizes=(256,), heads="single"),
         hypernetwork=HypernetworkConfig(
-            chunk_size=2500, hidden_sizes=(50, 50), task_embedding_size=32, chunk_embedding_size=16,
-            task_embedding_std=1.0, chunk_embedding_std=0.1,
+            chunk_size=2500,
+            hidden_sizes=(50, 50),
+            task_embedding_size=32,
+            chunk_embedding_size=16,
+            task_embedding_std=1.0,
+            chunk_embedding_std=0.1,
         ),
-        train=TrainConfig(
-            steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=10.0
-        ),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=10.0),
         published_settings="perm_t chunk=2500 beta=1 K=5 bs=128 it=20000 lr=0.0005 clip=1 cemb=16 reg_bs=1 orth=10",
         expected=Expected(None, 100.0, _PUBLISHED),
     ),
@@ -119,9 +128,7 @@ PRESETS = {
         method_options=si.Config(strength=0.01),
         data=_PERMUTED,
         network=_ELMAN,
-        train=TrainConfig(
-            steps=20_000, batch_size=128, learning_rate=1e-3, clip_norm=1.0, orthogonal_strength=1.0
-        ),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-3, clip_norm=1.0, orthogonal_strength=1.0),
         published_settings="MH perm_t K=5 bs=128 it=20000 clip=1 orth=1.0 lamSI=0.01 si_task_only",
         expected=Expected(98.7, 94.5, _PUBLISHED),
     ),
@@ -131,9 +138,7 @@ PRESETS = {
         method_options=online_ewc.Config(strength=100.0),
         data=_PERMUTED,
         network=_ELMAN,
-        train=TrainConfig(
-            steps=20_000, batch_size=128, learning_rate=1e-3, clip_norm=1.0, orthogonal_strength=0.01
-        ),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-3, clip_norm=1.0, orthogonal_strength=0.01),
         published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.001 clip=1.0 lamEWC=100.0 n_fisher=-1 orth=0.01",
         expected=Expected(99.93, 98.66, _PUBLISHED),
     ),
@@ -174,9 +179,7 @@ PRESETS = {
         method_options=multitask.Config(),
         data=_PERMUTED,
         network=_ELMAN,
-        train=TrainConfig(
-            steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=1.0
-        ),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=1.0),
         published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.0005 clip=1 orth=1.0",
         expected=Expected(None, 100.0, _PUBLISHED),
     ),
@@ -214,9 +217,7 @@ PRESETS = {
         method_options=_REPLAY,
         data=_PERMUTED,
         network=_ORTHOGONAL_START,
-        train=TrainConfig(
-            steps=20_000, batch_size=128, learning_rate=1e-4, clip_norm=100.0, orthogonal_strength=1.0
-        ),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=1e-4, clip_norm=100.0, orthogonal_strength=1.0),
         published_settings="MH perm_t K=5 bs=128 it=20000 lr=0.0001 clip=100 orth_init orth=1.0 pm=1.0 rec=10.0 "
         "distill=1.0 z=8 dec=256 dec_type=elman",
         expected=Expected(100.0, 100.0, _PUBLISHED),
@@ -230,9 +231,7 @@ PRESETS = {
         data=_PERMUTED,
         network=_ORTHOGONAL_START,
         hypernetwork=HypernetworkConfig(chunk_size=2500, chunk_embedding_std=0.1),
-        train=TrainConfig(
-            steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=1.0
-        ),
+        train=TrainConfig(steps=20_000, batch_size=128, learning_rate=5e-4, clip_norm=1.0, orthogonal_strength=1.0),
     ),
     "hnet_padded": Preset(
         summary="HNET, Padded Copy, p = 5, i = 25 (permuted, where the published command leaves all tasks alike)",
@@ -241,12 +240,14 @@ PRESETS = {
         data=_PADDED,
         network=_ELMAN,
         hypernetwork=HypernetworkConfig(
-            chunk_size=4000, hidden_sizes=(60, 60, 30), task_embedding_size=16, chunk_embedding_size=32,
-            task_embedding_std=0.1, chunk_embedding_std=0.1,
+            chunk_size=4000,
+            hidden_sizes=(60, 60, 30),
+            task_embedding_size=16,
+            chunk_embedding_size=32,
+            task_embedding_std=0.1,
+            chunk_embedding_std=0.1,
         ),
-        train=TrainConfig(
-            steps=10_000, batch_size=128, learning_rate=1e-3, clip_norm=10.0, orthogonal_strength=10.0
-        ),
+        train=TrainConfig(steps=10_000, batch_size=128, learning_rate=1e-3, clip_norm=10.0, orthogonal_strength=10.0),
         published_settings="MH NO perm_t chunk=4000 beta=10.0 K=5 bs=128 it=10000 lr=0.001 clip=10 hnet=60,60,30 "
         "temb=16 cemb=32 std_temb=0.1 std_cemb=0.1 orth=10.0 i=25 p=5",
         expected=Expected(None, 100.0, _PUBLISHED),
@@ -267,9 +268,7 @@ PRESETS = {
     "online_ewc_xor": _online_ewc_of_xor(
         1, TrainConfig(learning_rate=5e-3, clip_norm=1.0), Expected(99.65, 95.92, _PUBLISHED)
     ),
-    "online_ewc_xor_5": _online_ewc_of_xor(
-        5, TrainConfig(learning_rate=1e-3), Expected(94.41, 86.39, _PUBLISHED)
-    ),
+    "online_ewc_xor_5": _online_ewc_of_xor(5, TrainConfig(learning_rate=1e-3), Expected(94.41, 86.39, _PUBLISHED)),
     "hnet_short": Preset(
         summary="HNET, a smaller network and 1,500 steps a task: minutes instead of the published run's half hour",
         method="hnet",
@@ -279,7 +278,7 @@ PRESETS = {
         hypernetwork=HypernetworkConfig(chunk_size=500, chunk_embedding_std=0.1),
         train=TrainConfig(steps=1_500, batch_size=64, learning_rate=2e-3, clip_norm=1.0, orthogonal_strength=1.0),
     ),
-}  # fmt: skip
+}
 
 _EXAMPLES = (
     ("--quick", "does everything work?"),

@@ -69,9 +69,7 @@ def demo_run(path: Path) -> DemoRun:
     """
     run = RunDirectory(path)
     results = json.loads(run.results.read_text(encoding="utf-8"))
-    return DemoRun(
-        METHODS[path.name], run.load(), results["num_parameters"], results["timing"]["total_seconds"] / 60.0
-    )
+    return DemoRun(METHODS[path.name], run.load(), results["num_parameters"], results["timing"]["total_seconds"] / 60.0)
 
 
 def write_figure(path: Path, runs: Sequence[DemoRun]) -> Path | None:
@@ -92,9 +90,7 @@ def results_table(runs: Sequence[DemoRun]) -> Table:
     for run in runs:
         summary = run.matrix.summary()
         scores = (summary[name] for name in ("mean_during_accuracy", "mean_final_accuracy", "forgetting"))
-        table.add_row(
-            run.name, *(f"{score:.1f}" for score in scores), f"{run.num_parameters:,}", f"{run.minutes:.1f}"
-        )
+        table.add_row(run.name, *(f"{score:.1f}" for score in scores), f"{run.num_parameters:,}", f"{run.minutes:.1f}")
     return table
 
 

@@ -87,9 +87,12 @@ def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWor
 
 
 def _continued_run(
-    command: Command, comparisons: list[Comparison], workers: SingleWorker, run: RunDirectory,
+    command: Command,
+    comparisons: list[Comparison],
+    workers: SingleWorker,
+    run: RunDirectory,
     matrix: ResultMatrix | None,
-) -> int:  # fmt: skip
+) -> int:
     session = _session(command, comparisons, workers)
     run.require_same_data(session.stream)
     if matrix is not None:

@@ -30,9 +30,15 @@ def print_help(command: Command, program: str, console: Console | None = None) -
     console = console or Console(highlight=False)
     benchmark, method = command.benchmark, command.experiment.method
     _write(console, f"{inspect.getdoc(benchmark.pipeline) or benchmark.name}".partition("\n")[0])
-    _section(console, "What to type", *(
-        line for flags, what in benchmark.examples for line in (Text(f"# {what}"), Text(f"{program} {flags}".strip()))
-    ))  # fmt: skip
+    _section(
+        console,
+        "What to type",
+        *(
+            line
+            for flags, what in benchmark.examples
+            for line in (Text(f"# {what}"), Text(f"{program} {flags}".strip()))
+        ),
+    )
     _section(console, "Run", _run_table(command))
     for name, settings, flags in sections(command.experiment):
         title = f"Method: {name}" if name == method else name.capitalize()

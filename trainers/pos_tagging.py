@@ -44,9 +44,7 @@ _HNET = dataclasses.replace(
     _PUBLISHED_HNET,
     summary="HNET on every language found, in the paper's order: shorter vectors, a wider hypernetwork",
     data=pos_tagging.Config(vector_norm=2.0),
-    hypernetwork=dataclasses.replace(
-        _PUBLISHED_HNET.hypernetwork, hidden_sizes=(150, 250), task_embedding_size=64
-    ),
+    hypernetwork=dataclasses.replace(_PUBLISHED_HNET.hypernetwork, hidden_sizes=(150, 250), task_embedding_size=64),
     published_settings="",
     expected=Expected(85.33, 85.10, "our run, seed 0, on the data of the README"),
 )
@@ -65,9 +63,7 @@ _FINE_TUNING = Preset(
     method_options=fine_tuning.Config(),
     data=pos_tagging.Config(),
     network=_BILSTM,
-    train=TrainConfig(
-        steps=2_500, batch_size=64, learning_rate=5e-4, clip_norm=100.0, orthogonal_strength=1.0
-    ),
+    train=TrainConfig(steps=2_500, batch_size=64, learning_rate=5e-4, clip_norm=100.0, orthogonal_strength=1.0),
     published_settings="MH K=20 bs=64 it=2500 lr=0.0005 clip=100 rnn=32 orth=1",
     expected=Expected(91.64, 49.11, _PUBLISHED),
 )
@@ -77,9 +73,7 @@ _SI = Preset(
     method_options=si.Config(strength=0.1),
     data=pos_tagging.Config(),
     network=_BILSTM,
-    train=TrainConfig(
-        steps=5_000, batch_size=64, learning_rate=1e-3, clip_norm=100.0, orthogonal_strength=1.0
-    ),
+    train=TrainConfig(steps=5_000, batch_size=64, learning_rate=1e-3, clip_norm=100.0, orthogonal_strength=1.0),
     published_settings="MH K=20 bs=64 it=5000 lr=0.001 clip=100 rnn=32 orth=1 lamSI=0.1 si_task_only",
     expected=Expected(85.96, 85.08, _PUBLISHED),
 )
@@ -89,9 +83,7 @@ _ONLINE_EWC = Preset(
     method_options=online_ewc.Config(strength=10.0, num_sequences=200),
     data=pos_tagging.Config(),
     network=_BILSTM,
-    train=TrainConfig(
-        steps=2_500, batch_size=64, learning_rate=5e-3, clip_norm=100.0, orthogonal_strength=1.0
-    ),
+    train=TrainConfig(steps=2_500, batch_size=64, learning_rate=5e-3, clip_norm=100.0, orthogonal_strength=1.0),
     published_settings="MH K=20 bs=64 it=2500 lr=0.005 clip=100 rnn=32 orth=1 lamEWC=10.0 n_fisher=200",
     expected=Expected(87.49, 86.89, _PUBLISHED),
 )
@@ -131,9 +123,7 @@ _FROM_SCRATCH = Preset(
     method_options=from_scratch.Config(),
     data=pos_tagging.Config(),
     network=dataclasses.replace(_BILSTM, heads="single"),
-    train=TrainConfig(
-        steps=5_000, batch_size=64, learning_rate=5e-3, clip_norm=100.0, orthogonal_strength=1.0
-    ),
+    train=TrainConfig(steps=5_000, batch_size=64, learning_rate=5e-3, clip_norm=100.0, orthogonal_strength=1.0),
     published_settings="K=20 bs=64 it=5000 lr=0.005 clip=100 rnn=32 orth=1",
     expected=Expected(95.04, None, _PUBLISHED),
 )
@@ -191,8 +181,13 @@ _DEMO_HNET = dataclasses.replace(
     _demo(_PUBLISHED_HNET, "HNET"),
     method_options=hnet.Config(strength=0.1),
     hypernetwork=HypernetworkConfig(
-        chunk_size=256, hidden_sizes=(), task_embedding_size=0, chunk_embedding_size=96, chunk_embeddings="per_task",
-        chunk_embedding_std=0.02, use_bias=False,
+        chunk_size=256,
+        hidden_sizes=(),
+        task_embedding_size=0,
+        chunk_embedding_size=96,
+        chunk_embeddings="per_task",
+        chunk_embedding_std=0.02,
+        use_bias=False,
     ),
     train=dataclasses.replace(_DEMO_FROM_SCRATCH.train, learning_rate=2e-3),
 )

@@ -117,8 +117,12 @@ def sections(experiment: Experiment) -> list[tuple[str, object, list[Flag]]]:
 
     The hypernetwork's are among them only for methods that use one.
     """
-    parts = {"data": experiment.data, experiment.method: experiment.method_options, "train": experiment.train,
-             "network": experiment.network}  # fmt: skip
+    parts = {
+        "data": experiment.data,
+        experiment.method: experiment.method_options,
+        "train": experiment.train,
+        "network": experiment.network,
+    }
     if methods.load(experiment.method).METHOD.uses_hypernetwork:
         parts["hypernetwork"] = experiment.hypernetwork
     return [(name, value, flags_of(type(value), name)) for name, value in parts.items()]

@@ -297,4 +297,3 @@ class Hypernetwork(WeightSource):
         return self.add_weight(
             name=name, shape=value.shape, initializer=lambda shape, dtype=None: tf.constant(value, dtype, shape)
         )
-

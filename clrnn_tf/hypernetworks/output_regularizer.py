@@ -169,8 +169,7 @@ class OutputRegularizer(tf.Module):
             distance = self._sum_of_distances(ids, shares, gram, dropout_key)
         gradients = tape.gradient(distance, inputs, unconnected_gradients="zero")
         return total + distance, [
-            partial_sum + tf.convert_to_tensor(gradient)
-            for partial_sum, gradient in zip(sums, gradients, strict=True)
+            partial_sum + tf.convert_to_tensor(gradient) for partial_sum, gradient in zip(sums, gradients, strict=True)
         ]
 
     def _sum_of_distances(

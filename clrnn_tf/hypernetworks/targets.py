@@ -92,15 +92,15 @@ class FixedTargets(Targets):
       {'targets': 72}
     """
 
-    def __init__(
-        self, source: Hypernetwork, num_hidden_chunks: int, blocks: TaskBlocks, jit: bool = False
-    ) -> None:
+    def __init__(self, source: Hypernetwork, num_hidden_chunks: int, blocks: TaskBlocks, jit: bool = False) -> None:
         super().__init__(source, num_hidden_chunks)
         self._num_tasks, self._blocks = source.num_tasks, blocks
-        self._stored = SplitOutputs(*(
-            tf.Variable(tf.zeros([source.num_tasks, *values.shape[1:]]), trainable=False)
-            for values in split_outputs(source, num_hidden_chunks, tf.constant([0]))
-        ))
+        self._stored = SplitOutputs(
+            *(
+                tf.Variable(tf.zeros([source.num_tasks, *values.shape[1:]]), trainable=False)
+                for values in split_outputs(source, num_hidden_chunks, tf.constant([0]))
+            )
+        )
         self._last_layer = [
             tf.Variable(tf.zeros(values.shape if num_hidden_chunks else [0]), trainable=False)
             for values in source.last_layer

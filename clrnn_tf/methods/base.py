@@ -72,6 +72,7 @@ class Method(tf.Module, Generic[Options]):
       ...     strength: float = 0.1
       >>> class Shrinkage(Method[Config]):
       ...     loss_names = ("shrinkage",)
+      ...
       ...     def weights_and_penalties(self, task_id, step):
       ...         weights = self.source(task_id)
       ...         squares = [tf.reduce_sum(tf.square(weight)) for weight in weights.values()]
@@ -129,9 +130,7 @@ class Method(tf.Module, Generic[Options]):
     def before_task(self, task: Task) -> None:
         """Called once before the first step of a task."""
 
-    def weights_and_penalties(
-        self, task_id: tf.Tensor, step: tf.Tensor
-    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+    def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
         """Weights to train task `task_id` with at `step`, and losses that depend on variables alone.
 
         Runs inside the compiled step. Penalties are scalars by name, already multiplied by their strength. Draws

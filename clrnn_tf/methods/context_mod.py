@@ -175,9 +175,7 @@ class ContextMod(Method[Config]):
         if self._regularizer is not None:
             self._regularizer.remember(task.task_id)
 
-    def weights_and_penalties(
-        self, task_id: tf.Tensor, step: tf.Tensor
-    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+    def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
         """The shared weights, frozen where they are, under the task's gains and shifts."""
         shared = self.source.shared(task_id)
         if self.options.train_network == "first_task":

@@ -121,8 +121,10 @@ class Coresets(Method[Config]):
         seed = self.setup.seed + SeedOffset.CORESETS  # another order than that of training
         batch = next(iter(task.train.batches(count, seed, task.task_id).take(1)))
         for kept, drawn in (
-            (self._inputs, batch.inputs), (self._loss_weights, batch.loss_weights), (self._lengths, batch.lengths)
-        ):  # fmt: skip
+            (self._inputs, batch.inputs),
+            (self._loss_weights, batch.loss_weights),
+            (self._lengths, batch.lengths),
+        ):
             padded = np.zeros(kept.shape[1:], kept.dtype.as_numpy_dtype)
             padded[tuple(slice(size) for size in drawn.shape)] = drawn
             kept[task.task_id].assign(padded)

@@ -45,9 +45,7 @@ class FromScratch(Method[Config]):
         """Begin with the task's own initial weights."""
         self.source.begin(task.task_id)
 
-    def weights_and_penalties(
-        self, task_id: tf.Tensor, step: tf.Tensor
-    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+    def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
         """The weights in training, whatever the task id."""
         return self.source.working(), {}
 

@@ -60,9 +60,7 @@ class SeparateHeads(WeightSource):
       seed: Seed of the initial values; heads start as those of shared weights do.
     """
 
-    def __init__(
-        self, specs: Sequence[WeightSpec], config: HypernetworkConfig, num_tasks: int, seed: int
-    ) -> None:
+    def __init__(self, specs: Sequence[WeightSpec], config: HypernetworkConfig, num_tasks: int, seed: int) -> None:
         super().__init__(specs)
         self.body = Hypernetwork([spec for spec in self.specs if not spec.per_head], config, num_tasks, seed)
         heads = [spec._replace(shape=(num_tasks, *spec.shape[1:])) for spec in self.specs if spec.per_head]
@@ -114,9 +112,7 @@ class HNET(Method[Config]):
         """Remember what the hypernetwork generates for the old tasks."""
         self.regularizer.remember(task.task_id)
 
-    def weights_and_penalties(
-        self, task_id: tf.Tensor, step: tf.Tensor
-    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+    def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
         """Generate the weights of the current task, and compare those of old ones with their targets."""
         weights, penalty = generate_and_regularize(self, self.regularizer, task_id, step)
         if isinstance(self.source, SeparateHeads):

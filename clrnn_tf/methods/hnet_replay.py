@@ -53,9 +53,7 @@ class HNETReplay(generative_replay.GenerativeReplay):
         self.teacher.copy_from(self.source)
         self.regularizer.remember(task.task_id)
 
-    def weights_and_penalties(
-        self, task_id: tf.Tensor, step: tf.Tensor
-    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+    def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
         """The main network's shared weights, and the distance of old decoders from their targets."""
         weights, _ = super().weights_and_penalties(task_id, step)
         subset_key = self.step_key(task_id, step, StepDraw.REGULARIZED_DECODERS)

@@ -59,9 +59,7 @@ class OnlineEWC(Method[Config]):
         """Fisher information and anchors."""
         return [*self.fisher, *self.anchors]
 
-    def weights_and_penalties(
-        self, task_id: tf.Tensor, step: tf.Tensor
-    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+    def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
         """The shared weights, and half their weighted squared distance to the anchors."""
         weights, _ = super().weights_and_penalties(task_id, step)
         distances = [

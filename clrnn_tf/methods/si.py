@@ -64,9 +64,7 @@ class SI(Method[Config]):
         """Importances, anchors and the contributions of the task in hand."""
         return [*self.importances, *self.anchors, *self.contributions]
 
-    def weights_and_penalties(
-        self, task_id: tf.Tensor, step: tf.Tensor
-    ) -> tuple[Weights, dict[str, tf.Tensor]]:
+    def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
         """The shared weights, and the weighted squared distance to the anchors."""
         weights, _ = super().weights_and_penalties(task_id, step)
         distances = [

@@ -48,10 +48,13 @@ class DenseLayer:
     def weight_specs(self, num_inputs: int) -> list[WeightSpec]:
         """`kernel` W [F, U] and `bias` b [U]."""
         bound = 1.0 / math.sqrt(num_inputs)
-        return in_scope(self.name, [
-            WeightSpec("kernel", (num_inputs, self.num_outputs), "kernel", num_inputs, bound),
-            WeightSpec("bias", (self.num_outputs,), "bias", num_inputs, bound),
-        ])  # fmt: skip
+        return in_scope(
+            self.name,
+            [
+                WeightSpec("kernel", (num_inputs, self.num_outputs), "kernel", num_inputs, bound),
+                WeightSpec("bias", (self.num_outputs,), "bias", num_inputs, bound),
+            ],
+        )
 
     def modulation_specs(self) -> list[ModulationSpec]:
         """`gain` g and `shift` s, [U] each."""
@@ -143,10 +146,13 @@ class Heads:
     def weight_specs(self, num_inputs: int) -> list[WeightSpec]:
         """`kernel` W [K, F, C] and `bias` b [K, C]."""
         bound, heads, outputs = 1.0 / math.sqrt(num_inputs), self.num_heads, self.num_outputs
-        return in_scope(self.name, [
-            WeightSpec("kernel", (heads, num_inputs, outputs), "kernel", num_inputs, bound, per_head=True),
-            WeightSpec("bias", (heads, outputs), "bias", num_inputs, bound, per_head=True),
-        ])  # fmt: skip
+        return in_scope(
+            self.name,
+            [
+                WeightSpec("kernel", (heads, num_inputs, outputs), "kernel", num_inputs, bound, per_head=True),
+                WeightSpec("bias", (heads, outputs), "bias", num_inputs, bound, per_head=True),
+            ],
+        )
 
     def modulation_specs(self) -> list[ModulationSpec]:
         """`gain` g and `shift` s of the head in use, [C] each."""

@@ -144,9 +144,7 @@ def _lstm_backward(
 
     steps = steps_with_gradient(time, truncate)
     d_values = [] if modulation is None else [history_like(time, zero)]
-    _, _, d_sums, d_values = loop(
-        steps, body, time - 1, LSTMState(zero, zero), filled(histories.slopes), d_values
-    )
+    _, _, d_sums, d_values = loop(steps, body, time - 1, LSTMState(zero, zero), filled(histories.slopes), d_values)
     d_sums, *d_values = (only_last(each.stack(), steps, truncate) for each in (d_sums, *d_values))
     return d_sums, d_values[0] if d_values else None
 

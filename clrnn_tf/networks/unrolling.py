@@ -99,9 +99,14 @@ def unroll(
 
             steps = steps_with_gradient(time, truncate)
             _, _, d_modulation, *d_histories = loop(
-                steps, backward, time - 1, [zero] * num_states, [tf.zeros_like(each) for each in modulation],
-                history_like(time, projected[0]), history_like(time, projected[0]),
-            )  # fmt: skip
+                steps,
+                backward,
+                time - 1,
+                [zero] * num_states,
+                [tf.zeros_like(each) for each in modulation],
+                history_like(time, projected[0]),
+                history_like(time, projected[0]),
+            )
             d_projected, d_products = (only_last(history.stack(), steps, truncate) for history in d_histories)
             return d_projected, maps.kernel_gradient(before[0], d_products), *d_modulation
 

@@ -35,6 +35,7 @@ class WeightSource(keras.layers.Layer):
       ...     def __init__(self, specs):
       ...         super().__init__(specs)
       ...         self.shared = SharedWeights(specs)
+      ...
       ...     def call(self, task_id):
       ...         factor = tf.where(task_id == 0, 1.0, 0.5)
       ...         return {name: factor * tensor for name, tensor in self.shared(task_id).items()}
@@ -117,13 +118,17 @@ class SeparateWeights(WeightSource):
     ) -> None:
         super().__init__(specs, **kwargs)
         self.num_weights = total_size(self.specs)
-        initial = np.stack([
-            np.concatenate([
-                initial_value(spec, seed, index + _SEEDS_PER_TASK * task_id, orthogonal).ravel()
-                for index, spec in enumerate(self.specs)
-            ])
-            for task_id in range(num_tasks)
-        ])
+        initial = np.stack(
+            [
+                np.concatenate(
+                    [
+                        initial_value(spec, seed, index + _SEEDS_PER_TASK * task_id, orthogonal).ravel()
+                        for index, spec in enumerate(self.specs)
+                    ]
+                )
+                for task_id in range(num_tasks)
+            ]
+        )
         self.stored = self.add_weight(
             name="stored", shape=initial.shape, initializer=_constant(initial), trainable=False
         )

@@ -52,9 +52,7 @@ def matrix_figure(matrix: ResultMatrix) -> Figure | None:
     axes = figure.subplots()
     image = axes.imshow(scores, vmin=0, vmax=100, cmap="viridis")
     figure.colorbar(image, ax=axes, label="test accuracy, %", shrink=0.8)
-    axes.set(
-        xlabel="tested on", ylabel="after learning", xticks=range(matrix.num_tasks), yticks=range(len(scores))
-    )
+    axes.set(xlabel="tested on", ylabel="after learning", xticks=range(matrix.num_tasks), yticks=range(len(scores)))
     axes.set_xticklabels(matrix.task_names, rotation=90 if matrix.num_tasks > 6 else 0)
     axes.set_yticklabels(matrix.row_names)
     for (row, column), score in np.ndenumerate(scores):
@@ -89,8 +87,15 @@ def accuracy_over_tasks(runs: Mapping[str, ResultMatrix]) -> Figure | None:
         if matrix.joint:
             axes.axhline(means[-1], color=color, linewidth=1.6, linestyle="--")
         else:
-            axes.plot(range(1, len(means) + 1), means, color=color, linewidth=2.2, markersize=6,
-                      marker=_MARKERS[number % len(_MARKERS)], clip_on=False)  # fmt: skip
+            axes.plot(
+                range(1, len(means) + 1),
+                means,
+                color=color,
+                linewidth=2.2,
+                markersize=6,
+                marker=_MARKERS[number % len(_MARKERS)],
+                clip_on=False,
+            )
         ends[label] = (float(means[-1]), color)
     axes.set_xlim(0.8, len(names) + 0.1)
     axes.set_xticks(range(1, len(names) + 1), names, rotation=90 if max(map(len, names)) * len(names) > 80 else 0)
@@ -120,9 +125,15 @@ def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> Non
     for label, height in zip(order, heights, strict=True):
         value, color = ends[label]
         axes.annotate(
-            f"{label}  {value:.1f}", (1.02, height), xycoords=("axes fraction", "data"), color=color, va="center",
-            fontsize=11, fontweight="bold", annotation_clip=False,
-        )  # fmt: skip
+            f"{label}  {value:.1f}",
+            (1.02, height),
+            xycoords=("axes fraction", "data"),
+            color=color,
+            va="center",
+            fontsize=11,
+            fontweight="bold",
+            annotation_clip=False,
+        )
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
@@ -169,8 +180,15 @@ def curves_figure(
         axes.plot(curve.x, curve.y, label=curve.label, **style)
     for border, name in zip(borders, names, strict=True):
         axes.axvline(border, color="0.8", linewidth=0.7, zorder=0)
-        axes.annotate(name, (border, 1.0), xycoords=("data", "axes fraction"), fontsize=7, color="0.4",
-                      xytext=(2, -8), textcoords="offset points")  # fmt: skip
+        axes.annotate(
+            name,
+            (border, 1.0),
+            xycoords=("data", "axes fraction"),
+            fontsize=7,
+            color="0.4",
+            xytext=(2, -8),
+            textcoords="offset points",
+        )
     axes.set(xlabel="training step", ylabel=ylabel)
     if log:
         axes.set_yscale("symlog", linthresh=0.01)

@@ -51,9 +51,15 @@ class FileRecorder(Observer):
     def trained(self, log: TrainingLog) -> None:
         """One line with the mean losses since the last."""
         self._write(
-            "train", log.task.task_id, log.task.name, log.step, losses=log.losses, accuracy=log.accuracy,
-            gradient_norm=log.gradient_norm, seconds_per_step=log.seconds_per_step,
-        )  # fmt: skip
+            "train",
+            log.task.task_id,
+            log.task.name,
+            log.step,
+            losses=log.losses,
+            accuracy=log.accuracy,
+            gradient_norm=log.gradient_norm,
+            seconds_per_step=log.seconds_per_step,
+        )
 
     def validated(self, log: ValidationLog) -> None:
         """One line with the validation scores."""
@@ -62,9 +68,13 @@ class FileRecorder(Observer):
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
         """Write the results with the new row."""
         self._timing.append(
-            {"task": result.task.name, "train_seconds": round(result.train_seconds, 3),
-             "eval_seconds": round(result.eval_seconds, 3), "steps": result.steps}
-        )  # fmt: skip
+            {
+                "task": result.task.name,
+                "train_seconds": round(result.train_seconds, 3),
+                "eval_seconds": round(result.eval_seconds, 3),
+                "steps": result.steps,
+            }
+        )
         self._kept_bytes.append(result.kept_bytes)
         self._save(matrix)
 

@@ -79,8 +79,10 @@ class ProgressReporter(Observer):
         self._console.print(
             f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {score} in {result.train_seconds:.0f} s; "
             f"mean of tasks so far {mean}{f'; keeps {kept / 1e6:.2f} MB' if kept else ''}",
-            soft_wrap=True, highlight=False, markup=False,
-        )  # fmt: skip
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
 
     def run_ended(self, matrix: ResultMatrix) -> None:
         """The final table."""

@@ -67,9 +67,13 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     results, matrix = _results(run), run.load()
     entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     own = Comparison(
-        f"{results['method']} (this run)", results["mean_during_accuracy"], results["mean_final_accuracy"],
-        results["forgetting"], f"seed {results['seed']}; data: {results['data_source']}", matrix,
-    )  # fmt: skip
+        f"{results['method']} (this run)",
+        results["mean_during_accuracy"],
+        results["mean_final_accuracy"],
+        results["forgetting"],
+        f"seed {results['seed']}; data: {results['data_source']}",
+        matrix,
+    )
     title = f"{results['benchmark']}: {results['method']}, seed {results['seed']}"
     sections = [
         f"<h1>{_text(title)}</h1>",
@@ -204,8 +208,10 @@ def _comparison_table(comparisons: Sequence[Comparison]) -> str:
 def _facts(results: dict) -> str:
     timing = results["timing"]
     rows = [("training and testing", f"{timing['total_seconds']:.0f} s")]
-    rows += [(name, f"{task['train_seconds']:.1f} s") for name, task in
-             ((f"training of {task['task']} ({task['steps']} steps)", task) for task in timing["tasks"])]  # fmt: skip
+    rows += [
+        (name, f"{task['train_seconds']:.1f} s")
+        for name, task in ((f"training of {task['task']} ({task['steps']} steps)", task) for task in timing["tasks"])
+    ]
     rows += [("trained parameters", f"{results['num_parameters']:,.0f}")]
     rows += [("weights of the main network", f"{results['num_main_network_weights']:,.0f}")]
     if "compression_ratio" in results:

@@ -39,9 +39,11 @@ class TensorBoardRecorder(Observer):
     def trained(self, log: TrainingLog) -> None:
         """Losses by name, accuracy, gradient norm and speed."""
         values = {
-            **log.losses, "accuracy": log.accuracy, "gradient_norm": log.gradient_norm,
+            **log.losses,
+            "accuracy": log.accuracy,
+            "gradient_norm": log.gradient_norm,
             "milliseconds_per_step": 1e3 * log.seconds_per_step,
-        }  # fmt: skip
+        }
         self._scalars(f"train/{log.task.name}", values, log.step)
 
     def validated(self, log: ValidationLog) -> None:

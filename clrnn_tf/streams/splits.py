@@ -50,8 +50,11 @@ class ArraySplit:
       >>> def make_batch(fields):
       ...     weights = tf.sequence_mask(fields["lengths"], tf.shape(fields["x"])[1], tf.float32)
       ...     return Batch(fields["x"], fields["y"], weights, weights, fields["lengths"], tf.constant(0))
-      >>> arrays = {"x": np.ones([8, 6, 3], np.float32), "y": np.zeros([8, 6], np.int32),
-      ...           "lengths": np.array([2, 2, 3, 4, 5, 6, 6, 6], np.int32)}
+      >>> arrays = {
+      ...     "x": np.ones([8, 6, 3], np.float32),
+      ...     "y": np.zeros([8, 6], np.int32),
+      ...     "lengths": np.array([2, 2, 3, 4, 5, 6, 6, 6], np.int32),
+      ... }
       >>> split = ArraySplit(arrays, make_batch, length_buckets=(4,))
       >>> [batch.inputs.shape[1] for batch in split.in_order(4, task_id=0).as_numpy_iterator()]
       [4, 6]
@@ -148,6 +151,7 @@ class DatasetSplit:
       ...     def example(length):
       ...         steps = tf.ones([length])
       ...         return Batch(tf.ones([length, 3]), tf.zeros([length], tf.int32), steps, steps, length, 0)
+      ...
       ...     return tf.data.Dataset.from_tensor_slices([2, 5]).map(example)
       >>> split = DatasetSplit(make_examples, num_examples=2)
       >>> next(iter(split.in_order(2, task_id=0))).inputs.shape
@@ -204,10 +208,12 @@ class DatasetSplit:
             time = tf.shape(batch.inputs)[1]
             if self._buckets:
                 padding = bucketed_length(time, self._buckets) - time
-                batch = Batch(*(
-                    field if field.shape.rank < 2 else tf.pad(field, _time_padding(field.shape.rank, padding))
-                    for field in batch
-                ))
+                batch = Batch(
+                    *(
+                        field if field.shape.rank < 2 else tf.pad(field, _time_padding(field.shape.rank, padding))
+                        for field in batch
+                    )
+                )
             return batch._replace(task_id=tf.fill([batch_size], task_id))
 
         scalar_id = examples.map(lambda example: example._replace(task_id=tf.constant(task_id)))

@@ -61,8 +61,11 @@ class Task:
       >>> def make_batch(fields):
       ...     weights = tf.sequence_mask(fields["lengths"], tf.shape(fields["x"])[1], tf.float32)
       ...     return Batch(fields["x"], fields["y"], weights, weights, fields["lengths"], tf.constant(0))
-      >>> arrays = {"x": np.ones([8, 5, 3], np.float32), "y": np.ones([8, 5], np.int32),
-      ...           "lengths": np.full(8, 5, np.int32)}
+      >>> arrays = {
+      ...     "x": np.ones([8, 5, 3], np.float32),
+      ...     "y": np.ones([8, 5], np.int32),
+      ...     "lengths": np.full(8, 5, np.int32),
+      ... }
       >>> task = Task(0, "ones", train=ArraySplit(arrays, make_batch), test=ArraySplit(arrays, make_batch))
       >>> task.train.num_examples
       8
@@ -85,8 +88,9 @@ class TaskStream(Sequence[Task]):
     Example: see `Task` for tasks of real data.
       >>> from clrnn_tf import Task, TaskStream
       >>> tasks = tuple(Task(k, name, train=None, test=None) for k, name in enumerate(("de", "fr", "it")))
-      >>> stream = TaskStream("languages", tasks, num_features=64, num_outputs=17, outputs="softmax",
-      ...                     data_source="made up")
+      >>> stream = TaskStream(
+      ...     "languages", tasks, num_features=64, num_outputs=17, outputs="softmax", data_source="made up"
+      ... )
       >>> len(stream), stream[1].name, [task.name for task in stream[:2]]
       (3, 'fr', ['de', 'fr'])
     """

@@ -39,9 +39,15 @@ def learn(
       >>> from data_pipelines import copy_task
       >>> data = copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10)
       >>> experiment = Experiment(
-      ...     benchmark="copy_task", method="fine_tuning", seed=0, network=NetworkConfig(hidden_sizes=(8,)),
-      ...     hypernetwork=HypernetworkConfig(), train=TrainConfig(steps=2, jit="off"),
-      ...     method_options=fine_tuning.Config(), data=data)
+      ...     benchmark="copy_task",
+      ...     method="fine_tuning",
+      ...     seed=0,
+      ...     network=NetworkConfig(hidden_sizes=(8,)),
+      ...     hypernetwork=HypernetworkConfig(),
+      ...     train=TrainConfig(steps=2, jit="off"),
+      ...     method_options=fine_tuning.Config(),
+      ...     data=data,
+      ... )
       >>> stream = copy_task.make_stream(data)
       >>> matrix = learn(stream, build_trainer(experiment, stream))
       >>> matrix.scores("accuracy").shape

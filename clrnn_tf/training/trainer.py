@@ -49,9 +49,15 @@ class Trainer:
       >>> from data_pipelines import copy_task
       >>> data = copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10)
       >>> experiment = Experiment(
-      ...     benchmark="copy_task", method="fine_tuning", seed=0, network=NetworkConfig(hidden_sizes=(8,)),
-      ...     hypernetwork=HypernetworkConfig(), train=TrainConfig(steps=2, jit="off"),
-      ...     method_options=fine_tuning.Config(), data=data)
+      ...     benchmark="copy_task",
+      ...     method="fine_tuning",
+      ...     seed=0,
+      ...     network=NetworkConfig(hidden_sizes=(8,)),
+      ...     hypernetwork=HypernetworkConfig(),
+      ...     train=TrainConfig(steps=2, jit="off"),
+      ...     method_options=fine_tuning.Config(),
+      ...     data=data,
+      ... )
       >>> stream = copy_task.make_stream(data)
       >>> trainer = build_trainer(experiment, stream)
       >>> trainer.fit(stream[0])
@@ -178,7 +184,6 @@ class Trainer:
         count = tf.maximum(tf.cast(done, tf.float32), 1.0)
         means = StepLog({name: value / count for name, value in losses.items()}, accuracy / count, norm / count)
         return means, done
-
 
 
 def _num_mixed(task: Task) -> int:

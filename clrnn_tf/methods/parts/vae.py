@@ -40,10 +40,13 @@ class Latent(NamedTuple):
 def latent_specs(encoder: RecurrentNetwork, latent_dim: int) -> list[WeightSpec]:
     """Weights from an encoder's features to the distribution; they start as further outputs of the encoder would."""
     head, _ = encoder.head_specs
-    return in_scope(_SCOPE, [
-        WeightSpec("kernel", (head.fan_in, 2 * latent_dim), "kernel", head.fan_in, head.bound),
-        WeightSpec("bias", (2 * latent_dim,), "bias", head.fan_in, head.bound),
-    ])  # fmt: skip
+    return in_scope(
+        _SCOPE,
+        [
+            WeightSpec("kernel", (head.fan_in, 2 * latent_dim), "kernel", head.fan_in, head.bound),
+            WeightSpec("bias", (2 * latent_dim,), "bias", head.fan_in, head.bound),
+        ],
+    )
 
 
 def prior_matching(latent: Latent, prior_std: float) -> tf.Tensor:
