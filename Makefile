@@ -17,6 +17,8 @@ demo: $(STAMP)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check --quiet .
+	$(RUN) -m mypy
 
 # Two processes of one thread each: most of the time goes into tracing and compiling, which use one core.
 test: lint

@@ -134,7 +134,8 @@ class TrainConfig(Settings):
     """Validations without improvement after which a task ends early; `None` never does."""
     length_blocks: int | None = None
     """Blocks of sequences of similar length into which a batch is divided for the main network, so that short ones
-    are not computed up to the longest; `None` takes 4 where lengths differ and XLA compiles, else 1."""
+    are not computed up to the longest. `None` takes 4 where lengths differ and 2 elsewhere; 1 where XLA does not
+    compile."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the main network while training; `bfloat16` is for GPUs. The hypernetwork, penalties, losses,
     the optimizer and evaluation stay in float32."""

@@ -96,7 +96,7 @@ def read_sentences(paths: Path | Sequence[Path], limits: Limits = UNLIMITED) -> 
     Raises:
       ConfigurationError: A line is malformed; the message says file, line number, what was wanted and what came.
     """
-    require(parse_id_value is not None, "reading CoNLL-U needs the package conllu: pip install 'clrnn_tf[text]'.")
+    require(parse_id_value is not None, "reading CoNLL-U needs the package conllu: pip install conllu.")
     kept: list[Sentence] = []
     tokens = 0
     for path in [paths] if isinstance(paths, Path) else paths:

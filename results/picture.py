@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +20,16 @@ from matplotlib.figure import Figure
 _ROOT = Path(__file__).parent.parent
 _COMMAND = "python -m trainers.pos_tagging --data-dir DIR --preset {}"
 _FORGETS, _KEEPS, _SEPARATE, _INK = "#c8553d", "#1f6f8b", "#7d7d7d", "#333333"
+
+
+class Run(TypedDict):
+    """What the picture takes of a line of the register; accuracies in percent."""
+
+    task_names: list[str]
+    during_accuracy: list[float]
+    final_accuracy: list[float]
+    mean_during_accuracy: float
+    mean_final_accuracy: float
 
 
 def main() -> None:
@@ -34,7 +45,7 @@ def main() -> None:
     print(f"wrote {options.out}")
 
 
-def picture(runs: Mapping[str, Mapping[str, object]]) -> Figure:
+def picture(runs: Mapping[str, Run]) -> Figure:
     """The figure, from the entries of the register by their command."""
     tuned, hnet, separate = (runs[_COMMAND.format(preset)] for preset in ("fine_tuning", "hnet", "from_scratch"))
     with mpl.rc_context({"font.size": 10, "text.color": _INK, "axes.edgecolor": _INK, "axes.labelcolor": _INK}):
@@ -58,7 +69,7 @@ def picture(runs: Mapping[str, Mapping[str, object]]) -> Figure:
     return figure
 
 
-def _band(axes: Axes, run: Mapping[str, object], colour: str) -> None:
+def _band(axes: Axes, run: Run, colour: str) -> None:
     """Accuracy right after learning and at the end; the space between them is what was forgotten."""
     during, final = run["during_accuracy"], run["final_accuracy"]
     where = np.arange(len(during))
@@ -71,7 +82,7 @@ def _label(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
     axes.text(x, y, text, color=colour, fontweight="bold", va="center")
 
 
-def _means(run: Mapping[str, object]) -> str:
+def _means(run: Run) -> str:
     return f"{run['mean_during_accuracy']:.1f} % → {run['mean_final_accuracy']:.1f} %"
 
 

@@ -22,6 +22,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|toml|jsonl|png)|(?:[\w-]+/)+)`")
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
+SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
 TRAINERS = ("copy_task", "pos_tagging")
 
 
@@ -41,11 +42,11 @@ def without_blocks(page):
 
 
 @functools.cache
-def names_of(page, folder=Path(tempfile.mkdtemp(prefix="pages"))):
+def names_of(page):
     """Runs all Python of a page, block after block; what it has defined by name. The script stays for AutoGraph."""
-    script = folder / f"{page.stem}_page.py"
+    script = Path(SCRIPTS.name) / f"{page.stem}_page.py"
     script.write_text("\n".join(blocks(page, "python")), encoding="utf-8")
-    with contextlib.chdir(folder):
+    with contextlib.chdir(SCRIPTS.name):
         return runpy.run_path(str(script))
 
 

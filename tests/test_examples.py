@@ -1,9 +1,7 @@
-"""Every file of `examples/` runs, in a process of its own, and says what it promises to show."""
+"""Every file of `examples/` runs, and shows what it promises to show."""
 
-import os
 import re
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -13,17 +11,16 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if path
 MAX_LINES = 80
 
 
-def printed_by(name):
-    done = subprocess.run(
-        [sys.executable, "-m", f"examples.{name}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "COLUMNS": "100"},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+@pytest.fixture
+def printed_by(capsys, monkeypatch):
+    """Runs an example as a program and returns what it prints."""
+
+    def run(name):
+        monkeypatch.setenv("COLUMNS", "100")
+        runpy.run_module(f"examples.{name}", run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 def accuracies(text, label):
@@ -32,14 +29,14 @@ def accuracies(text, label):
     return [float(number) for number in re.findall(r"-?\d+\.?\d*", line.removeprefix(label))]
 
 
-def test_the_numpy_benchmark_is_forgotten_by_fine_tuning_and_kept_by_hnet():
+def test_the_numpy_benchmark_is_forgotten_by_fine_tuning_and_kept_by_hnet(printed_by):
     text = printed_by("numpy_benchmark")
     during, _, forgotten, _ = accuracies(text, "fine_tuning:")
     assert during > 90 and forgotten < 60
     assert min(accuracies(text, "hnet:")) > 90
 
 
-def test_the_method_of_the_example_forgets_less_and_learns_less_the_stronger_it_is():
+def test_the_method_of_the_example_forgets_less_and_learns_less_the_stronger_it_is(printed_by):
     text = printed_by("my_method")
     free, held = (accuracies(text, f"strength {strength}:") for strength in (0.0, 1.0))
     assert free[0] > 90 and held[0] > 90  # the first task, right after learning it
@@ -47,14 +44,14 @@ def test_the_method_of_the_example_forgets_less_and_learns_less_the_stronger_it_
     assert held[3] < free[3] - 10  # the second task
 
 
-def test_training_with_progress_learns_and_exports():
+def test_training_with_progress_learns_and_exports(printed_by):
     text = printed_by("train_with_progress")
     assert "task1: regulariser" in text and "forgetting" in text
     (right,) = re.findall(r"task0/1: ([\d.]+) % of the bits", text)
     assert float(right) > 90
 
 
-def test_the_keras_model_keeps_its_first_task_under_the_regulariser():
+def test_the_keras_model_keeps_its_first_task_under_the_regulariser(printed_by):
     text = printed_by("keras_model")
     assert accuracies(text, "strength 0.0:")[0] < 50
     assert accuracies(text, "strength 1.0:")[0] > 90

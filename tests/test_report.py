@@ -77,6 +77,17 @@ def test_comparisons_come_from_the_files_of_another_run(tmp_path):
         comparison_from_run(tmp_path / "nowhere")
 
 
+def test_runs_of_the_same_tasks_are_drawn_first_and_in_one_figure(tmp_path):
+    run, other = create(tmp_path / "run"), create(tmp_path / "other")
+    record(run, matrix_of(ROWS))
+    record(other, matrix_of(ROWS))
+    published = Comparison("hnet (expected)", 89.83, None, None, "a paper")
+    page = write_report(run.path, [published, comparison_from_run(other.path)]).read_text()
+    assert page.count("<svg") == 4
+    assert page.index("Beside other runs") < page.index("Accuracy on every task after each task")
+    assert "Beside other runs" not in write_report(run.path, [published]).read_text()
+
+
 def test_the_heat_map_covers_tasks_not_yet_learned():
     image = figures.matrix_image(matrix_of(ROWS[:1]))
     assert image.dtype == np.uint8
@@ -121,6 +132,17 @@ def test_plain_lines_say_where_the_run_stands():
     table = "\n".join(printed[-12:])
     for part in ("t0", "81.25", "70.50", "-10.75", "85.62", "80.25", "forgetting 10.75"):
         assert part in table, part
+
+
+def test_a_line_says_that_the_first_step_is_compiled_and_only_that_one():
+    console = Console(file=io.StringIO(), width=100)
+    reporter = ProgressReporter(console, Clock())
+    stream = tiny.stream(2)
+    reporter.run_began(stream, 0, matrix_of([]))
+    reporter.task_began(stream[0])
+    reporter.trained(TrainingLog(stream[0], 40, 40, {"total": 1.0, "task": 1.0}, math.nan, 0.5, 1.0))
+    reporter.task_began(stream[1])
+    assert console.file.getvalue().splitlines() == ["compiling the training step ..."]
 
 
 def test_plain_lines_are_at_least_ten_seconds_apart():

@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.report import comparison_from_run, write_report
@@ -68,8 +69,11 @@ def demo_run(path: Path) -> DemoRun:
       path: Its directory, whose name is that of the method.
     """
     run = RunDirectory(path)
+    matrix = run.load()
+    if matrix is None:
+        raise ConfigurationError(f"{path} holds no finished run. Start the demo anew with --overwrite.")
     results = json.loads(run.results.read_text(encoding="utf-8"))
-    return DemoRun(METHODS[path.name], run.load(), results["num_parameters"], results["timing"]["total_seconds"] / 60.0)
+    return DemoRun(METHODS[path.name], matrix, results["num_parameters"], results["timing"]["total_seconds"] / 60.0)
 
 
 def write_figure(path: Path, runs: Sequence[DemoRun]) -> Path | None:
@@ -84,8 +88,8 @@ def write_figure(path: Path, runs: Sequence[DemoRun]) -> Path | None:
 def results_table(runs: Sequence[DemoRun]) -> Table:
     """One row for each run: accuracies and forgetting, parameters, minutes."""
     languages = ", ".join(runs[0].matrix.task_names)
-    table = Table(title=f"tagging {languages}: test accuracy, %")
-    for name in ("method", "right after learning", "at the end", "forgetting", "parameters", "minutes"):
+    table = Table(title=f"tagging {languages}: test accuracy right after learning (during) and at the end (final), %")
+    for name in ("method", "during", "final", "forgetting", "parameters", "minutes"):
         table.add_column(name, justify="left" if name == "method" else "right")
     for run in runs:
         summary = run.matrix.summary()
@@ -110,7 +114,7 @@ def _command(method: str, options: argparse.Namespace) -> list[str]:
 def _farewell(out: Path, figure: Path | None, report: Path) -> list[str]:
     """Where everything is, and the next command to type."""
     return [
-        f"picture   {figure}" if figure else "picture   none: it needs matplotlib (pip install 'clrnn_tf[plots]')",
+        f"picture   {figure}" if figure else "picture   none: it needs matplotlib (pip install matplotlib)",
         f"report    {report}",
         f"taggers   {out / 'hnet' / 'export'}/LANGUAGE/1  (SavedModels that need TensorFlow alone)",
         "",

@@ -175,7 +175,8 @@ def _demo(preset: Preset, what: str) -> Preset:
 
 # Learning rates, strength and sizes were chosen on the dev sentences of the starter treebank (seed 0). A chunk has its
 # embedding for each task and no hidden layer: 256 weights lie in a plane of 96 dimensions that all tasks share. Small
-# initial weights matter: 60 sentences are learned by heart from large ones.
+# initial weights matter: 60 sentences are learned by heart from large ones. Fine-tuning with a single head for all
+# languages, or over 400 steps, ends within a point of this one (seed 1).
 _DEMO_FROM_SCRATCH = _demo(_FROM_SCRATCH, "a network of its own for each language,")
 _DEMO_HNET = dataclasses.replace(
     _demo(_PUBLISHED_HNET, "HNET"),

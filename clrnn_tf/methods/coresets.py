@@ -24,6 +24,7 @@ from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.networks.weights import Weights
 from clrnn_tf.ranges import NonNegative, PositiveInt, Settings
 from clrnn_tf.seeds import SeedOffset, StepDraw
+from clrnn_tf.streams.inputs import without_padding
 from clrnn_tf.streams.splits import bucketed_length
 from clrnn_tf.streams.tasks import Batch, Task
 
@@ -52,9 +53,9 @@ class Coresets(Method[Config]):
         super().__init__(setup)
         self._teacher = self.make_source()
         sources = [task.train for task in setup.stream]
-        times = [source.max_time for source in sources]
+        times = [source.max_time for source in sources if source.max_time is not None]
         require(
-            None not in times,
+            len(times) == len(sources),
             f"coresets need to know how long sequences of {setup.stream.name} can get. Received: max_time None.",
         )
         self._counts = [min(self.options.size, source.num_examples) for source in sources]
@@ -84,7 +85,8 @@ class Coresets(Method[Config]):
         def on_old_tasks() -> tf.Tensor:
             replay = self.replay(task_id, step, tf.size(batch.lengths))
             replay = weighted_by_share(replay, task_id, self.setup.num_tasks, self.options.normalize)
-            teacher, losses = self._teacher(task_id), []
+            teacher = self._teacher(task_id)
+            losses: list[tf.Tensor] = []
             for block in split_by_length(replay, self.setup.num_blocks):
                 losses += self._distill(weights, teacher, model, _prepared(model, block))
             return tf.add_n(losses)
@@ -120,8 +122,9 @@ class Coresets(Method[Config]):
         count = self._counts[task.task_id]
         seed = self.setup.seed + SeedOffset.CORESETS  # another order than that of training
         batch = next(iter(task.train.batches(count, seed, task.task_id).take(1)))
+        inputs = without_padding(batch.inputs, batch.lengths)
         for kept, drawn in (
-            (self._inputs, batch.inputs),
+            (self._inputs, inputs),
             (self._loss_weights, batch.loss_weights),
             (self._lengths, batch.lengths),
         ):

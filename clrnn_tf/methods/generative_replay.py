@@ -116,7 +116,7 @@ class Autoencoder(NamedTuple):
 class GenerativeReplay(Method[Config]):
     """See the module's docstring."""
 
-    loss_names = ("distillation", "prior_matching", "reconstruction", "decoder_orthogonal")
+    loss_names: tuple[str, ...] = ("distillation", "prior_matching", "reconstruction", "decoder_orthogonal")
     learns_from_replay = True
     """Whether encoder and decoder learn from replayed sequences, too; else from those of the present task alone."""
 

@@ -1,4 +1,4 @@
-"""Figures of a run, where matplotlib is installed (the extra `plots`); None where it is not."""
+"""Figures of a run, where matplotlib is installed; None where it is not."""
 
 from __future__ import annotations
 

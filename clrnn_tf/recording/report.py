@@ -238,7 +238,7 @@ def _section(title: str, body: str) -> str:
 
 def _figure(figure: object) -> str:
     if figure is None:
-        return '<p class="note">No figure: matplotlib is not installed (pip install "clrnn_tf[plots]").</p>'
+        return '<p class="note">No figure: matplotlib is not installed (pip install matplotlib).</p>'
     return figures.svg(figure)
 
 

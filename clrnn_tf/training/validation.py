@@ -36,7 +36,7 @@ class Validation:
         config: TrainConfig,
         observers: Sequence[Observer],
     ) -> None:
-        self._tasks = [task for task in tasks if task.validation is not None]
+        self._splits = [(task, task.validation) for task in tasks if task.validation is not None]
         self._evaluate, self._variables = evaluate, variables
         self._config, self._observers = config, observers
         self._best_score = -math.inf
@@ -46,7 +46,7 @@ class Validation:
     @property
     def has_data(self) -> bool:
         """Whether any task has a validation split."""
-        return bool(self._tasks)
+        return bool(self._splits)
 
     @property
     def should_stop(self) -> bool:
@@ -56,7 +56,7 @@ class Validation:
 
     def run(self, step: int) -> None:
         """Validate after `step` steps."""
-        evaluations = [self._evaluate(task, task.validation) for task in self._tasks]
+        evaluations = [self._evaluate(task, split) for task, split in self._splits]
         score = float(np.mean([evaluation.quality for evaluation in evaluations]))
         if score > self._best_score:
             self._best_score, self._without_gain = score, 0
@@ -65,7 +65,7 @@ class Validation:
         else:
             self._without_gain += 1
         for observer in self._observers:
-            for task, evaluation in zip(self._tasks, evaluations, strict=True):
+            for (task, _), evaluation in zip(self._splits, evaluations, strict=True):
                 observer.validated(ValidationLog(task, step, evaluation))
 
     def restore_best(self) -> None:
