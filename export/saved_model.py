@@ -20,7 +20,8 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.model import NgramEmbedding, TaskModel, append_task_id
+from clrnn_tf.model import TaskModel, append_task_id
+from clrnn_tf.ngram_embedding import look_up
 from clrnn_tf.recording.events import Observer
 from clrnn_tf.streams.inputs import without_padding
 from clrnn_tf.streams.tasks import TaskStream
@@ -41,24 +42,20 @@ class FrozenTask(tf.Module):
         self._head = tf.constant(task_id)
         self._num_task_ids = model.num_task_ids
         self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
-        self._table = None
-        if stream.ngrams is not None and model.embedding is not None:
-            start = task_id * stream.ngrams.num_buckets
-            self._table = tf.Variable(model.embedding.table[start : start + stream.ngrams.num_buckets])
-        width = stream.num_features if stream.ngrams is None else stream.ngrams.num_ngrams
-        dtype = tf.float32 if stream.ngrams is None else tf.int32
+        self._ngrams = stream.ngrams
+        self._table = None if model.embedding is None else tf.Variable(model.embedding.table(task_id))
         self.serve = tf.function(
             self._serve,
             input_signature=[
-                tf.TensorSpec([None, None, width], dtype, name="inputs"),
+                tf.TensorSpec([None, None, stream.input_width], stream.input_dtype, name="inputs"),
                 tf.TensorSpec([None], tf.int32, name="lengths"),
             ],
         )
 
     def _serve(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = without_padding(inputs, lengths)
-        if self._table is not None:
-            inputs = NgramEmbedding.look_up(self._table, inputs)
+        if self._table is not None and self._ngrams is not None:
+            inputs = look_up(self._ngrams, self._table, inputs)
         inputs = append_task_id(inputs, self._head, self._num_task_ids)
         weights = {name: tf.convert_to_tensor(value) for name, value in self._weights.items()}
         logits = self._network(weights, inputs, lengths, self._head).logits
