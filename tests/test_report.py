@@ -8,9 +8,10 @@ from rich.console import Console
 
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.recording import figures
+from clrnn_tf.recording.comparisons import Comparison, comparison_from_run
 from clrnn_tf.recording.events import TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.recording.progress import ProgressReporter
-from clrnn_tf.recording.report import Comparison, comparison_from_run, write_report
+from clrnn_tf.recording.report import write_report
 from clrnn_tf.task_inference import InferenceScores
 from tests import tiny
 from tests.test_recording import create, evaluation, matrix_of, record

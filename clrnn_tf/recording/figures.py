@@ -66,11 +66,11 @@ def matrix_figure(matrix: ResultMatrix) -> Figure | None:
 
 
 def accuracy_over_tasks(runs: Mapping[str, ResultMatrix], methods: Mapping[str, str] | None = None) -> Figure | None:
-    """What runs of one task stream know after each task: mean test accuracy on the tasks learned so far, in percent.
+    """Mean test accuracy on the tasks learned so far, in percent, after each task, for runs of one task stream.
 
-    After n tasks a run stands at mean_{j<n} R[n-1, j]. A run that learned all tasks jointly has one such number, drawn
-    as a dashed line. Each line bears its name and its last value. The background is transparent and the colours are
-    readable on a light and on a dark page, also for the colour-blind.
+    After n tasks the value of a run is mean_{j<n} R[n-1, j]. A run that learned all tasks jointly has one such number,
+    which is drawn as a dashed line. The name and the last value of a run stand beside its line. The background is
+    transparent and the colours are readable on a light and on a dark page, also for the colour-blind.
 
     Args:
       runs: Results by the name to show. Tasks are those of the first run.
@@ -138,7 +138,7 @@ def accuracy_so_far(matrix: ResultMatrix) -> np.ndarray:
 
 
 def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
-    """Name and last value of each line, to the right of the axes and moved apart where they would overlap."""
+    """Name and last value of each line, to the right of the axes and moved where they would overlap."""
     bottom, top = axes.get_ylim()
     order = sorted(ends, key=lambda label: ends[label][0])
     heights = spread([ends[label][0] for label in order], gap=(top - bottom) / 15)
@@ -157,7 +157,7 @@ def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> Non
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Rising places moved apart until neighbours are at least `gap` from one another; their mean is kept."""
+    """Ascending positions, moved so that neighbours are at least `gap` from one another; their mean is kept."""
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + gap) if moved else place)

@@ -1,4 +1,4 @@
-"""What a run says while it goes: a live line on a terminal, plain lines anywhere else, a table at the end."""
+"""Progress of a run: a live line on a terminal, plain lines elsewhere, a table at the end."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ class ProgressReporter(Observer):
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
         """One line for the finished task."""
         self._validation, self._last_step = math.nan, 0
-        own = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
-        loss, accuracy = (np.mean([getattr(each, name) for each in own]) for name in ("loss", "accuracy"))
-        score = f"loss {loss:.3f}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
+        scores = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
+        loss, accuracy = (np.mean([getattr(score, name) for score in scores]) for name in ("loss", "accuracy"))
+        shown = f"loss {loss:.3f}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
         mean = f"{matrix.final().mean():.2f} %"
         kept = sum(result.kept_bytes.values())
         self._console.print(
-            f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {score} in {result.train_seconds:.0f} s; "
+            f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {shown} in {result.train_seconds:.0f} s; "
             f"mean of tasks so far {mean}{f'; keeps {kept / 1e6:.2f} MB' if kept else ''}",
             soft_wrap=True,
             highlight=False,

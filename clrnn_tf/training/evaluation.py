@@ -1,4 +1,4 @@
-"""Scores of a task: one compiled pass over a split, the task's weights made once."""
+"""Scores of a task: one compiled pass over a split, for which the task's weights are computed once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Evaluator:
 
     Args:
       model: The network and the source of its weights, which are read at each call.
-      batch_size: Sequences per batch; changes speed alone.
+      batch_size: Sequences per batch; affects speed only.
       jit: Whether batches are compiled by XLA.
       in_halves: Whether the halves of a batch run side by side.
     """
