@@ -109,7 +109,7 @@ def test_the_demo_shows_forgetting_and_hnet_without_it(tmp_path, capsys):
         method: json.loads((tmp_path / method / "results.json").read_text(encoding="utf-8")) for method in demo.METHODS
     }
     final = {method: result["mean_final_accuracy"] for method, result in results.items()}
-    assert final["hnet"] > final["fine_tuning"] + 15.0  # 19 to 21 in single runs
+    assert final["hnet"] > final["fine_tuning"] + 15.0  # 20.8; 19.9 and 20.3 with seeds 1 and 2
     assert math.isclose(final["hnet"], final["from_scratch"], abs_tol=6.0)
     assert results["hnet"]["num_parameters"] < results["from_scratch"]["num_parameters"] / 2
     assert (tmp_path / "demo.png").is_file()
