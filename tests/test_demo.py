@@ -96,7 +96,7 @@ def test_the_picture_is_a_png_and_missing_where_matplotlib_is(tmp_path, monkeypa
 
 def test_a_run_that_exists_is_answered_with_one_line(tmp_path, capsys):
     (tmp_path / "fine_tuning").mkdir()
-    (tmp_path / "fine_tuning" / "config.yaml").write_text("{}")
+    (tmp_path / "fine_tuning" / "config.yaml").write_text("provenance: {versions: {clrnn_tf: 0.1.0}}")
     assert demo.main(["--out", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "--overwrite" in line
