@@ -11,6 +11,7 @@ from clrnn_tf.recording.report import write_report
 from data_pipelines import pos_tagging
 from data_pipelines.conllu_files import UPOS, Word, read_sentences
 from data_pipelines.treebanks import find_treebanks
+from results import registry
 from tests.data_files import treebank, write_files
 from tests.test_recording import create, matrix_of, record
 from trainers import clrnn, perceptron
@@ -204,3 +205,16 @@ def test_a_file_of_another_kind_is_no_comparison(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="cannot be read as results of a perceptron"):
         comparisons_from(path)
+
+
+def test_the_table_of_results_is_language_by_language_beside_registered_runs():
+    results = {
+        "tasks": [{**figures("de", 91.25, 91.5), "train_words": 72581, "seconds": 63.4, "model_bytes": 2_500_400}]
+    }
+    run = {"preset": "from_scratch", "command": "python -m trainers.pos_tagging --preset from_scratch"}
+    entries = [{**run, "task_names": ["en", "de"], "final_accuracy": [91.0, 88.6]}]
+    assert registry.perceptron_table({"tasks": [german]}, entries).splitlines() == [
+        "| language | words trained | all words | words with a vector | `from_scratch`, final | seconds | model kB |",
+        "|---|---|---|---|---|---|---|",
+        "| de | 72,581 | 91.2 | 91.5 | 88.6 | 63 | 2,500 |",
+    ]

@@ -146,26 +146,34 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m train
 
 
 def _run(arguments: list[str], program: str) -> int:
-    options_flags = flags_of(Options)
-    data_flags = [flag for flag in flags_of(pos_tagging.Config, "data") if flag.path[-1] in _DATA]
-    values, unknown = values_of(split(arguments), [*options_flags, *data_flags])
-    refuse_unknown(unknown, [*options_flags, *data_flags])
+    flags = _flags()
+    values, unknown = values_of(split(arguments), [*flags["Run"], *flags["Data"]])
+    refuse_unknown(unknown, [*flags["Run"], *flags["Data"]])
     of_data: Any = values.pop("data", {})
     options, config = updated(Options(), values), updated(pos_tagging.Config(), of_data, "data")
     if options.help:
-        _print_help(program, {"Run": (options_flags, options), "Data": (data_flags, config)})
+        _print_help(program, {"Run": options, "Data": config})
         return 0
     _udpipe()  # before data are read
-    results = Results(options, config)
-    data_dir = find_data_dir(options.data_dir)
+    _learn_all(Results(options, config), config, find_data_dir(options.data_dir))
+    return 0
+
+
+def _flags() -> dict[str, list[Flag]]:
+    """The flags of this command, by the section of the help text."""
+    data = [flag for flag in flags_of(pos_tagging.Config, "data") if flag.path[-1] in _DATA]
+    return {"Run": flags_of(Options), "Data": data}
+
+
+def _learn_all(results: Results, config: pos_tagging.Config, data_dir: Path | None) -> None:
+    """Learn language by language, and print a row of the table for each."""
     selected = pos_tagging.select(config, pos_tagging.STARTER if data_dir is None else data_dir)
     languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
     files = vector_files(() if config.vectors == "none" else languages, config.vectors_dir, data_dir)
     print(_ROW.format("language", "words trained", "accuracy, %", "with vector, %", "seconds", "model kB"), flush=True)
     for chosen in selected:
         _print_row(results.of(chosen, files.get(chosen.treebank.language)))
-    print(f"mean of {len(results.entries)}: {_text(results.mean('accuracy')).strip()} %; results in {options.out}")
-    return 0
+    print(f"mean of {len(results.entries)}: {_text(results.mean('accuracy'))} %; results in {results.path}")
 
 
 class Results:
@@ -270,12 +278,12 @@ def _print_row(entry: Mapping[str, Any]) -> None:
     print(_ROW.format(entry["task"], f"{entry['train_words']:,}", *shown, seconds, size), flush=True)
 
 
-def _print_help(program: str, sections: Mapping[str, tuple[Sequence[Flag], object]]) -> None:
+def _print_help(program: str, values: Mapping[str, object]) -> None:
     print((__doc__ or "").partition("\n")[0])
     print(f"\n  {program} --data-dir DIR --out perceptron.json")
     print(f"  {program} --data.languages de fi          # of the embedded treebank")
-    for title, (flags, values) in sections.items():
-        print_flags(title, flags, values)
+    for title, flags in _flags().items():
+        print_flags(title, flags, values[title])
 
 
 def _percent(right: Sequence[bool]) -> float:
