@@ -137,6 +137,7 @@ class TaskModel(tf.Module):
         embedded = inputs if self.embedding is None else self.embedding(inputs, task_id)
         return append_task_id(embedded, task_id, self.num_task_ids)
 
+    @tf.autograph.experimental.do_not_convert
     def prepare(self, batch: Batch, task_id: tf.Tensor) -> Prepared:
         """Embed a batch and cut it to the steps that count.
 

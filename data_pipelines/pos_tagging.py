@@ -1,4 +1,4 @@
-"""Part-of-speech tagging, one language a task, on Universal Dependencies treebanks (Ehret et al. 2021).
+"""Part-of-speech tagging, one language per task, on Universal Dependencies treebanks (Ehret et al. 2021).
 
 A task tags every word of a sentence with one of the 17 universal tags. Words come in as frozen vectors where there is
 a vectors file for the language, else as hashed character n-grams: a table of each task embeds them, or with `ngrams =
@@ -66,7 +66,7 @@ class Config:
     (`cs_pdt`) for that treebank. A task is named by its language, or by the prefix that was given where two treebanks
     of one language are learned."""
     num_tasks: int | None = None
-    """Only the first so many languages."""
+    """Only this many languages, the first ones."""
     vectors: Literal["auto", "none"] = "auto"
     """`auto`: vectors where a file is found, else character n-grams; `none`: n-grams."""
     vectors_dir: Path | None = None
@@ -84,7 +84,7 @@ class Config:
     max_tokens: int = 300_000
     """Sentences of a split are taken in file order until this many words."""
     max_sentences: int | None = None
-    """At most so many sentences of each split."""
+    """At most this many sentences of each split."""
     max_sentence_words: int = 1000
     """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
     ngrams: Literal["trained", "frozen"] = "trained"
@@ -116,7 +116,7 @@ def quick(config: Config) -> Config:
 
 
 def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
-    """One task a language.
+    """One task per language.
 
     Facts about the data: `coverage`, the share of words that have a vector, by task and split (with vectors only), and
     `fingerprint` of the files that were read.
@@ -307,5 +307,5 @@ def _split(
         inputs, scored = embed(fields["words"], mask)
         return Batch(inputs, tf.cast(fields["tags"], tf.int32), mask, scored, fields["lengths"], tf.constant(0))
 
-    arrays = {"words": padded_words, "tags": padded_tags, "lengths": lengths}
+    arrays: dict[str, np.ndarray] = {"words": padded_words, "tags": padded_tags, "lengths": lengths}
     return ArraySplit(arrays, make_batch, LENGTH_BUCKETS)

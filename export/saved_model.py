@@ -13,6 +13,7 @@ Steps at and after a row's length mean nothing. B and T are free.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ class FrozenTask(tf.Module):
         self._num_task_ids = model.num_task_ids
         self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
         self._table = None
-        if stream.ngrams is not None:
+        if stream.ngrams is not None and model.embedding is not None:
             start = task_id * stream.ngrams.num_buckets
             self._table = tf.Variable(model.embedding.table[start : start + stream.ngrams.num_buckets])
         width = stream.num_features if stream.ngrams is None else stream.ngrams.num_ngrams
@@ -65,12 +66,41 @@ class FrozenTask(tf.Module):
 
 
 def export_task(model: TaskModel, stream: TaskStream, task_id: int, directory: Path) -> Path:
-    """Write the SavedModel of one task to `directory/NAME/1` (1 is the version that a server expects)."""
+    """Write the SavedModel of one task to `directory/NAME/1` (1 is the version that a server expects).
+
+    It is written beside and renamed when it is whole.
+
+    Raises:
+      OSError: It cannot be written.
+    """
     frozen = FrozenTask(model, stream, task_id)
-    path = directory / stream[task_id].name / "1"
+    name = stream[task_id].name
+    path, beside = directory / name / "1", directory / f".{name}.tmp"
     path.parent.mkdir(parents=True, exist_ok=True)
-    tf.saved_model.save(frozen, str(path), signatures={"serving_default": frozen.serve})
+    _remove(beside)
+    try:
+        tf.saved_model.save(frozen, str(beside), signatures={"serving_default": frozen.serve})
+    except tf.errors.OpError as error:
+        raise OSError(f"{path} could not be written: {str(error).partition(chr(10))[0]}") from None
+    _remove(path)
+    beside.rename(path)
     return path
+
+
+def is_whole(path: Path) -> bool:
+    """Whether there is a SavedModel at `path` that can be loaded."""
+    try:
+        tf.saved_model.load(str(path))
+    except Exception:  # noqa: BLE001 - damage shows as almost anything
+        return False
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def largest_difference(model: TaskModel, stream: TaskStream, task_id: int, path: Path) -> float:
@@ -106,9 +136,12 @@ class Exporter(Observer):
         Raises:
           RuntimeError: An export does not compute what the model computes.
         """
-        for task in self._stream:
-            path = export_task(self._model, self._stream, task.task_id, self._directory)
-            difference = largest_difference(self._model, self._stream, task.task_id, path)
+        stream = self._stream
+        if stream is None:  # no run began
+            return
+        for task in stream:
+            path = export_task(self._model, stream, task.task_id, self._directory)
+            difference = largest_difference(self._model, stream, task.task_id, path)
             if not difference < 1e-3:
                 raise RuntimeError(f"the export {path} differs from the model by {difference:g} in its logits.")
             self.largest_difference = max(self.largest_difference, difference)

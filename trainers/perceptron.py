@@ -33,7 +33,7 @@ from data_pipelines.storage import find_data_dir, fingerprint
 from data_pipelines.treebanks import Selected, Treebank
 from data_pipelines.vector_tables import vector_files
 from data_pipelines.word_vectors import UNKNOWN, WordVectors, read_vectors
-from trainers.flags import Flag, flags_of, refuse_unknown, split, values_of
+from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
 from trainers.help import print_flags
 from trainers.run import guarded
 from trainers.streams import closed_stderr
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m train
 
 def _run(arguments: list[str], program: str) -> int:
     flags = _flags()
-    values, unknown = values_of(split(arguments), [*flags["Run"], *flags["Data"]])
+    values, unknown = read(words_of(arguments), [*flags["Run"], *flags["Data"]])
     refuse_unknown(unknown, [*flags["Run"], *flags["Data"]])
     of_data: Any = values.pop("data", {})
     options, config = updated(Options(), values), updated(pos_tagging.Config(), of_data, "data")

@@ -27,6 +27,8 @@ class Comparison:
     """Where the numbers come from: a run directory with its data source, or a publication with its settings."""
     matrix: ResultMatrix | None = None
     """All scores of a run; None for a publication."""
+    method: str = ""
+    """The method of a run, which has its colour."""
     task_accuracy: Mapping[str, float] | None = None
     """By task name, of models that each learned one task; a report gives their mean over the tasks of its run."""
 
@@ -68,7 +70,7 @@ def comparison_from_run(path: Path) -> Comparison:
       ConfigurationError: There are no results at `path`.
     """
     run = RunDirectory(path)
-    results = results_of(run)
+    matrix, results = run.load(), run.read_results()
     unfinished = "" if results["finished"] else ", unfinished"
     return Comparison(
         label=results["method"],
@@ -76,7 +78,8 @@ def comparison_from_run(path: Path) -> Comparison:
         final=results["mean_final_accuracy"],
         forgetting=results["forgetting"],
         source=f"run {path}, seed {results['seed']}{unfinished}; data: {results['data_source']}",
-        matrix=run.load(),
+        matrix=matrix,
+        method=results["method"],
     )
 
 
@@ -94,16 +97,3 @@ def perceptron_results(path: Path) -> dict:
     is_one = isinstance(tasks, list) and all(isinstance(task, dict) and task.keys() >= _FIELDS for task in tasks)
     require(is_one, f"{path} must be a file that python -m trainers.perceptron has written. Received: another one.")
     return results
-
-
-def results_of(run: RunDirectory) -> dict:
-    """The results of a run.
-
-    Raises:
-      ConfigurationError: There are none, or they are damaged.
-    """
-    require(run.results.is_file(), f"no results in {run.path}: it has no results.json.")
-    try:
-        return json.loads(run.results.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{run.results} is damaged ({error}).") from None
