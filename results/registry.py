@@ -233,12 +233,12 @@ def perceptron_table(results: Mapping[str, Any], entries: Sequence[Entry]) -> st
             runs.setdefault(entry["preset"], final)
     beside = [runs[name] for name in _BESIDE_PERCEPTRON if name in runs]
     shown = [f"`{name}`, final" for name in _BESIDE_PERCEPTRON if name in runs]
-    heads = ["language", "words trained", "all words", "words with a vector", *shown, "seconds", "model kB"]
+    heads = ["language", "words trained", "all words", "words with a vector", *shown, "CPU s", "model kB"]
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for task in results["tasks"]:
         scores = [task["accuracy"], task["accuracy_with_vector"], *(final.get(task["task"]) for final in beside)]
         cells = [task["task"], f"{task['train_words']:,}", *(_percent(score, digits=1) for score in scores)]
-        cells += [f"{task['seconds']:,.0f}", f"{task['model_bytes'] / 1000:,.0f}"]
+        cells += [f"{task['cpu_seconds']:,.0f}", f"{task['model_bytes'] / 1000:,.0f}"]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
