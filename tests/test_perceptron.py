@@ -14,7 +14,7 @@ from data_pipelines.treebanks import find_treebanks
 from results import registry
 from tests.data_files import treebank, write_files
 from tests.test_recording import create, matrix_of, record
-from trainers import clrnn, perceptron
+from trainers import clrnn, perceptron, udpipe
 
 LANGUAGES = ("--data.languages", "de", "fi")
 
@@ -84,17 +84,17 @@ def test_accuracy_is_counted_over_all_words_and_over_those_with_a_vector():
 
     noun, verb = UPOS.index("NOUN"), UPOS.index("VERB")
     sentences = [[Word("a", noun), Word("b", verb), Word("x", noun)], [Word("y", noun)]]
-    assert perceptron.score(Nouns(), sentences, Vectors()) == (4, 75.0, 2, 50.0)
-    assert perceptron.score(Nouns(), sentences) == (4, 75.0, None, None)
+    assert udpipe.score(Nouns(), sentences, Vectors()) == (4, 75.0, 2, 50.0)
+    assert udpipe.score(Nouns(), sentences) == (4, 75.0, None, None)
 
 
 def test_equal_sentences_give_equal_models_and_nothing_is_printed(capfd):
     pytest.importorskip("ufal.udpipe", reason="the perceptron is the package ufal.udpipe")
     noun, verb = UPOS.index("NOUN"), UPOS.index("VERB")
     sentences = [[Word("dogs", noun), Word("bark", verb)], [Word("cats", noun), Word("sleep", verb)]]
-    model = perceptron.train(sentences, iterations=2)
-    assert model == perceptron.train(sentences, iterations=2)
-    assert perceptron.Tagger(model).tag(["cats", "bark"]) == ["NOUN", "VERB"]
+    model = udpipe.train(sentences, iterations=2)
+    assert model == udpipe.train(sentences, iterations=2)
+    assert udpipe.Tagger(model).tag(["cats", "bark"]) == ["NOUN", "VERB"]
     assert capfd.readouterr() == ("", "")
 
 
@@ -138,6 +138,7 @@ def test_results_are_not_replaced_or_mixed_by_mistake(trained, capfd):
     assert "--resume" in error_of(capfd, *LANGUAGES, "--out", trained)
     other = error_of(capfd, *LANGUAGES, "--out", trained, "--resume", "--iterations", 3)
     assert "other settings: settings.tagger" in other and "--overwrite" in other
+    assert "--out must be a file" in error_of(capfd, "--out", trained.parent)
     assert "needs --out" in error_of(capfd, "--out", trained.parent / "none.json", "--resume")
 
 
