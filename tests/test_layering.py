@@ -37,6 +37,7 @@ OUTSIDE = {
         "model",
         "outputs",
         "recording.events",
+        "recording.run_directory",
         "metrics",
         "networks",
     },
