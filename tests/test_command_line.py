@@ -223,7 +223,7 @@ def test_the_command_clrnn_lists_its_benchmarks_and_runs_them(capsys):
     assert clrnn.main(["--version"]) == 0
     assert capsys.readouterr().out == f"clrnn_tf {clrnn_tf.__version__}\n"
     assert clrnn.main(["copy-tsk"]) == 2
-    assert capsys.readouterr().err == "error: unknown benchmark copy-tsk. Did you mean copy-task?\n"
+    assert capsys.readouterr().err == "error: unknown benchmark or command copy-tsk. Did you mean copy-task?\n"
     assert clrnn.main(["copy_task", "--seed", "-1"]) == 2
     assert "seed must be in" in capsys.readouterr().err
     assert clrnn.main(["pos-tagging", "--help"]) == 0

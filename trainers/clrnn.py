@@ -1,4 +1,4 @@
-"""``clrnn BENCHMARK ...``: the trainers as one command."""
+"""``clrnn BENCHMARK ...`` and ``clrnn tag ...``: the trainers and the tagger as one command."""
 
 from __future__ import annotations
 
@@ -40,8 +40,11 @@ def _run(arguments: list[str]) -> int:
         print(f"clrnn_tf {clrnn_tf.__version__}")
         return 0
     typed, name = arguments[0], arguments[0].replace("-", "_")
+    if name == "tag":
+        return importlib.import_module("trainers.tag").main(arguments[1:], "clrnn tag")
     if name not in benchmarks():
-        raise ConfigurationError(f"unknown benchmark {typed}.{nearest(typed, map(_typed, benchmarks()))}")
+        known = [*map(_typed, benchmarks()), "tag"]
+        raise ConfigurationError(f"unknown benchmark or command {typed}.{nearest(typed, known)}")
     benchmark = importlib.import_module(f"trainers.{name}").BENCHMARK
     return run_benchmark(benchmark, arguments[1:], f"clrnn {_typed(name)}")
 
@@ -50,6 +53,7 @@ def _print_help() -> None:
     print("clrnn: recurrent networks that keep learning new tasks without forgetting\n")
     for name, summary in benchmarks().items():
         print(f"  clrnn {_typed(name):<14} {summary}")
+    print(f"  clrnn {'tag':<14} {_summary('tag')}")
     print("\n  clrnn BENCHMARK --help          what to type, and all flags")
     print("  clrnn BENCHMARK --list-presets  published runs, and what to expect of them")
     print("  clrnn --version")
