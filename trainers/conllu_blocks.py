@@ -26,6 +26,11 @@ class Block:
     places: list[int] = field(default_factory=list)
     """Index of each word's line."""
 
+    @property
+    def tags(self) -> list[str]:
+        """What is in the fourth column of each word: its tag, or `_` for none."""
+        return [self.lines[place].split(b"\t")[_UPOS].decode(errors="replace") for place in self.places]
+
     def filled(self, tags: Sequence[str]) -> bytes:
         """The lines, with these tags of the words in the fourth column."""
         lines = list(self.lines)
@@ -34,6 +39,25 @@ class Block:
             columns[_UPOS] = tag.encode()
             lines[place] = b"\t".join(columns)
         return b"".join(lines)
+
+
+@dataclass
+class Agreement:
+    """How many words had a tag, and how many of these tags stay the same."""
+
+    given: int = 0
+    same: int = 0
+
+    def count(self, sentences: Sequence[Block], tags: Sequence[Sequence[str]]) -> None:
+        """Add the words of sentences, with their new tags."""
+        for sentence, new in zip(sentences, tags, strict=True):
+            pairs = [(old, tag) for old, tag in zip(sentence.tags, new, strict=True) if old not in ("_", "")]
+            self.given += len(pairs)
+            self.same += sum(old == tag for old, tag in pairs)
+
+    def __str__(self) -> str:
+        share = 100 * self.same / self.given
+        return f"{self.given:,} words had a tag; {share:.2f} % of these tags are the same now."
 
 
 def read_blocks(path: Path) -> Iterator[Block]:

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
 from export.tagger import Tagger
-from trainers.conllu_blocks import Block, read_blocks
+from trainers.conllu_blocks import Agreement, Block, read_blocks
 from trainers.exported_taggers import Language, find_taggers, infer_language, load_tagger
 from trainers.run import guarded
 from trainers.streams import closed_stderr
@@ -70,6 +70,7 @@ def _run(arguments: Sequence[str], program: str) -> int:
         sentences: Iterator[Block] = read_blocks(options.conllu)
     else:
         sentences = map(_block, _lines(options.sentences))
+    agreement = Agreement()
     is_typed = options.conllu is None and not options.sentences and sys.stdin.isatty()
     for batch in _batches(sentences, 1 if is_typed else _AT_A_TIME):
         words = [block.words for block in batch]
@@ -77,11 +78,14 @@ def _run(arguments: Sequence[str], program: str) -> int:
             tagger = _inferred(taggers, [sentence for sentence in words if sentence][:_TO_INFER])
         tags = _tags(tagger, words)
         if options.conllu is not None:
+            agreement.count(batch, tags)
             sys.stdout.buffer.writelines(block.filled(row) for block, row in zip(batch, tags, strict=True))
         else:
             as_text = _FORMATS[options.format or "words"]
             sys.stdout.writelines(as_text(*pair) for pair in zip(words, tags, strict=True))
         sys.stdout.flush()
+    if agreement.given:
+        print(agreement, file=sys.stderr)
     return 0
 
 
