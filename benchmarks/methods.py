@@ -42,7 +42,7 @@ def fisher_contestants(shape: Shape) -> list[Contestant]:
     trainer, task = _trainer(shape, "fine_tuning"), shape.stream[0]
     ours = FisherDiagonal(trainer.model, "data", None, 0, jit=True, num_sequences=NUM_SEQUENCES)
     runs = {
-        "ours": lambda: ours.of(task),
+        "ours": lambda: ours.measure(task),
         "compiled_loop": FisherLoop(trainer.model, task, NUM_SEQUENCES),
     }
     if HAS_TORCH:

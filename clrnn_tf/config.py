@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 
+CellName = Literal["lstm", "elman"]
+"""Names of `clrnn_tf.networks.cells.CELLS`; a new cell is added to both."""
+
 _LARGEST = 2**31 - 1  # integers of settings become int32 tensors
 
 
@@ -31,8 +34,8 @@ class NetworkConfig(Settings):
     """The main network: dense layers, recurrent layers, dense layers, task heads."""
 
     section = "network"
-    cell: Literal["lstm", "elman"] = "lstm"
-    """Recurrent cell; `elman` has an output layer of its own inside each recurrent layer."""
+    cell: CellName = "lstm"
+    """Recurrent cell; `elman` has an output layer inside each recurrent layer."""
     hidden_sizes: tuple[PositiveInt, ...] = (256,)
     """Units of each recurrent layer (per direction)."""
     direction: Literal["forward", "backward", "bidirectional"] = "forward"
@@ -45,15 +48,20 @@ class NetworkConfig(Settings):
     """Activation of dense layers, of the Elman cell, and of the LSTM's cell state before its output gate."""
     heads: Literal["multi", "single"] = "multi"
     """`multi`: one output head per task inside the network; `single`: one head used by every task. A
-    hypernetwork generates a different single head for each task, so the network is independent of their number."""
+    hypernetwork generates a different single head for each task, so the network does not depend on their number."""
     recurrent_initializer: Literal["uniform", "orthogonal"] = "uniform"
     """`orthogonal` draws each hidden-to-hidden matrix (each LSTM gate's block) orthogonal (shared weights only)."""
     task_id_input: bool = False
-    """Whether the network is told the task: a one-hot task id after the features of every step."""
+    """Whether the network reads the task: a one-hot task id follows the features of every step."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.hidden_sizes) > 0, "network.hidden_sizes needs at least one recurrent layer. Received: ().")
+
+    @property
+    def starts_orthogonal(self) -> bool:
+        """Whether hidden-to-hidden matrices of shared weights start orthogonal."""
+        return self.recurrent_initializer == "orthogonal"
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ class HypernetworkConfig(Settings):
     chunk_embedding_size: int = 32
     """Dimension of each chunk's trainable embedding."""
     chunk_embeddings: Literal["shared", "per_task"] = "shared"
-    """Whether tasks share the chunk embeddings or each has its own (then `task_embedding_size` may be 0)."""
+    """Whether tasks share the chunk embeddings, or every task has different ones (then `task_embedding_size` may be
+    0)."""
     activation: Literal["relu", "sigmoid", "tanh", "elu", "linear"] = "relu"
     """Activation of the hidden layers."""
     use_bias: bool = True
@@ -162,7 +171,7 @@ class TrainConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Everything that decides a run's result, but for the data itself.
+    """Everything that decides the result of a run, except the data.
 
     Example:
       >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig
@@ -203,7 +212,7 @@ def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
       where: Name of `settings` for error messages.
 
     Raises:
-      ConfigurationError: A name is unknown (the nearest known ones are named), or a value is of a wrong kind.
+      ConfigurationError: A name is unknown (the nearest known ones are named), or a value has a wrong type.
     """
     fields = {_key(settings, item.name): item.name for item in dataclasses.fields(settings)}
     hints = typing.get_type_hints(type(settings))
@@ -223,7 +232,7 @@ def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
 
 
 def with_present_names(values: Mapping[str, object], method: str) -> dict[str, object]:
-    """Settings by their names of today; earlier versions wrote `method_options` for the options of the method."""
+    """Settings by their present names; earlier versions wrote `method_options` for the options of the method."""
     return {method if name == "method_options" else name: value for name, value in values.items()}
 
 

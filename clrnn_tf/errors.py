@@ -9,7 +9,7 @@ from collections.abc import Iterable
 class ConfigurationError(Exception):
     """A setting or an input that cannot work; the message says what was wanted and what came.
 
-    Not a `ValueError`, which the command-line parser would catch and print in a form of its own.
+    Not a `ValueError`, which the command-line parser would catch and print in another form.
     """
 
 

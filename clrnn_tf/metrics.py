@@ -39,13 +39,13 @@ class Evaluation:
 
     @functools.cached_property
     def metrics(self) -> Mapping[str, float]:
-        """Every score by its name: `loss` in nats, all others in percent. Whoever records or reports reads these."""
+        """Every score by its name: `loss` in nats, all others in percent. Records and reports use these."""
         of_classes = {} if self.confusion is None else {"weighted_f1": weighted_f1(self.confusion)}
         return {"loss": self.loss, "accuracy": self.accuracy, **of_classes, **self.further}
 
     @property
     def quality(self) -> float:
-        """The higher, the better: the accuracy, or the negative loss where there is no accuracy."""
+        """The accuracy, or the negative loss where there is no accuracy; higher is better."""
         return -self.loss if math.isnan(self.accuracy) else self.accuracy
 
 
@@ -76,8 +76,8 @@ class ResultMatrix:
       forward transfer    mean_{j>0} R[j-1, j] - b[j]                                  (Lopez-Paz & Ranzato 2017)
     All in percent (points). Before the last task is learned, the last learned row stands for "final".
 
-    Where all tasks are learned jointly there is a single row, after all of them: "final" is defined, "during" and what
-    is derived from it are not (nan).
+    Where all tasks are learned jointly, there is a single row. "Final" is defined then; "during" and everything derived
+    from it are nan.
 
     Example: the first task falls from 80 to 60 % when the second is learned.
       >>> from clrnn_tf import Evaluation, ResultMatrix
@@ -97,7 +97,7 @@ class ResultMatrix:
 
     @property
     def num_tasks(self) -> int:
-        """K, whether learned already or not."""
+        """K, the number of all tasks."""
         return len(self.task_names)
 
     @property

@@ -131,6 +131,7 @@ class TaskModel(tf.Module):
             embedded = drop_steps(embedded, self.dropout.inputs, dropout_key, num_features)
         return append_task_id(embedded, task_id, self.num_task_ids)
 
+    @tf.autograph.experimental.do_not_convert
     def prepare(self, batch: Batch, task_id: tf.Tensor, dropout_key: tf.Tensor | None = None) -> Prepared:
         """Embed a batch and cut it to the steps that count.
 

@@ -1,7 +1,8 @@
-"""Adam as the paper uses it, with the state in the open so that methods can look ahead and runs can be resumed."""
+"""Adam as the paper uses it, with public state, so that methods can look ahead and runs can be resumed."""
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ _BETA2 = 0.999
 _EPSILON = 1e-8
 
 
+@tf.autograph.experimental.do_not_convert
 def clip_by_global_norm(gradients: Sequence[tf.Tensor], clip_norm: float | None) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Gradients scaled by min(1, clip_norm / (norm + 1e-6)), and their global L2 norm before that."""
     norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
@@ -36,7 +38,36 @@ def learning_rate_at(config: TrainConfig, step: tf.Tensor) -> tf.Tensor:
     return config.learning_rate * warmup * decay
 
 
-class Adam(tf.Module):
+class Optimizer(abc.ABC, tf.Module):
+    """What the training step and the methods need of an optimizer."""
+
+    variables_to_train: list[tf.Variable]
+    """What is optimised; gradients come in the same order."""
+
+    @abc.abstractmethod
+    def reset(self) -> None:
+        """Forget everything about earlier gradients: every task starts with a fresh optimizer."""
+
+    @abc.abstractmethod
+    def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, accept: tf.Tensor) -> None:
+        """Take one step, or change nothing where `accept` (scalar bool) is false."""
+
+    @abc.abstractmethod
+    def look_ahead(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> list[tf.Tensor]:
+        """How `apply` would change the variables, decay included; nothing is changed.
+
+        Args:
+          gradients: Of the first variables, or of all.
+          learning_rate: Scalar.
+        """
+
+
+def make_optimizer(variables: Sequence[tf.Variable], config: TrainConfig) -> Optimizer:
+    """The optimizer that the settings ask for; Adam is the only one so far."""
+    return Adam(variables, config)
+
+
+class Adam(Optimizer):
     """Adam (Kingma & Ba 2015) with PyTorch's placement of epsilon.
 
         m <- b1 m + (1 - b1) g;   v <- b2 v + (1 - b2) g^2
@@ -44,12 +75,12 @@ class Adam(tf.Module):
 
     Keras' Adam adds its epsilon before the bias correction, which matters for small gradients. With `l2`, l2 * x is
     added to g first (coupled, as published); with `weight_decay`, x also shrinks by lr * weight_decay * x (AdamW).
-    Either leaves entries alone that have had no gradient since the last `reset`: embeddings and heads of tasks that
-    take no part.
+    Neither changes entries that have had no gradient since the last `reset`, such as embeddings and heads of other
+    tasks.
 
     Args:
       variables: What is optimised, in a fixed order.
-      config: Split of `adam_beta1`, `weight_decay` and `l2`.
+      config: Gives `adam_beta1`, `weight_decay` and `l2`.
     """
 
     def __init__(self, variables: Sequence[tf.Variable], config: TrainConfig) -> None:
@@ -61,13 +92,14 @@ class Adam(tf.Module):
         self.count = tf.Variable(0, trainable=False, dtype=tf.int32)
 
     def reset(self) -> None:
-        """Forget all moments: every task starts with a fresh optimizer."""
+        """Forget all moments."""
         for moment in (*self.first_moments, *self.second_moments):
             moment.assign(tf.zeros_like(moment))
         self.count.assign(0)
 
+    @tf.autograph.experimental.do_not_convert
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, accept: tf.Tensor) -> None:
-        """Take one step, or leave everything as it is where `accept` (scalar bool) is false."""
+        """See `Optimizer.apply`."""
         corrections = self._bias_corrections()
         for variable, m, v, gradient in zip(
             self.variables_to_train, self.first_moments, self.second_moments, gradients, strict=True
@@ -78,12 +110,7 @@ class Adam(tf.Module):
         self.count.assign_add(tf.cast(accept, tf.int32))
 
     def look_ahead(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> list[tf.Tensor]:
-        """How `apply` would change the variables, decay included; nothing is changed.
-
-        Args:
-          gradients: Of the first variables, or of all.
-          learning_rate: Scalar.
-        """
+        """See `Optimizer.look_ahead`."""
         corrections = self._bias_corrections()
         states = zip(self.variables_to_train, self.first_moments, self.second_moments, gradients, strict=False)
         return [-learning_rate * self._step(*state, corrections)[2] for state in states]

@@ -1,7 +1,7 @@
 """What the outputs of a head mean: classes, bits or numbers.
 
-A kind of output is one class, which says how outputs are scored, distilled, sampled and served. A new kind is one more
-class here, with its name in `OutputName` and a row in `OUTPUT_KINDS`.
+A kind of output is a class that says how outputs are scored, distilled, sampled and served. A new kind is one more
+class here, with its name in `OutputName` and an entry in `OUTPUT_KINDS`.
 
 Axes: B batch, T time, C outputs of a head. Losses and entropies are in nats.
 """
@@ -100,7 +100,7 @@ class OutputKind(abc.ABC):
         }
 
     def no_statistics(self, num_outputs: int) -> dict[str, tf.Tensor]:
-        """The statistics of no step at all, to which others are added."""
+        """Zeros, to which the statistics of batches are added."""
         targets = tf.zeros(self.target_shape(0, 0, num_outputs), self.target_dtype)
         return self.statistics(tf.zeros([0, 0, num_outputs]), targets, tf.zeros([0, 0]))
 

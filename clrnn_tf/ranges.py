@@ -1,4 +1,4 @@
-"""Ranges of settings, said once with their types: ``strength: NonNegative = 0.01``.
+"""Ranges of settings, declared with their types: ``strength: NonNegative = 0.01``.
 
 A settings dataclass that derives from `Settings` refuses numbers outside the ranges of its fields when it is made.
 Errors name the setting as files and the command line do: `hnet.strength must not be negative. Received: -1.0.`
@@ -18,7 +18,7 @@ from clrnn_tf.errors import require
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers that a setting may have; each bound that is given counts."""
+    """Numbers that a setting may have; all given bounds must hold."""
 
     above: float = -math.inf
     least: float = -math.inf
@@ -51,7 +51,7 @@ NonNegativeInt = Annotated[int, Range(least=0)]
 class Settings:
     """Base of settings dataclasses: numbers are finite and in the ranges of their fields.
 
-    A subclass that refuses combinations, too, does so in its `__post_init__`, after that of this class.
+    A subclass may also refuse combinations, in its `__post_init__`, which calls that of this class first.
 
     Example:
       >>> @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Settings:
                 self._check(name, hint)
 
     def label(self, name: str) -> str:
-        """A setting as errors name it."""
+        """Name of a setting in error messages."""
         return f"{type(self).section or type(self).__module__.rpartition('.')[2]}.{name}"
 
     def _check(self, name: str, hint: object) -> None:
@@ -97,7 +97,7 @@ class Settings:
 def _ranges(hint: object) -> Iterator[Range]:
     """The ranges in the type of a field: of the number itself, of one in a union, or of the items of a tuple."""
     if typing.get_origin(hint) is Annotated:
-        yield from (each for each in typing.get_args(hint) if isinstance(each, Range))
+        yield from (item for item in typing.get_args(hint) if isinstance(item, Range))
     elif typing.get_origin(hint) in (typing.Union, types.UnionType, tuple):
         for option in typing.get_args(hint):
             yield from _ranges(option)

@@ -10,6 +10,7 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
@@ -115,7 +116,7 @@ def load_run(path: Path | str, data_dir: Path | str | None = None) -> Run:
     return Run(run.path, settings, stream, trainer.model, matrix)
 
 
-def _settings(stored: dict[str, object], file: Path) -> tuple[Experiment, object]:
+def _settings(stored: dict[str, object], file: Path) -> tuple[Experiment, ModuleType]:
     """The experiment of stored settings, and the module of its benchmark."""
     benchmark, method = stored.get("benchmark"), stored.get("method")
     if not (isinstance(benchmark, str) and benchmark.isidentifier() and isinstance(method, str)):
@@ -149,5 +150,5 @@ def _data_dir(stored: dict[str, object], data_dir: Path | str | None, path: Path
     return Path(str(began_with))
 
 
-def _module(name: str) -> object:
+def _module(name: str) -> ModuleType:
     return importlib.import_module(name)

@@ -1,11 +1,11 @@
-"""Which task does a sequence come from? The one whose network is surest of its answers (HNET+ENT).
+"""Infers which task a sequence comes from: the one whose network has the lowest predictive entropy (HNET+ENT).
 
-Where the task is not given, every task's network answers, and that of the lowest predictive entropy is believed:
+Where the task is not given, the network of every task answers, and the answer of lowest entropy is taken:
 
     H_k(x) = sum_t w_t h_kt(x) / sum_t w_t,     k* = argmin_k H_k(x)
 
 with the entropy h_kt of the outputs of task k's network at step t (`OutputKind.entropy`) and the weights w
-of scored steps; the first of equal tasks is taken. Entropies are comparable because all heads have the same outputs.
+of scored steps; of equal tasks the first is taken. Entropies are comparable because all heads have the same outputs.
 Source: von Oswald et al., "Continual learning with hypernetworks" (ICLR 2020). It works for every method whose
 networks differ by task, and inferring the task of a batch costs as much as running it through all of them.
 """
@@ -104,7 +104,7 @@ class TaskInference(tf.Module):
         Args:
           inputs: [B, T, F], or [B, T, G] n-grams; the tasks in it may differ.
           lengths: [B] int32.
-          step_weights: [B, T], how much the entropy of each step counts; all real steps count alike without it.
+          step_weights: [B, T], how much the entropy of each step counts. Without it all real steps count equally.
         """
         if step_weights is None:
             step_weights = tf.sequence_mask(lengths, tf.shape(inputs)[1], tf.float32)
@@ -115,7 +115,7 @@ class TaskInference(tf.Module):
         return tf.vectorized_map(self.model.source, tf.range(self.num_tasks))
 
     def evaluate(self, stream: TaskStream, batch_size: int) -> InferenceScores:
-        """Infer the tasks of all test sequences of the tasks to choose from; a stream may have more."""
+        """Infer the task of every test sequence of the first `num_tasks` tasks of a stream."""
         counts, joint, tasks = [], [], stream[: self.num_tasks]
         for task in tasks:
             batches = batches_of_any_length(task.test.in_order(batch_size, task.task_id))

@@ -1,4 +1,4 @@
-"""Settings in YAML files, read by rules without surprises.
+"""Reads settings from YAML files.
 
 YAML 1.1 reads `no` as false, `1e-3` as text and `2026-11-25` as a date. Here, as in YAML 1.2, only `true` and `false`
 are truth values, every number of Python's notation is a number, and dates are text.
@@ -17,7 +17,7 @@ from clrnn_tf.errors import ConfigurationError, require
 LARGEST_FILE = 2**20
 """Bytes of the largest file that is read; settings of a run take a few thousand."""
 DEEPEST = 20
-"""Most levels of lists and mappings within each other."""
+"""Largest number of nested levels of lists and mappings."""
 
 _INT = "tag:yaml.org,2002:int"
 _FLOAT = "tag:yaml.org,2002:float"
@@ -35,7 +35,7 @@ _SCALARS = (
 
 
 class _Loader(yaml.SafeLoader):
-    """Builds dictionaries, lists, strings, numbers and truth values; refuses aliases and names that are there twice."""
+    """Builds dictionaries, lists, strings, numbers and truth values; refuses aliases and duplicate names."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self._depth = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent) or getattr(self.peek_event(), "anchor", None):
             raise yaml.MarkedYAMLError(
                 problem="anchors (&) and aliases (*) are not read; write the value out", problem_mark=_mark(self)
@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
         if self._depth > DEEPEST:
             raise yaml.MarkedYAMLError(problem=f"there are more than {DEEPEST} levels", problem_mark=_mark(self))
         node = super().compose_node(parent, index)
-        if node.tag not in _TAGS:
+        if node is not None and node.tag not in _TAGS:
             raise yaml.MarkedYAMLError(problem=f"values of type {node.tag} are not read", problem_mark=node.start_mark)
         self._depth -= 1
         return node
@@ -74,13 +74,19 @@ def _mark(loader: _Loader) -> yaml.Mark:
 
 for _tag, _pattern, _first in _SCALARS:
     _Loader.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), list(_first))
-_Loader.add_constructor(_INT, lambda loader, node: int(loader.construct_scalar(node)))
-_Loader.add_constructor(_FLOAT, lambda loader, node: float(_python_number(loader.construct_scalar(node))))
 
 
-def _python_number(text: str) -> str:
-    """`.inf` and `.nan` as Python writes them."""
-    return text.lower().replace(".inf", "inf").replace(".nan", "nan")
+def _int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    """Python writes `.inf` and `.nan` without the dot."""
+    return float(loader.construct_scalar(node).lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_Loader.add_constructor(_INT, _int)
+_Loader.add_constructor(_FLOAT, _float)
 
 
 def read_settings(path: Path) -> dict[str, object]:

@@ -15,7 +15,7 @@ _VECTORS_SEED = (0, 0)  # one table for all runs, so that an exported tagger tak
 def ngram_buckets(forms: tf.Tensor, num_buckets: int) -> tf.Tensor:
     """Buckets of the character n-grams of word forms.
 
-    Digits count as #. A prefix, a suffix and a whole word of the same letters fall into buckets of their own.
+    Digits count as #. A prefix, a suffix and a whole word of the same letters are different n-grams.
 
     Args:
       forms: String tensor [...]; an empty string is padding.

@@ -7,15 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from conllu.exceptions import ParseException
+from conllu.parser import parse_id_value
+
 from clrnn_tf.errors import ConfigurationError, require
 from data_pipelines.storage import warn
 from data_pipelines.text_files import numbered_lines
-
-try:
-    from conllu.exceptions import ParseException
-    from conllu.parser import parse_id_value
-except ImportError:  # reported by `read_sentences`
-    parse_id_value = None
 
 UPOS = (
     "ADJ",
@@ -38,7 +35,7 @@ UPOS = (
 )
 """The 17 universal tags; a tag's class id is its place here."""
 BLANK_FORMS = ("_", "")
-"""Forms of words whose text is withheld; a few of them are real words."""
+"""Forms of words whose text is withheld; `_` may also be a real word."""
 
 _COLUMNS = 10
 _CLASS_IDS = {tag: class_id for class_id, tag in enumerate(UPOS)}
@@ -96,7 +93,6 @@ def read_sentences(paths: Path | Sequence[Path], limits: Limits = UNLIMITED) -> 
     Raises:
       ConfigurationError: A line is malformed; the message says file, line number, what was wanted and what came.
     """
-    require(parse_id_value is not None, "reading CoNLL-U needs the package conllu: pip install conllu.")
     kept: list[Sentence] = []
     tokens = 0
     for path in [paths] if isinstance(paths, Path) else paths:

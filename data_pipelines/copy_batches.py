@@ -32,7 +32,7 @@ def fixed_length_batches(layout: Layout, sources: np.ndarray, width: int) -> Mak
 
 
 def varying_length_batches(layout: Layout, width: int, revert: bool) -> MakeBatch:
-    """For sequences of many lengths: the pattern is gathered step by step, each sequence at its own place."""
+    """For sequences of many lengths: the pattern is gathered step by step, at positions that depend on the length."""
 
     def make_batch(fields: dict[str, tf.Tensor]) -> Batch:
         inputs, lengths = fields["inputs"], fields["lengths"][:, tf.newaxis]

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-Steps = TypeVar("Steps")  # int, NumPy array or TensorFlow tensor
+Steps = TypeVar("Steps", int, np.ndarray)  # or a TensorFlow tensor, for which there are no types
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Sequences(NamedTuple):
 def draw_sequences(
     rng: np.random.RandomState, layout: Layout, num_examples: int, seq_width: int, random_filling: bool
 ) -> Sequences:
-    """Draw a split: first uniform numbers [T, N, w] (bit = above 0.5), then one length a sequence where lengths vary.
+    """Draw a split: first uniform numbers [T, N, w] (bit = above 0.5), then a length per sequence where lengths vary.
 
     Args:
       rng: Shared by the splits of a task, which are drawn as train, test, validation.
@@ -95,7 +95,7 @@ def draw_sequences(
 
 
 def task_states(data_seed: int, num_tasks: int, num_seeds: int) -> list[np.random.RandomState]:
-    """One generator a task, seeded by an integer below `num_seeds` (published: 1000 permutations, 10^6 scatters)."""
+    """One generator per task, seeded by an integer below `num_seeds` (published: 1000 permutations, 10^6 scatters)."""
     seeds = np.random.RandomState(data_seed)
     return [np.random.RandomState(seeds.randint(num_seeds)) for _ in range(num_tasks)]
 

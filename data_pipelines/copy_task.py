@@ -1,8 +1,8 @@
 """The Copy Task and its variants (Ehret et al. 2021): read bit patterns, then write them down from memory.
 
-A sequence holds the bits, a stop flag in a channel of its own, and empty steps in which the pattern is recalled. All
-tasks have the same inputs, unless their lengths differ; a task is its own way of rearranging the pattern. The data of
-a seed are bit for bit those of the published generator.
+A sequence holds the bits, a stop flag in a separate channel, and empty steps in which the pattern is recalled. All
+tasks have the same inputs, unless their lengths differ. They differ in how the pattern is rearranged. For the same
+seed, the data are bit for bit those of the published generator.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BUCKET = 8  # batches of sequences of varying lengths are padded to multiples of
 
 @dataclass(frozen=True)
 class Config:
-    """The Copy Task family; as it stands, the permuted Copy Task with 5 tasks and patterns of 5 steps."""
+    """The Copy Task family; by default the permuted Copy Task with 5 tasks and patterns of 5 steps."""
 
     num_tasks: int = 5
     """Number of tasks."""
@@ -35,13 +35,13 @@ class Config:
     pattern_length: int | None = None
     """Input steps that carry the pattern, the others being empty (`pat_len`); `None` takes all of them."""
     length_step: int = 0
-    """By how much the input is longer from task to task (7 in the published 'basic, growing length' variant)."""
+    """Steps by which the input grows from task to task (7 in the published 'basic, growing length' variant)."""
     length_variability: int = 0
     """Input lengths of a task are drawn within +- this (2 in the published 'basic, growing length' variant)."""
     seq_width: int = 7
     """Bits per step."""
     output_width: int | None = None
-    """Recall only the first so many channels; `None` recalls all."""
+    """Recall only this many channels, the first ones; `None` recalls all."""
     permute_time: bool = True
     """Recall the steps in another order, drawn for each task."""
     permute_width: bool = False
@@ -149,7 +149,7 @@ class Config:
         return self.seq_width if self.output_width is None else self.output_width
 
     def layout(self, task_id: int) -> Layout:
-        """The course of time of a task's sequences."""
+        """Where input, stop flag and recall stand in the sequences of a task."""
         mean = self.input_length + task_id * self.length_step
         return Layout(
             mean - self.length_variability, mean + self.length_variability, self.pattern_length, self.pad_after_stop
@@ -246,9 +246,13 @@ def _draw_splits(config: Config, layout: Layout) -> tuple[Sequences, Sequences, 
     return train, test, validation
 
 
-def _task(task_id: int, splits: tuple[Sequences, ...], make_batch: MakeBatch, layout: Layout) -> Task:
+def _task(task_id: int, splits: tuple[Sequences, Sequences, Sequences], make_batch: MakeBatch, layout: Layout) -> Task:
     buckets = range(BUCKET, layout.total_steps, BUCKET) if layout.shortest != layout.longest else ()
-    train, test, validation = (
-        ArraySplit(split._asdict(), make_batch, buckets) if len(split.lengths) else None for split in splits
+    train, test, validation = splits
+    return Task(
+        task_id,
+        f"task{task_id}",
+        ArraySplit(train._asdict(), make_batch, buckets),
+        ArraySplit(test._asdict(), make_batch, buckets),
+        ArraySplit(validation._asdict(), make_batch, buckets) if len(validation.lengths) else None,
     )
-    return Task(task_id, f"task{task_id}", train, test, validation)

@@ -1,4 +1,4 @@
-"""Part-of-speech tagging, one language a task, on Universal Dependencies treebanks (Ehret et al. 2021).
+"""Part-of-speech tagging, one language per task, on Universal Dependencies treebanks (Ehret et al. 2021).
 
 A task tags every word of a sentence with one of the 17 universal tags. Words come in as frozen vectors where there is
 a vectors file for the language, else as hashed character n-grams: a table of each task embeds them, or with `ngrams =
@@ -68,7 +68,7 @@ class Config:
     (`cs_pdt`) for that treebank. A task is named by its language, or by the prefix that was given where two treebanks
     of one language are learned."""
     num_tasks: int | None = None
-    """Only the first so many languages."""
+    """Only this many languages, the first ones."""
     vectors: Literal["auto", "none"] = "auto"
     """`auto`: vectors where a file is found, else character n-grams; `none`: n-grams."""
     vectors_dir: Path | None = None
@@ -86,7 +86,7 @@ class Config:
     max_tokens: int = 300_000
     """Sentences of a split are taken in file order until this many words."""
     max_sentences: int | None = None
-    """At most so many sentences of each split."""
+    """At most this many sentences of each split."""
     max_sentence_words: int = 1000
     """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
     ngrams: Literal["trained", "frozen"] = "trained"
@@ -127,7 +127,7 @@ def quick(config: Config) -> Config:
 
 
 def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
-    """One task a language.
+    """One task per language.
 
     Facts about the data: `coverage`, the share of words that have a vector, by task and split (with vectors only), and
     `fingerprint` of the files that were read.
@@ -140,7 +140,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
       ConfigurationError: A language, file or vectors file is missing or malformed, or no word has a vector.
     """
     root = STARTER if data_dir is None else data_dir
-    selected = _selected(config, root)
+    selected = select(config, root)
     languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
     files = vector_files(() if config.vectors == "none" else languages, config.vectors_dir, data_dir)
     tables = VectorTables(files, config.align_vectors, config.vector_norm)
@@ -199,7 +199,8 @@ def _ngrams(config: Config, width: int | None) -> NgramInputs | None:
     return None if width or config.ngrams == "frozen" else NgramInputs(config.num_buckets, NUM_NGRAMS)
 
 
-def _selected(config: Config, root: Path) -> list[Selected]:
+def select(config: Config, root: Path) -> list[Selected]:
+    """The treebanks below `root` that the settings name, in the order in which they are learned."""
     treebanks = find_treebanks(root)
     if config.languages:
         return select_treebanks(treebanks, config.languages[: config.num_tasks], root)

@@ -1,4 +1,4 @@
-"""Where data lives (`--data-dir`, then `$CLRNN_DATA_DIR`, then what is embedded in the package), and what it is."""
+"""The directory of the data: `--data-dir`, else `$CLRNN_DATA_DIR`, else what is embedded; and their fingerprint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clrnn_tf.errors import require
 
-VARIABLE = "CLRNN_DATA_DIR"
+DATA_DIR_VARIABLE = "CLRNN_DATA_DIR"
 
 
 def find_data_dir(option: Path | None) -> Path | None:
@@ -27,10 +27,13 @@ def find_data_dir(option: Path | None) -> Path | None:
             option.is_dir(), f"no such directory: --data-dir {option}. Name an existing one, or leave the option out."
         )
         return option
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(DATA_DIR_VARIABLE)
     if not named:
         return None
-    require(Path(named).is_dir(), f"no such directory: {VARIABLE}={named}. Set it to an existing one, or unset it.")
+    require(
+        Path(named).is_dir(),
+        f"no such directory: {DATA_DIR_VARIABLE}={named}. Set it to an existing one, or unset it.",
+    )
     return Path(named)
 
 

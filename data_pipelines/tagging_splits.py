@@ -112,5 +112,5 @@ def _split(
         inputs, scored = embed(fields["words"], mask)
         return Batch(inputs, tf.cast(fields["tags"], tf.int32), mask, scored, fields["lengths"], tf.constant(0))
 
-    arrays = {"words": padded_words, "tags": padded_tags, "lengths": lengths}
+    arrays: dict[str, np.ndarray] = {"words": padded_words, "tags": padded_tags, "lengths": lengths}
     return ArraySplit(arrays, make_batch, LENGTH_BUCKETS)

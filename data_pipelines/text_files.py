@@ -1,4 +1,4 @@
-"""Lines of text files as people have them: plain or gzipped, with byte order marks, or of another kind altogether."""
+"""Lines of text files, plain or gzipped, with or without byte order marks; files of other kinds are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OTHER_KINDS = (
 
 
 def expanded_limit(compressed_size: int) -> int:
-    """Bytes that a compressed file of text or vectors may hold; more than that is no data but a bomb.
+    """Bytes that a compressed file of text or vectors may unpack to; a file with more is refused as a zip bomb.
 
     Treebanks shrink to a tenth, vectors to a third.
     """

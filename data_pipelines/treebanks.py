@@ -12,12 +12,12 @@ from data_pipelines.conllu_files import count_words
 from data_pipelines.storage import warn
 
 WITHHELD = 0.5
-"""A treebank with a larger share of words written `_` is one whose text is withheld."""
+"""The text of a treebank counts as withheld where a larger share of its words is written `_`."""
 
 _FILE_NAME = re.compile(
     r"(?P<prefix>(?P<language>[a-z]{2,3})(_[^-]+)?)-ud-(?P<split>train|dev|test)(?P<part>[-_][^.]+)?\.conllu(\.gz)?"
 )
-_PEEKED_WORDS = 1000  # as many as tell whether a text may be withheld
+_PEEKED_WORDS = 1000  # counted first, to tell whether a text may be withheld
 
 
 class Treebank(NamedTuple):
@@ -47,24 +47,24 @@ class WithheldTextError(ConfigurationError):
 
 
 class Candidate(NamedTuple):
-    """A treebank beside others of its language."""
+    """One of several treebanks of a language."""
 
     treebank: Treebank
     words: int
     """Training words whose text is there."""
     fault: str
-    """Why it cannot be taken, or nothing."""
+    """Why it cannot be chosen; empty if it can."""
 
 
 def find_treebanks(root: Path) -> list[Treebank]:
     """Treebanks with files for training and testing below a folder, in the order of their names.
 
-    A split whose file is divided (`cs_pdt-ud-train-ca.conllu`, `cs_pdt-ud-train-la.conllu`) is joined in the order of
-    the names; where the whole file lies beside the parts, it is taken alone. Of a plain and a gzipped file of one name,
-    the plain one is taken.
+    The parts of a divided split (`cs_pdt-ud-train-ca.conllu`, `cs_pdt-ud-train-la.conllu`) are joined in the order of
+    their names. Where there is also a whole file, only this one is used. If there are a plain and a gzipped file of one
+    name, the plain one is used.
 
     Args:
-      root: Holds `UD_*` folders, or a folder `ud` or `ud-treebanks-*` that does, or is such a folder itself.
+      root: A folder that contains `UD_*` folders, directly or in a folder `ud` or `ud-treebanks-*`; or a `UD_*` folder.
 
     Raises:
       ConfigurationError: There is none.
@@ -106,7 +106,7 @@ def select_treebanks(
       treebanks: What is there.
       names: What is wanted.
       root: Where it is, for messages.
-      at_most: Only the first so many.
+      at_most: The largest number of treebanks to choose; None for all.
       passes_over: Whether languages whose texts are all withheld are left out with a warning instead of refused.
 
     Raises:
@@ -134,8 +134,8 @@ def select_treebanks(
         chosen.append((name, best, tuple(treebank for treebank in candidates if treebank != best)))
     if withheld and not chosen:
         raise withheld[0]
-    for error in withheld:
-        warn(f"passed over: {error}")
+    for reason in withheld:
+        warn(f"passed over: {reason}")
     return _named(chosen)
 
 
@@ -152,7 +152,7 @@ def _named(chosen: Sequence[tuple[str, Treebank, tuple[Treebank, ...]]]) -> list
 
 
 def _choose(name: str, candidates: Sequence[Treebank]) -> Treebank:
-    """The treebank with the most training words, the first by name of equal ones."""
+    """The treebank with the most training words; of equal ones the first by name."""
     if len(candidates) == 1:
         fault = _fault(candidates[0])
         if fault:
@@ -186,7 +186,7 @@ def _counted(treebank: Treebank) -> Candidate:
 
 
 def _fault(treebank: Treebank) -> str:
-    """Why a treebank cannot be learned, as far as its words tell."""
+    """Why a treebank cannot be learned, judged by its words; empty if it can."""
     for paths in (treebank.train, treebank.test):
         if count_words(paths, _PEEKED_WORDS).blank_share > WITHHELD:
             share = count_words(paths).blank_share

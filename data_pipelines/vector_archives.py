@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -61,7 +61,7 @@ def read_npz(path: Path) -> tuple[list[str], np.ndarray, np.ndarray | None]:
     return words, table, np.broadcast_to(scale, vectors.shape[1:]).astype(np.float32)
 
 
-def _read_array(file: BinaryIO, size: int, label: str, kinds: str) -> np.ndarray:
+def _read_array(file: IO[bytes], size: int, label: str, kinds: str) -> np.ndarray:
     """An array whose header agrees with the `size` bytes that the archive holds of it."""
     version = npy.read_magic(file)
     require(version in ((1, 0), (2, 0)), f"{label} must be of NumPy's format 1 or 2. Received: {version}.")

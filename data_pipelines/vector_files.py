@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 
 from clrnn_tf.errors import require
-
-SUFFIXES = (".npz", ".vec", ".vec.gz", ".pkl", ".txt", ".txt.gz")
-"""Ends of the names of files that can be read, the first one preferred."""
+from data_pipelines.word_vectors import SUFFIXES
 
 _PUBLISHED = (
     r"wiki\.(multi\.)?{language}(\.align)?\.(vec|txt)(\.gz)?",  # fastText, MUSE
@@ -51,13 +49,13 @@ def find_vectors(directory: Path, language: str) -> Path | None:
 
 
 def unused_files(directory: Path, used: set[Path]) -> list[str]:
-    """Names of files in a directory that look like word vectors, apart from those that are used."""
+    """Names of files in a directory that look like word vectors and are not used."""
     return [name for name in _names(directory) if _OF_VECTORS.fullmatch(name) and directory / name not in used]
 
 
 def _names(directory: Path) -> list[str]:
     try:
-        # A link that leads nowhere is listed: it stands for a file that somebody wanted to be used.
+        # A broken link is listed, too: somebody wanted its file to be used.
         return sorted(path.name for path in directory.iterdir() if path.is_file() or path.is_symlink())
     except OSError:  # a directory that is not there has no files
         return []

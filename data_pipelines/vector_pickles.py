@@ -1,6 +1,6 @@
 """Polyglot's word vectors: a pickled pair (words, array), read without calling anything that the pickle names.
 
-A pickle is a program. Here it runs with few opcodes, and what it takes for NumPy's functions are stand-ins that check
+A pickle is a program. Here only a few opcodes are allowed, and NumPy's functions are replaced by stand-ins that check
 types and sizes and make arrays with `numpy.frombuffer`.
 """
 
@@ -13,10 +13,11 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn, TypeGuard
 
 import numpy as np
 
-from clrnn_tf.errors import require
+from clrnn_tf.errors import ConfigurationError, require
 
 _OPCODES = (
     "MARK",
@@ -86,26 +87,27 @@ def read_polyglot(path: Path) -> tuple[list[str], np.ndarray]:
         f"{path}: a pair (words, array) is wanted. Received: {type(loaded).__name__.lstrip('_')}.",
     )
     words = loaded[0].values if isinstance(loaded[0], _Array) else loaded[0]
-    require(
-        isinstance(words, (list, tuple)) and all(isinstance(word, (str, bytes, bytearray)) for word in words),
-        f"{path}: the words must be strings. Received: {type(words).__name__}.",
-    )
+    if not isinstance(words, (list, tuple)) or not all(_is_text(word) for word in words):
+        raise ConfigurationError(f"{path}: the words must be strings. Received: {type(words).__name__}.")
     vectors = loaded[1].values
-    require(
-        isinstance(vectors, np.ndarray) and vectors.dtype.kind in _NUMBERS and vectors.ndim == 2,
-        f"{path}: the vectors must be numbers [N, D].",
-    )
+    if not isinstance(vectors, np.ndarray) or vectors.dtype.kind not in _NUMBERS or vectors.ndim != 2:
+        raise ConfigurationError(f"{path}: the vectors must be numbers [N, D].")
     require(
         len(words) == len(vectors),
         f"{path}: vectors must be [N, D] for N words. Received: {len(words)} words and shape {vectors.shape}.",
     )
     table = np.zeros([len(vectors) + 1, vectors.shape[1]], np.float32)
     table[1:] = vectors
-    return [_from_latin1(word if isinstance(word, str) else str(word, "utf-8")) for word in words], table
+    texts = (word if isinstance(word, str) else str(word, "utf-8") for word in words if _is_text(word))
+    return [_from_latin1(text) for text in texts], table
+
+
+def _is_text(word: object) -> TypeGuard[str | bytes | bytearray]:
+    return isinstance(word, (str, bytes, bytearray))
 
 
 def _from_latin1(word: str) -> str:
-    """UTF-8 text that Python 2 stored as bytes and `latin1` kept byte by byte; text that is no such thing stays."""
+    """UTF-8 text that Python 2 stored as bytes and `latin1` kept byte by byte; other text is returned unchanged."""
     try:
         return word.encode("latin1").decode("utf-8")
     except (UnicodeEncodeError, UnicodeDecodeError):
@@ -205,7 +207,7 @@ def _encode(text: object, encoding: object = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-def _refuse(what: str, *_: object) -> object:
+def _refuse(what: str) -> NoReturn:
     raise pickle.UnpicklingError(f"it holds {what}")
 
 
@@ -233,10 +235,13 @@ class _Opcodes(dict):
 
 
 class _ArrayUnpickler(pickle._Unpickler):
-    """Python's unpickler in Python: its memo is a dictionary, where that in C allocates what the pickle says."""
+    """Python's unpickler in Python: its memo is a dictionary. The one in C allocates as much as the pickle says."""
+
+    read: Callable[[int], bytes]  # `load` sets these two
+    append: Callable[[object], None]
 
     def load_bytearray8(self) -> None:
-        """Bytes that are there; Python's method first allocates as many as the pickle says."""
+        """Reads the bytes first; Python's method allocates as many as the pickle says."""
         (size,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(size)))
 

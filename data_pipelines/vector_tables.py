@@ -84,7 +84,8 @@ class VectorTables:
         if self._align:
             self._rotate(language, table)
         if self._norm is not None:
-            require(table.median_length() > 0, f"data.vector_norm: at least half of the vectors in {path} are zeros.")
+            has_length = bool(table.median_length() > 0)
+            require(has_length, f"data.vector_norm: at least half of the vectors in {path} are zeros.")
             table.scale_to(self._norm)
         return table
 
@@ -92,6 +93,8 @@ class VectorTables:
         if language == self._first_language:
             self._reference = copy.deepcopy(table) if self._norm is not None else table  # not scaled
             return
+        if self._reference is None:
+            raise RuntimeError(f"vectors of {self._first_language} must be read before those of {language}.")
         common = table.align_to(self._reference)
         require(
             common >= table.width,

@@ -28,7 +28,7 @@ Lines = Iterator[tuple[int, bytes]]
 
 
 class Layout(NamedTuple):
-    """What the first lines of a file tell."""
+    """Width and number of the vectors, from the first lines of a file."""
 
     width: int
     """D."""
@@ -39,8 +39,8 @@ class Layout(NamedTuple):
 def read_text(path: Path) -> tuple[list[str], np.ndarray]:
     """Words, and their table float32 [N + 1, D] with a row of zeros in front.
 
-    Of a word that is there twice, the first is kept. Bytes that are not UTF-8 are replaced. These, a number of words
-    other than the header's, and a last line that breaks off are warned of.
+    If a word appears twice, the first one is kept. Bytes that are not UTF-8 are replaced. There is a warning for these,
+    for a number of words other than the header's, and for a last line that breaks off.
 
     Raises:
       ConfigurationError: A line has too few numbers, or something that is no finite number.
@@ -95,7 +95,7 @@ class _Reader:
         return self._table
 
     def warn_of_damage(self) -> None:
-        """Says what is wrong with a file that could be read all the same."""
+        """Warn of what is wrong with a file that could be read nevertheless."""
         if self._num_replaced:
             warn(f"{self._path} is not UTF-8 throughout; words with replaced characters: {self._num_replaced:,}.")
         expected = self._layout.num_words
@@ -162,10 +162,10 @@ def _layout(path: Path, first: list[tuple[int, bytes]]) -> Layout:
             0 < width <= _WIDEST,
             f"{path}, line 1: the width of the vectors must be in [1, {_WIDEST:,}]. Received: {width:,}.",
         )
-        widths = Counter(map(_numbers_at_the_end, lines[1:])).most_common(1)
+        most, _ = Counter(map(_numbers_at_the_end, lines[1:])).most_common(1)[0]
         require(
-            widths[0][0] <= width,
-            f"{path}, line 1 says that vectors have {width} numbers. Received: {widths[0][0]} numbers in most lines.",
+            most <= width,
+            f"{path}, line 1 says that vectors have {width} numbers. Received: {most} numbers in most lines.",
         )
         return Layout(width, num_words)
     widths = [width for fields in lines if (width := _numbers_at_the_end(fields))]
@@ -178,7 +178,7 @@ def _layout(path: Path, first: list[tuple[int, bytes]]) -> Layout:
 
 
 def _numbers_at_the_end(fields: list[bytes]) -> int:
-    """How many of the last fields are numbers, of those that follow a word."""
+    """How many of the fields after the word are numbers, counted from the end."""
     return sum(1 for _ in itertools.takewhile(_is_number, reversed(fields[1:])))
 
 

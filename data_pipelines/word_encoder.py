@@ -86,12 +86,8 @@ class WordEncoder(tf.Module):
 
     def __call__(self, words: tf.Tensor) -> tf.Tensor:
         """Inputs of words [B, T]; "" is padding, whose inputs are 0."""
-        if self._vectors is None:
-            return self._spelling(words)
-        vectors = self._vectors(words)
-        if self._spelling is None:
-            return vectors
-        return tf.concat([vectors, tf.cast(self._spelling(words), tf.float32)], axis=-1)
+        inputs = [part(words) for part in (self._vectors, self._spelling) if part is not None]
+        return inputs[0] if len(inputs) == 1 else tf.concat([tf.cast(part, tf.float32) for part in inputs], axis=-1)
 
 
 def _compact(table: np.ndarray, step: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

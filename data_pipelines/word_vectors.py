@@ -1,8 +1,8 @@
 """Word vectors: a frozen table, and the published look-up rule.
 
-    .npz               `words` (UTF-8, one a line) with `q` int8 [N, D] and `scale` [D] (vector = q * scale), or with
+    .npz               `words` (UTF-8, one per line) with `q` int8 [N, D] and `scale` [D] (vector = q * scale), or with
                        `vectors` [N, D]
-    .vec, .txt, or     text of word2vec, fastText and GloVe: an optional line "N D", then a word and D numbers a line,
+    .vec, .txt, or     text of word2vec, fastText and GloVe: an optional line "N D", then lines of a word and D numbers,
     either with .gz    separated by blanks or tabs
     .pkl               Polyglot: a pickled pair (words, array [N, D]); nothing but arrays and strings is ever built
 
@@ -24,7 +24,6 @@ import numpy as np
 
 from clrnn_tf.errors import ConfigurationError, require
 from data_pipelines.vector_archives import read_npz
-from data_pipelines.vector_files import SUFFIXES
 from data_pipelines.vector_pickles import read_polyglot
 from data_pipelines.vector_text import read_text
 
@@ -32,9 +31,14 @@ UNKNOWN = 0
 """Row of words that have no vector: zeros."""
 _READERS: dict[str, Callable[[Path], tuple]] = {
     ".npz": read_npz,
+    ".vec": read_text,
+    ".vec.gz": read_text,
     ".pkl": read_polyglot,
-    **dict.fromkeys((".vec", ".vec.gz", ".txt", ".txt.gz"), read_text),
+    ".txt": read_text,
+    ".txt.gz": read_text,
 }
+SUFFIXES = tuple(_READERS)
+"""Ends of the names of files that can be read, the preferred one first."""
 _BLOCK = 2**16  # rows that are checked at a time
 _DAMAGE = (
     OSError,
@@ -60,7 +64,7 @@ class WordVectors:
     """A frozen table of vectors with a row of zeros in front.
 
     Args:
-      words: N words, the most frequent first; of a word that is there twice, the first counts.
+      words: N words, the most frequent first; if a word appears twice, the first one counts.
       vectors: [N, D].
 
     Example:
@@ -125,14 +129,14 @@ class WordVectors:
         return np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1))
 
     def align_to(self, other: WordVectors) -> int:
-        """Rotate all vectors so that the words of both tables lie as near as they can; how many words these are.
+        """Rotate all vectors so that those of common words lie as near as possible; returns how many words are common.
 
             R = argmin ||A R - B||_F = U V^T,     A^T B = U S V^T        over R with R^T R = 1
 
-        for the vectors A [n, D] and B [n, D] of the n common words. Distances and angles within the table stay as they
-        are. Words that two languages write alike are mostly names, numbers, punctuation and loans, so no dictionary is
-        needed (Smith et al., "Offline bilingual word vectors, orthogonal transformations and the inverted softmax",
-        ICLR 2017).
+        for the vectors A [n, D] and B [n, D] of the n common words. Distances and angles within the table do not
+        change. Words that two languages write alike are mostly names, numbers, punctuation and loanwords, so no
+        dictionary is needed (Smith et al., "Offline bilingual word vectors, orthogonal transformations and the inverted
+        softmax", ICLR 2017).
         """
         common = [word for word in reversed(self._rows) if word in other._rows]
         vectors = self.table[[self._rows[word] for word in common]]

@@ -61,23 +61,16 @@ def make_stream(num_tasks: int = 2) -> TaskStream:
     tasks = tuple(
         Task(k, f"delay{k + 1}", train=split(k + 1, 0, 500), test=split(k + 1, 1, 200)) for k in range(num_tasks)
     )
-    return TaskStream(
-        "delays",
-        tasks,
-        num_features=NUM_SYMBOLS,
-        num_outputs=NUM_SYMBOLS,
-        outputs="softmax",
-        data_source="generated",
-    )
+    features, classes = NUM_SYMBOLS, NUM_SYMBOLS
+    return TaskStream("delays", tasks, features, classes, outputs="softmax", data_source="generated")
 
 
 def main() -> None:
     """Learn the stream by two methods and print accuracy right after each task and at the end, in percent."""
     stream = make_stream()
+    hypernetwork = HypernetworkConfig(chunk_size=200)
     for method in ("fine_tuning", "hnet"):
-        experiment = Experiment(
-            method=method, network=NETWORK, hypernetwork=HypernetworkConfig(chunk_size=200), train=TRAIN
-        )
+        experiment = Experiment(method=method, network=NETWORK, hypernetwork=hypernetwork, train=TRAIN)
         matrix = learn(stream, build_trainer(experiment, stream))
         print(f"{method}: during {matrix.during().round(1)}, final {matrix.final().round(1)}")
 

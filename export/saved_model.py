@@ -24,6 +24,7 @@ Beside the SavedModel, `metadata.json` says what it is, and `labels.txt` has the
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -100,7 +101,9 @@ class FrozenTask(tf.Module):
         return {name: value[: shape[0], : shape[1]] for name, value in outputs.items()}
 
     def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
-        return inputs if self._table is None else look_up(self._ngrams, self._table, inputs)
+        if self._table is None or self._ngrams is None:
+            return inputs
+        return look_up(self._ngrams, self._table, inputs)
 
     def _logits(self, embedded: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         embedded = append_task_id(embedded, self._head, self._num_task_ids)
@@ -119,21 +122,49 @@ def export_task(
 ) -> Path:
     """Write the SavedModel of one task to `directory/NAME/1` (1 is the version that a server expects).
 
+    It is written beside and renamed when it is whole.
+
     Args:
       model: The trained model.
       stream: Its tasks.
       task_id: The task.
       directory: Where to write.
       accuracy: On the task's test split in percent, for the metadata.
+
+    Raises:
+      OSError: It cannot be written.
     """
     frozen = FrozenTask(model, stream, task_id)
-    path = directory / stream[task_id].name / "1"
+    name = stream[task_id].name
+    path, beside = directory / name / "1", directory / f".{name}.tmp"
     path.parent.mkdir(parents=True, exist_ok=True)
-    tf.saved_model.save(frozen, str(path), signatures=frozen.signatures)
+    _remove(beside)
+    try:
+        tf.saved_model.save(frozen, str(beside), signatures=frozen.signatures)
+    except tf.errors.OpError as error:
+        raise OSError(f"{path} could not be written: {str(error).partition(chr(10))[0]}") from None
     if stream.class_names:
-        write_text(path / "labels.txt", "".join(f"{name}\n" for name in stream.class_names))
-    write_text(path / "metadata.json", as_json(_metadata(frozen, stream, task_id, accuracy), indent=2))
+        write_text(beside / "labels.txt", "".join(f"{label}\n" for label in stream.class_names))
+    write_text(beside / "metadata.json", as_json(_metadata(frozen, stream, task_id, accuracy), indent=2))
+    _remove(path)
+    beside.rename(path)
     return path
+
+
+def is_whole(path: Path) -> bool:
+    """Whether there is a SavedModel at `path` that can be loaded."""
+    try:
+        tf.saved_model.load(str(path))
+    except Exception:  # noqa: BLE001 - damage shows as almost anything
+        return False
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _metadata(frozen: FrozenTask, stream: TaskStream, task_id: int, accuracy: float | None) -> Mapping[str, object]:
@@ -186,9 +217,12 @@ class Exporter(Observer):
         Raises:
           RuntimeError: An export does not compute what the model computes.
         """
-        for task, accuracy in zip(self._stream, matrix.final(), strict=True):
-            path = export_task(self._model, self._stream, task.task_id, self._directory, float(accuracy))
-            difference = largest_difference(self._model, self._stream, task.task_id, path)
+        stream = self._stream
+        if stream is None:  # no run began
+            return
+        for task, accuracy in zip(stream, matrix.final(), strict=True):
+            path = export_task(self._model, stream, task.task_id, self._directory, float(accuracy))
+            difference = largest_difference(self._model, stream, task.task_id, path)
             if not difference < 1e-3:
                 raise RuntimeError(f"the export {path} differs from the model by {difference:g} in its logits.")
             self.largest_difference = max(self.largest_difference, difference)

@@ -30,10 +30,11 @@ class Tagger:
 
     Args:
       function: From words [B, T] to `tags` and `probabilities`: the signature `tag` of `export.saved_model`.
+      model: What holds the variables that the function reads, where the function does not.
     """
 
-    def __init__(self, function: Callable[..., Mapping[str, tf.Tensor]]) -> None:
-        self._function = function
+    def __init__(self, function: Callable[..., Mapping[str, tf.Tensor]], model: object = None) -> None:
+        self._function, self._model = function, model
 
     @classmethod
     def load(cls, path: Path) -> Tagger:
@@ -49,9 +50,7 @@ class Tagger:
             raise ConfigurationError(f"{path} cannot be loaded as a SavedModel: {reason}.") from None
         signatures = dict(model.signatures)
         require("tag" in signatures, f"the model in {path} takes no words: it has no signature 'tag'. Export it anew.")
-        tagger = cls(signatures["tag"])
-        tagger._model = model  # it holds the variables that the signature reads
-        return tagger
+        return cls(signatures["tag"], model)
 
     def __call__(self, sentences: Sequence[Sequence[str]]) -> list[Tagged]:
         """Tags of sentences, in their order; words get composed letters (NFC) first."""

@@ -37,7 +37,6 @@ from trainers.presets import Benchmark
 _ROOT = Path(__file__).parent.parent
 _REGISTRY = _ROOT / "results" / "registry.jsonl"
 _PAGE = _ROOT / "docs" / "results.md"
-_README = _ROOT / "README.md"  # holds the tables as long as there is no such page
 _TABLE = re.compile(r"(<!-- results: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 Entry = Mapping[str, Any]
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     adding = commands.add_parser("add", help="register finished runs")
     adding.add_argument("runs", nargs="+", type=Path, help="run directories")
     writing = commands.add_parser("tables", help="write the tables anew")
-    writing.add_argument("--page", type=Path, default=default_page(), help="where they are")
+    writing.add_argument("--page", type=Path, default=_PAGE, help="where they are")
     for command in (adding, writing):
         command.add_argument("--registry", type=Path, default=_REGISTRY, help="the register")
     options = parser.parse_args(arguments)
@@ -65,11 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def default_page() -> Path:
-    """The page with the tables."""
-    return _PAGE if _PAGE.is_file() else _README
 
 
 def add(runs: Sequence[Path], registry: Path) -> None:

@@ -239,7 +239,7 @@ def test_fisher_loops_measure_what_ours_measures(compiled, monkeypatch):
     monkeypatch.setattr(methods, "NUM_SEQUENCES", 9)
     bench = Workbench(shape("elman", length_blocks=1))
     model, task = bench.tuner.model, bench.shape.stream[0]
-    expected = FisherDiagonal(model, "data", None, 0, jit=False, num_sequences=9).of(task)
+    expected = FisherDiagonal(model, "data", None, 0, jit=False, num_sequences=9).measure(task)
     measure = methods.FisherLoop(model, task, 9) if compiled else methods._torch_fisher(bench.tuner, task)
     for name, value in measure().items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-7)

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 import yaml
 
 import clrnn_tf
@@ -175,6 +176,11 @@ def test_a_directory_that_cannot_be_written_is_refused_before_the_data_are_read(
         (FileNotFoundError(2, "No such file or directory", "x.yaml"), 2, "error: No such file or directory: x.yaml."),
         (OSError(28, "No space left on device"), 2, "error: No space left on device."),
         (MemoryError(), 1, "error: there is not enough memory. Make the network, the batches or the data smaller."),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "a/file; No space left on device"),
+            1,
+            "error: No space left on device.",
+        ),
         (BrokenPipeError(32, "Broken pipe"), 1, ""),
         (KeyboardInterrupt(), 130, "stopped; the same command with --resume continues after the last finished task."),
     ],
@@ -223,7 +229,7 @@ def test_the_command_clrnn_lists_its_benchmarks_and_runs_them(capsys):
     assert clrnn.main(["--version"]) == 0
     assert capsys.readouterr().out == f"clrnn_tf {clrnn_tf.__version__}\n"
     assert clrnn.main(["copy-tsk"]) == 2
-    assert capsys.readouterr().err == "error: unknown benchmark or command copy-tsk. Did you mean copy-task?\n"
+    assert capsys.readouterr().err == "error: unknown benchmark copy-tsk. Did you mean copy-task?\n"
     assert clrnn.main(["copy_task", "--seed", "-1"]) == 2
     assert "seed must be in" in capsys.readouterr().err
     assert clrnn.main(["pos-tagging", "--help"]) == 0

@@ -58,6 +58,27 @@ def test_the_figure_has_a_line_for_each_run_and_its_name_and_last_value_beside_i
     assert [text.get_color() for text in axes.texts if "forgets" in text.get_text()] == [axes.lines[0].get_color()]
 
 
+def test_a_method_has_the_same_colour_in_the_picture_and_in_the_report():
+    names = list(demo.METHODS.values())
+    runs = {name: matrix([[80.0, 1.0, 2.0]]) for name in names}
+    in_picture = colors(figures.accuracy_over_tasks(runs, {name: method for method, name in demo.METHODS.items()}))
+    labels = ["hnet (this run)", "fine_tuning", "from_scratch"]  # the run of the report comes first
+    runs = {label: matrix([[80.0, 1.0, 2.0]]) for label in labels}
+    methods = dict(zip(labels, ["hnet", "fine_tuning", "from_scratch"], strict=True))
+    in_report = colors(figures.accuracy_over_tasks(runs, methods))
+    assert in_picture == [in_report[1], in_report[0], in_report[2]]
+    assert len(set(in_picture)) == 3
+
+
+def test_runs_without_a_colour_of_their_own_get_those_that_are_left():
+    assert figures.places(["si", "from_scratch", "hnet", "hnet", None]) == [0, 2, 1, 3, 4]
+
+
+def colors(figure):
+    (axes,) = figure.axes
+    return [line.get_color() for line in axes.lines]
+
+
 def test_labels_of_equal_height_are_moved_apart_around_their_mean():
     assert figures.spread([50.0, 80.0, 80.0], 4.0) != [50.0, 80.0, 80.0]
     moved = figures.spread([80.0, 80.0], 4.0)

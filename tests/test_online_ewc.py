@@ -154,7 +154,7 @@ def test_sampled_labels_and_truncation_change_the_measure_and_are_repeatable():
     kernel = "recurrent0/forward/kernel"
 
     def measured(labels="data", truncate=None):
-        return FisherDiagonal(model, labels, truncate, seed=7, jit=False).of(task)[kernel].numpy()
+        return FisherDiagonal(model, labels, truncate, seed=7, jit=False).measure(task)[kernel].numpy()
 
     assert np.abs(measured("sampled") - measured()).max() > 1e-4 * measured().max()
     np.testing.assert_array_equal(measured("sampled"), measured("sampled"))

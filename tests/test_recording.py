@@ -134,9 +134,9 @@ def test_directories_that_are_there_are_kept(tmp_path):
     create(path)
     with pytest.raises(ConfigurationError, match="--resume.*--out.*--overwrite"):
         create(path)
-    (path / "mark").touch()
+    (path / "results.json").touch()
     create(path, overwrite=True)
-    assert not (path / "mark").exists()
+    assert not (path / "results.json").exists()
     other = tmp_path / "other"
     other.mkdir()
     (other / "precious").touch()

@@ -50,7 +50,7 @@ class PublishedNetwork:
         )
         self._network = network_of("elman", (4,), 3, 2)
 
-    def __call__(self, weights, inputs, lengths, head_ids, last_steps=None):
+    def __call__(self, weights, inputs, lengths, head_ids, **options):
         named = {
             "recurrent0/forward/kernel": tf.transpose(weights["w_ih"]),
             "recurrent0/forward/bias": weights["b_ih"] + weights["b_hh"],
@@ -60,7 +60,7 @@ class PublishedNetwork:
             "head/kernel": tf.transpose(weights["w_out"])[tf.newaxis],
             "head/bias": weights["b_out"][tf.newaxis],
         }
-        return self._network(named, inputs, lengths, tf.constant(0), last_steps=last_steps)
+        return self._network(named, inputs, lengths, tf.constant(0), **options)
 
 
 class GoldenSI(si.SI):

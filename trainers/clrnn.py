@@ -1,4 +1,4 @@
-"""``clrnn BENCHMARK ...`` and ``clrnn tag ...``: the trainers and the tagger as one command."""
+"""``clrnn BENCHMARK ...``: the trainers as one command."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ import trainers
 from clrnn_tf.errors import ConfigurationError, nearest
 from trainers.run import guarded
 from trainers.run import main as run_benchmark
+
+COMMANDS = ("perceptron", "tag")
+"""Modules of this package that run something else than a benchmark."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,20 +43,19 @@ def _run(arguments: list[str]) -> int:
         print(f"clrnn_tf {clrnn_tf.__version__}")
         return 0
     typed, name = arguments[0], arguments[0].replace("-", "_")
-    if name == "tag":
-        return importlib.import_module("trainers.tag").main(arguments[1:], "clrnn tag")
+    if name in COMMANDS:
+        return importlib.import_module(f"trainers.{name}").main(arguments[1:], f"clrnn {_typed(name)}")
     if name not in benchmarks():
-        known = [*map(_typed, benchmarks()), "tag"]
-        raise ConfigurationError(f"unknown benchmark or command {typed}.{nearest(typed, known)}")
+        known = map(_typed, (*benchmarks(), *COMMANDS))
+        raise ConfigurationError(f"unknown benchmark {typed}.{nearest(typed, known)}")
     benchmark = importlib.import_module(f"trainers.{name}").BENCHMARK
     return run_benchmark(benchmark, arguments[1:], f"clrnn {_typed(name)}")
 
 
 def _print_help() -> None:
     print("clrnn: recurrent networks that keep learning new tasks without forgetting\n")
-    for name, summary in benchmarks().items():
+    for name, summary in (benchmarks() | {name: _summary(name) for name in COMMANDS}).items():
         print(f"  clrnn {_typed(name):<14} {summary}")
-    print(f"  clrnn {'tag':<14} {_summary('tag')}")
     print("\n  clrnn BENCHMARK --help          what to type, and all flags")
     print("  clrnn BENCHMARK --list-presets  published runs, and what to expect of them")
     print("  clrnn --version")

@@ -20,9 +20,10 @@ from rich.table import Table
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
-from clrnn_tf.recording.report import comparison_from_run, write_report
+from clrnn_tf.recording.comparisons import comparison_from_run
+from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory, write_bytes
-from data_pipelines.storage import VARIABLE
+from data_pipelines.storage import DATA_DIR_VARIABLE
 from trainers.pos_tagging import BENCHMARK
 from trainers.run import main as run_benchmark
 
@@ -45,7 +46,7 @@ class DemoRun:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the three methods, draw them in one figure and say where everything is; returns the exit code."""
     options = _parser().parse_args(arguments)
-    os.environ.pop(VARIABLE, None)  # the demo is about the embedded treebank, also where there is other data
+    os.environ.pop(DATA_DIR_VARIABLE, None)  # the demo is about the embedded treebank, also where there is other data
     for number, method in enumerate(METHODS, 1):
         print(f"\n[{number}/{len(METHODS)}] {METHODS[method]}", flush=True)
         code = run_benchmark(BENCHMARK, _command(method, options))
@@ -78,7 +79,8 @@ def demo_run(path: Path) -> DemoRun:
 
 def write_figure(path: Path, runs: Sequence[DemoRun]) -> Path | None:
     """Write accuracy over the tasks learned as a PNG; None where matplotlib is not installed."""
-    figure = figures.accuracy_over_tasks({run.name: run.matrix for run in runs})
+    methods = {name: method for method, name in METHODS.items()}
+    figure = figures.accuracy_over_tasks({run.name: run.matrix for run in runs}, methods)
     if figure is None:
         return None
     write_bytes(path, figures.png(figure))

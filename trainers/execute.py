@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import signal
 import sys
 from dataclasses import dataclass
@@ -14,17 +16,19 @@ from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.comparisons import Comparison, comparisons_from
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.progress import ProgressReporter
-from clrnn_tf.recording.report import Comparison, comparison_from_run, write_report
+from clrnn_tf.recording.report import is_whole_report, write_report
 from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.recording.run_lock import RunLock
 from clrnn_tf.recording.tensorboard import TensorBoardRecorder
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
 from clrnn_tf.training.checkpoints import TaskCheckpoints
 from clrnn_tf.training.learning import learn
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
-from export.saved_model import Exporter
+from export.saved_model import Exporter, is_whole
 from trainers.failures import OUT_OF_MEMORY, one_line
 from trainers.inference import infer_tasks
 from trainers.settings import Command
@@ -65,14 +69,17 @@ def execute(command: Command) -> int:
     with closed_stderr():
         workers = Workers() if command.options.distribute else SingleWorker()
         tf.zeros([]) + 1.0  # devices announce themselves when they are first used
-    comparisons = [comparison_from_run(path) for path in command.options.compare_with]
+    comparisons = [row for path in command.options.compare_with for row in comparisons_from(path)]
     if not command.options.resume:
         return _new_run(command, comparisons, workers)
-    run = RunDirectory.open(command.out, command.experiment)
-    matrix = run.load()
-    if matrix is not None and matrix.finished:
-        return _finished_run(command, comparisons, workers, run, matrix)
-    return _continued_run(command, comparisons, workers, run, matrix)
+    with _writes_alone(command, workers):
+        run = RunDirectory.open(command.out, command.experiment)
+        matrix = run.load()
+        finished = matrix is not None and matrix.finished and _is_exported(run, matrix) and is_whole_report(run.path)
+        if finished and not command.options.infer_task:
+            print(f"the run in {command.out} is finished; nothing to do.")
+            return 0
+        return _continued_run(command, comparisons, workers, run, matrix)
 
 
 def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWorker) -> int:
@@ -82,8 +89,9 @@ def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWor
     if workers.rank > 0:  # the first worker records for all
         learn(session.stream, session.trainer)
         return 0
-    run = RunDirectory.create(command.out, command.experiment, session.provenance, command.options.overwrite)
-    return _learn(session, run, None)
+    with _writes_alone(command, workers):
+        run = RunDirectory.create(command.out, command.experiment, session.provenance, command.options.overwrite)
+        return _learn(session, run, None)
 
 
 def _continued_run(
@@ -96,25 +104,23 @@ def _continued_run(
     session = _session(command, comparisons, workers)
     run.require_same_data(session.stream)
     if matrix is not None:
-        TaskCheckpoints(run.checkpoints, session.trainer).restore(len(matrix.rows) - 1)
+        last = TaskCheckpoints(run.checkpoints, session.trainer).restore_latest(len(matrix.rows) - 1)
+        matrix = dataclasses.replace(matrix, rows=matrix.rows[: last + 1])
     if workers.rank > 0:
         learn(session.stream, session.trainer, matrix=matrix)
         return 0
     return _learn(session, run, matrix)
 
 
-def _finished_run(
-    command: Command, comparisons: list[Comparison], workers: SingleWorker, run: RunDirectory, matrix: ResultMatrix
-) -> int:
-    if not command.options.infer_task:
-        print(f"the run in {command.out} is finished; nothing to do.")
-        return 0
-    session = _session(command, comparisons, workers)
-    run.require_same_data(session.stream)
-    TaskCheckpoints(run.checkpoints, session.trainer).restore(len(matrix.rows) - 1)
-    _announce(session)
-    _infer_and_report(session, run, matrix)
-    return 0
+def _writes_alone(command: Command, workers: SingleWorker) -> contextlib.AbstractContextManager[None]:
+    """Keeps other processes from writing to the run directory; of several workers, the first one writes."""
+    return RunLock(command.out) if workers.rank == 0 else contextlib.nullcontext()
+
+
+def _is_exported(run: RunDirectory, matrix: ResultMatrix) -> bool:
+    """Whether the model of every task is there and can be loaded."""
+    with closed_stderr():
+        return all(is_whole(run.export / name / "1") for name in matrix.task_names)
 
 
 def _session(command: Command, comparisons: list[Comparison], workers: SingleWorker) -> Session:
@@ -130,19 +136,23 @@ def _session(command: Command, comparisons: list[Comparison], workers: SingleWor
 
 
 def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> int:
-    """Learn what is left to learn, and write the exports and the report."""
+    """Learn what is left to learn, and write what is missing of the exports and the report."""
     trainer, stream, experiment = session.trainer, session.stream, session.command.experiment
     _announce(session)
+    if matrix is None or not matrix.finished:
+        trainer.observers += [
+            FileRecorder(run, experiment, trainer.method.facts()),
+            TensorBoardRecorder(run.tensorboard, experiment),
+            ProgressReporter(),
+        ]
     exporter = Exporter(trainer.model, run.export)
-    trainer.observers += [
-        FileRecorder(run, experiment, trainer.method.facts()),
-        TensorBoardRecorder(run.tensorboard, experiment),
-        exporter,
-        ProgressReporter(),
-    ]
+    if matrix is None or not matrix.finished or not _is_exported(run, matrix):
+        trainer.observers.append(exporter)
     try:
         matrix = learn(stream, trainer, matrix=matrix, save_task=TaskCheckpoints(run.checkpoints, trainer).save)
-        print(f"exported {len(stream)} models to {run.export}; largest difference {exporter.largest_difference:.1e}")
+        if exporter in trainer.observers:
+            difference = exporter.largest_difference
+            print(f"exported {len(stream)} models to {run.export}; largest difference {difference:.1e}")
         _infer_and_report(session, run, matrix)
     except TrainingDivergedError as error:
         print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)

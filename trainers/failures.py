@@ -10,6 +10,8 @@ _LONGEST_NAME = 200
 
 def one_line(error: Exception) -> str:
     """What the system refused, as one sentence."""
+    if isinstance(error, tf.errors.ResourceExhaustedError) and "No space left" in str(error):
+        return "No space left on device."
     if isinstance(error, OUT_OF_MEMORY):
         return "there is not enough memory. Make the network, the batches or the data smaller."
     if isinstance(error, OSError):

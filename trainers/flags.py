@@ -1,13 +1,14 @@
 """Flags of the command line, made from the fields of settings dataclasses: `train.batch_size` is
 ``--train.batch-size``.
 
-A flag takes the words up to the next one that starts with ``--``, or one value after ``=``. Underscores and dashes are
-alike; names are never abbreviated; of a repeated flag the last counts. Values are those of a YAML file: ranges and
-kinds are checked in one place for both, `clrnn_tf.config.updated`.
+A flag takes the words up to the next one that starts with ``--``. Underscores and dashes are alike; names are never
+abbreviated; of a repeated flag the last counts. Values are those of a YAML file: ranges and kinds are checked in one
+place for both, `clrnn_tf.config.updated`.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import dataclasses
 import difflib
@@ -50,27 +51,27 @@ class Flag:
         return "--" + ".".join([*sections, f"no-{name}"]).replace("_", "-")
 
     @property
+    def names(self) -> list[str]:
+        """All that can be typed."""
+        return [self.text, self.negative] if self.negative else [self.text]
+
+    @property
     def is_switch(self) -> bool:
         """Whether it takes no value."""
         return self.hint is bool
 
-    @property
-    def takes_many(self) -> bool:
-        """Whether it takes any number of values."""
-        return any(typing.get_origin(option) is tuple for option in _options(self.hint))
-
-    def value(self, words: Sequence[str]) -> object:
-        """The value that words stand for, in the form of a YAML file.
+    def value(self, words: Sequence[str], name: str) -> object:
+        """The value that the words after `name` (its text, or its negative) stand for, in the form of a YAML file.
 
         Raises:
           ConfigurationError: There are too few or too many.
         """
         if self.is_switch:
-            require(not words, f"{self.text} takes no value. Received: {' '.join(words)}.")
-            return True
-        if self.takes_many and [word.lower() for word in words] != ["none"]:
-            (many,) = (option for option in _options(self.hint) if typing.get_origin(option) is tuple)
-            return [_plain(word, typing.get_args(many)[0]) for word in words]
+            require(not words, f"{name} takes no value. Received: {' '.join(words)}.")
+            return name != self.negative
+        many = [option for option in _options(self.hint) if typing.get_origin(option) is tuple]
+        if many and [word.lower() for word in words] != ["none"]:
+            return [_plain(word, typing.get_args(many[0])[0]) for word in words]
         require(len(words) > 0, f"{self.text} needs a value ({self.kind}). Received: none.")
         require(len(words) == 1, f"{self.text} takes one value. Received: {' '.join(words)}.")
         return _plain(words[0], self.hint)
@@ -79,39 +80,6 @@ class Flag:
     def kind(self) -> str:
         """What to type after it, for the help."""
         return "" if self.is_switch else "|".join(map(_kind_of, _options(self.hint)))
-
-
-@dataclass(frozen=True)
-class Given:
-    """A flag as it was typed."""
-
-    word: str
-    words: tuple[str, ...]
-    """What came after it."""
-
-    @property
-    def name(self) -> str:
-        """With dashes."""
-        return self.word.replace("_", "-")
-
-
-def split(arguments: Iterable[str]) -> list[Given]:
-    """The flags in command-line arguments, with their values.
-
-    Raises:
-      ConfigurationError: There is a value before the first flag.
-    """
-    found: list[tuple[str, list[str]]] = []
-    for argument in arguments:
-        if argument in _HELP_WORDS:
-            found.append(("--help", []))
-        elif argument.startswith("--"):
-            name, equals, value = argument.partition("=")
-            found.append((name, [value] if equals else []))
-        else:
-            require(bool(found), f"a flag was expected first, such as --method. Received: {argument}. See --help.")
-            found[-1][1].append(argument)
-    return [Given(name, tuple(words)) for name, words in found]
 
 
 def flags_of(settings_type: type, *section: str) -> list[Flag]:
@@ -123,34 +91,66 @@ def flags_of(settings_type: type, *section: str) -> list[Flag]:
     ]
 
 
-def values_of(given: Iterable[Given], flags: Sequence[Flag]) -> tuple[dict[str, object], list[Given]]:
-    """Values by nested name of the flags that are known, and the flags that are not."""
-    on = {flag.text: flag for flag in flags}
-    off = {flag.negative: flag for flag in flags if flag.negative}
-    values: dict[str, object] = {}
-    unknown = []
-    for each in given:
-        if each.name in on:
-            _put(values, on[each.name].path, on[each.name].value(each.words))
-        elif each.name in off:
-            require(not each.words, f"{each.word} takes no value. Received: {' '.join(each.words)}.")
-            _put(values, off[each.name].path, False)
-        else:
-            unknown.append(each)
+class _Store(argparse.Action):
+    """Stores the value of a flag."""
+
+    def __init__(self, flag: Flag, option_strings: Sequence[str], dest: str, default: object) -> None:
+        # Any number of words: argparse's errors would say neither the kind that is wanted nor all that came.
+        super().__init__(option_strings, dest, nargs="*", default=default)
+        self._flag = flag
+
+    def __call__(self, parser: object, namespace: object, values: object, option_string: str | None = None) -> None:
+        words = [word.removeprefix(" ") for word in typing.cast(list[str], values)]
+        setattr(namespace, self.dest, self._flag.value(words, str(option_string)))
+
+
+def read(words: Sequence[str], flags: Iterable[Flag]) -> tuple[dict[str, object], list[str]]:
+    """Values by nested name of the flags among the `words_of` a command, and the words that belong to none of them.
+
+    Raises:
+      ConfigurationError: A flag has too few or too many values.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for flag in flags:
+        parser.add_argument(*flag.names, dest=".".join(flag.path), action=_Store, flag=flag)
+    found, unknown = parser.parse_known_args(words)
+    values: dict[str, typing.Any] = {}
+    for path, value in vars(found).items():
+        *section, name = path.split(".")
+        (values.setdefault(section[0], {}) if section else values)[name] = value
     return values, unknown
 
 
-def refuse_unknown(unknown: Sequence[Given], flags: Iterable[Flag]) -> None:
-    """Refuse the first of unknown flags, and name the nearest known ones.
+def words_of(arguments: Iterable[str]) -> list[str]:
+    """Command-line arguments for `read`: names with dashes, and values with a space before them.
+
+    By hand: argparse takes the value `-1e-3` for a flag, and an unknown flag `--data.vectors-dir=my vectors` for a
+    value. No word with a space before it is a flag.
+    """
+    words = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if argument in _HELP_WORDS:
+            words.append("--help")
+        elif name.startswith("--"):
+            words += [name.replace("_", "-"), *([f" {value}"] if equals else [])]
+        else:
+            words.append(f" {argument}")
+    return words
+
+
+def refuse_unknown(unknown: Sequence[str], flags: Iterable[Flag]) -> None:
+    """Refuse the first of the words that belong to no flag, and name the nearest flag.
 
     Raises:
       ConfigurationError: There is one.
     """
     if unknown:
-        known = [text for flag in flags for text in (flag.text, flag.negative) if text]
-        close = difflib.get_close_matches(unknown[0].name, known, n=1, cutoff=0.7)
+        word, known = unknown[0], [name for flag in flags for name in flag.names]
+        require(word.startswith("--"), f"a flag was expected first, such as --method. Received:{word}. See --help.")
+        close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
         advice = f"Did you mean {close[0]}?" if close else "--help lists the flags."
-        raise ConfigurationError(f"unknown flag {unknown[0].word}. {advice}")
+        raise ConfigurationError(f"unknown flag {word}. {advice}")
 
 
 def field_docs(settings_type: type) -> dict[str, str]:
@@ -201,9 +201,3 @@ def _plain(word: str, hint: object) -> object:
             except ValueError:
                 continue
     return word
-
-
-def _put(values: dict[str, object], path: Sequence[str], value: object) -> None:
-    for name in path[:-1]:
-        values = values.setdefault(name, {})  # type: ignore[assignment]
-    values[path[-1]] = value

@@ -72,6 +72,11 @@ def print_presets(benchmark: Benchmark, program: str, console: Console | None = 
     _section(console, "What to type", Text(benchmark.command(first, program)))
 
 
+def print_flags(title: str, flags: Sequence[Flag], settings: object, console: Console | None = None) -> None:
+    """Print a section of flags, each with its value in `settings`."""
+    _section(console or Console(highlight=False), title, _flag_table(flags, settings))
+
+
 def _run_table(command: Command) -> Table:
     """Flags of a run; None stands for what is not given, so it is neither a kind nor a default here."""
     experiment = command.experiment

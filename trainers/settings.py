@@ -17,7 +17,7 @@ from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.recording.run_directory import provenance_of
 from clrnn_tf.yaml_files import read_settings
 from data_pipelines.storage import find_data_dir
-from trainers.flags import Flag, Given, flags_of, refuse_unknown, split, values_of
+from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
 from trainers.presets import Benchmark, Expected
 
 _QUICK_STEPS = 150
@@ -51,7 +51,7 @@ class RunOptions:
     data_dir: Path | None = None
     """Directory of data; else $CLRNN_DATA_DIR, else what is embedded or generated."""
     compare_with: tuple[Path, ...] = ()
-    """Run directories to show beside this run in the report."""
+    """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
     infer_task: bool = False
     """Also test with the task inferred (lowest predictive entropy); with --resume, of a finished run."""
     distribute: bool = False
@@ -89,7 +89,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     Raises:
       ConfigurationError: They are wrong; the message is one line.
     """
-    values, given = values_of(split(arguments), flags_of(RunOptions))
+    values, words = read(words_of(arguments), flags_of(RunOptions))
     options = updated(RunOptions(), values)
     if options.help or options.list_presets:
         options = dataclasses.replace(options, resume=False)
@@ -102,7 +102,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     data_dir = find_data_dir(data_dir) if benchmark.uses_data else None
     preset, start = _starting_settings(benchmark, options, stored, data_dir)
     flags = [flag for _, _, of_section in sections(start) for flag in of_section]
-    values, unknown = values_of(given, flags)
+    values, unknown = read(words, flags)
     _refuse_options_of_other_methods(unknown, start.method)
     refuse_unknown(unknown, [*flags_of(RunOptions), *flags])
     experiment = updated(start, values)
@@ -179,16 +179,16 @@ def _starting_settings(
     return str(preset_name), start
 
 
-def _refuse_options_of_other_methods(unknown: Sequence[Given], method: str) -> None:
-    for given in unknown:
-        other = given.name.removeprefix("--").partition(".")[0].replace("-", "_")
+def _refuse_options_of_other_methods(unknown: Sequence[str], method: str) -> None:
+    for flag in unknown:
+        other = flag.removeprefix("--").partition(".")[0].replace("-", "_")
         require(
             other == method or other not in methods.names(),
-            f"{given.word} is an option of method {other}. Received: method {method}. Add --method {other}.",
+            f"{flag} is an option of method {other}. Received: method {method}. Add --method {other}.",
         )
         require(
             other != "hypernetwork" or methods.load(method).METHOD.uses_hypernetwork,
-            f"{given.word} needs a method with a hypernetwork. Received: method {method}.",
+            f"{flag} needs a method with a hypernetwork. Received: method {method}.",
         )
 
 

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 _OURS = ("clrnn_tf", "data_pipelines", "export", "trainers")
 
@@ -67,14 +68,21 @@ def one_line_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], filename: str, *more: object) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             ours = category.__module__.partition(".")[0] in _OURS or _is_ours(filename)
             if ours and issubclass(category, UserWarning):
                 print(f"warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
             else:
-                usual(message, category, filename, *more)  # type: ignore[arg-type]
+                usual(message, category, filename, lineno, file, line)
 
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show
         yield
 
 

@@ -1,18 +1,19 @@
-"""What of a batch need not be computed, and what can be computed side by side.
+"""Blocks of a batch that run at the same time, and steps that need not be computed.
 
-Sentences of a batch of 64 are 20 words long on average, and the longest one 60: two thirds of what the network computes
-would be padding. Sorted by length and cut into blocks, each block is as long as its own longest sequence. Blocks run at
-the same time, each as an XLA program of its own: one program leaves a second core idle for much of a recurrence. So
-sequences of one length are cut into blocks too.
+Sentences of a batch of 64 are 20 words long on average, and the longest one has 60: two thirds of what the network
+computes would be padding. So a batch is sorted by length and cut into blocks, and each block is only as long as its
+longest sequence. Blocks are separate XLA programs that run at the same time, because one program leaves a second core
+idle for much of a recurrence. For this reason sequences of one length are cut into blocks, too.
 
-Where only the end of the sequences counts (the recall of the Copy Task, the last step of a digit), the layers above
-the recurrence need not be computed before.
+Where only the last steps of the sequences count (the recall of the Copy Task, the last step of a digit), the layers
+above the last recurrence are computed for these steps only.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
 import tensorflow as tf
 
@@ -20,13 +21,29 @@ from clrnn_tf.config import TrainConfig
 from clrnn_tf.errors import require
 from clrnn_tf.streams.tasks import Batch, TaskStream
 
-Sequences = TypeVar("Sequences", bound=tuple)
-"""A named tuple of tensors like `Batch`: with `inputs` and `lengths`; fields have axes [B, ...] or [B, T, ...]."""
 
-_NUM_BLOCKS = 4  # where lengths vary; with more of them products get small
-_NUM_EQUAL_BLOCKS = 2  # where they do not
-_PARTS = 8  # of the time axis, in which the beginning that does not count is measured
-_MULTIPLE = 8  # of time steps to which blocks are rounded up, so that few programs are compiled
+class Sequences(Protocol):
+    """A named tuple of tensors like `Batch`; fields have axes [B, ...] or [B, T, ...]."""
+
+    @property
+    def inputs(self) -> tf.Tensor:
+        """[B, T, ...]."""
+
+    @property
+    def lengths(self) -> tf.Tensor:
+        """[B] int32."""
+
+    def __iter__(self) -> Iterator[tf.Tensor]: ...
+
+    def __init__(self, *fields: tf.Tensor) -> None: ...
+
+
+SequencesT = TypeVar("SequencesT", bound=Sequences)
+
+_NUM_BLOCKS = 4  # where lengths vary; more blocks would make the products too small
+_NUM_EQUAL_BLOCKS = 2  # where lengths do not vary
+_PARTS = 8  # the first scored step is rounded down to a multiple of an eighth of T
+_MULTIPLE = 8  # blocks are rounded up to a multiple of this many steps, so that few programs are compiled
 
 
 def num_blocks(config: TrainConfig, jit: bool, stream: TaskStream, num_workers: int) -> int:
@@ -49,12 +66,13 @@ def num_blocks(config: TrainConfig, jit: bool, stream: TaskStream, num_workers: 
     return math.gcd(_NUM_BLOCKS if vary else _NUM_EQUAL_BLOCKS, share)
 
 
-def split_by_length(batch: Sequences, count: int) -> list[Sequences]:
-    """The batch as `count` batches of equal size, the shortest sequences first; all its sequences, each once.
+@tf.autograph.experimental.do_not_convert
+def split_by_length(batch: SequencesT, count: int) -> list[SequencesT]:
+    """The batch as `count` batches of equal size, the shortest sequences first.
 
     Args:
-      batch: B sequences of up to T steps; nothing after a sequence's length may have weight.
-      count: A divisor of B. 1 leaves the batch as it is.
+      batch: B sequences of up to T steps; steps at and after a sequence's length must have weight 0.
+      count: A divisor of B. With 1 the batch is returned unchanged.
 
     Returns:
       Batches of B / count sequences with at most T steps: their longest length, rounded up to a multiple of 8.
@@ -85,7 +103,7 @@ def scored_end(batch: Batch) -> Batch:
 
 
 def valid_targets(batch: Batch) -> tf.Tensor:
-    """The targets, with 0 at steps of weight 0: what stands there (NaN, -1) may be no target at all."""
+    """The targets, with 0 at steps of weight 0, where they may be invalid (NaN, -1)."""
     counts = (batch.loss_weights != 0.0) | (batch.eval_weights != 0.0)  # [B, T]
     if batch.targets.shape.rank > 2:
         counts = counts[:, :, tf.newaxis]
@@ -98,7 +116,7 @@ def first_scored_step(*weights: tf.Tensor) -> tf.Tensor:
     A multiple of an eighth of T (any number where T < 16), so that few programs are compiled.
     """
     time = tf.shape(weights[0])[1]
-    counts = tf.reduce_any([tf.reduce_any(each != 0.0, axis=0) for each in weights], axis=0)  # [T]
+    counts = tf.reduce_any([tf.reduce_any(weight != 0.0, axis=0) for weight in weights], axis=0)  # [T]
     unscored = tf.reduce_sum(tf.cast(tf.cumsum(tf.cast(counts, tf.int32)) == 0, tf.int32))
     part = tf.maximum(time // _PARTS, 1)
     return tf.minimum(unscored // part * part, time - 1)

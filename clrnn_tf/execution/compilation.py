@@ -12,7 +12,7 @@ def uses_xla(config: TrainConfig) -> bool:
     """Whether XLA compiles the main network.
 
     Raises:
-      ConfigurationError: bfloat16 on a CPU without XLA; TensorFlow's own bfloat16 products end the whole process where
+      ConfigurationError: bfloat16 on a CPU without XLA. There, TensorFlow's bfloat16 products end the whole process if
         the CPU lacks AVX-512.
     """
     on_cpu = not tf.config.list_physical_devices("GPU")

@@ -18,7 +18,7 @@ from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.streams.tasks import Batch
 
 T = TypeVar("T")
-VARIABLE = "TF_CONFIG"
+TF_CONFIG_VARIABLE = "TF_CONFIG"
 
 
 class SingleWorker:
@@ -74,13 +74,13 @@ class Workers(SingleWorker):
 
 def _place() -> tuple[int, int]:
     """Rank of this worker and their number, from TF_CONFIG."""
-    text = os.environ.get(VARIABLE, "")
+    text = os.environ.get(TF_CONFIG_VARIABLE, "")
     try:
         config = json.loads(text)
         return int(config["task"]["index"]), len(config["cluster"]["worker"])
     except (json.JSONDecodeError, KeyError, TypeError, ValueError):
         raise ConfigurationError(
-            f"distributed training needs the environment variable {VARIABLE} on every worker, such as "
+            f"distributed training needs the environment variable {TF_CONFIG_VARIABLE} on every worker, such as "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}. '
             f"Received: {text or 'none'}."
         ) from None

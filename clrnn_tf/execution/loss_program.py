@@ -12,20 +12,21 @@ Structure = object  # nested dictionaries and tuples of tensors
 class LossProgram:
     """A loss and its gradient as one XLA program.
 
-    Taken apart by a tape, forward and backward pass are two programs. What the first hands to the second goes through
-    memory, and the second cannot write over it: the histories of a recurrence are copied instead. In one program they
-    are not.
+    A tape around a compiled function makes two programs, one for the forward and one for the backward pass. What the
+    first hands to the second goes through memory and cannot be overwritten, so the histories of a recurrence are
+    copied. In one program they are not.
 
     Args:
       function: Returns the loss, a scalar, and any further values, which pass no gradient on.
       jit: Whether XLA compiles it.
-      num_trained: The loss is differentiated with respect to so many first arguments, structures of tensors. All
-        others are constants.
+      num_trained: Number of leading arguments (structures of tensors) to differentiate with respect to; the others are
+        constants.
     """
 
     def __init__(self, function: Callable[..., tuple[tf.Tensor, ...]], jit: bool, num_trained: int = 1) -> None:
         self._function, self._num_trained = function, num_trained
-        self.program = tf.function(self._loss_and_gradients, jit_compile=jit)
+        # without AutoGraph, which would take longer to convert the network than to trace it
+        self.program = tf.function(self._loss_and_gradients, jit_compile=jit, autograph=False)
 
     def __call__(self, *arguments: Structure) -> tuple[tf.Tensor, ...]:
         """What the function returns, for a tape that watches the trained arguments."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-_BLOCK_SIZE = 2_000_000  # numbers of all tasks of a block: 8 MB, and half a dozen arrays of that size
-_TASKS_PER_BLOCK = (16, 4)  # the last block is a small one, filled up with tasks that do not count
+_BLOCK_SIZE = 2_000_000  # numbers in the memory of a block: 8 MB per array, of which there are half a dozen
+_TASKS_PER_BLOCK = (16, 4)  # the last block is a small one, filled up with tasks of weight 0
 
 
 class TaskBlocks:

@@ -1,1 +1,1 @@
-"""The hypernetwork: a layer that generates the main network's weights, and what keeps them where they were."""
+"""The hypernetwork, a layer that generates the main network's weights, and the regulariser of its outputs."""

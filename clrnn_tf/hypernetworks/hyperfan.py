@@ -27,6 +27,7 @@ import numpy as np
 
 from clrnn_tf.config import HypernetworkConfig
 from clrnn_tf.networks.weights import WeightSpec, total_size
+from clrnn_tf.seeds import InitialKey
 
 _GAIN = 2.0  # Kaiming's c
 _SMALLEST_VARIANCE = 1e-5
@@ -39,7 +40,8 @@ def kernel(shape: tuple[int, int], seed: int, index: int, is_last: bool) -> np.n
     """
     gain = 1.0 if is_last else _GAIN
     bound = math.sqrt(3.0 * gain / shape[0])
-    return np.random.default_rng([seed, 2000, index]).uniform(-bound, bound, shape).astype(np.float32)
+    generator = np.random.default_rng([seed, InitialKey.HYPERFAN_KERNELS, index])
+    return generator.uniform(-bound, bound, shape).astype(np.float32)
 
 
 def output_kernel(specs: Sequence[WeightSpec], config: HypernetworkConfig, seed: int) -> np.ndarray:
@@ -49,7 +51,7 @@ def output_kernel(specs: Sequence[WeightSpec], config: HypernetworkConfig, seed:
     variances = np.concatenate(
         [np.full(spec.size, _output_variance(config.initializer, spec, scale)) for spec in specs]
     )
-    draws = np.random.default_rng([seed, 2001]).uniform(-1.0, 1.0, (inputs, variances.size))
+    draws = np.random.default_rng([seed, InitialKey.HYPERFAN_OUTPUT_LAYER]).uniform(-1.0, 1.0, (inputs, variances.size))
     return (draws * np.sqrt(3.0 * variances)).astype(np.float32)
 
 
@@ -64,13 +66,14 @@ def chunk_bounds(specs: Sequence[WeightSpec], config: HypernetworkConfig) -> np.
       UserWarning: The task embeddings alone have more variance than some chunk needs.
     """
     num_weights = total_size(specs)
-    num_chunks = math.ceil(num_weights / config.chunk_size)
+    chunk_size = config.chunk_size or num_weights
+    num_chunks = math.ceil(num_weights / chunk_size)
     needed = np.concatenate([np.full(spec.size, _chunk_variance(config.initializer, spec)) for spec in specs])
-    surplus = num_chunks * config.chunk_size - num_weights
+    surplus = num_chunks * chunk_size - num_weights
     needed = np.concatenate([needed, np.full(surplus, needed[-1])]).reshape(num_chunks, -1).mean(axis=1)  # v_k
-    task_size, chunk_size = config.task_embedding_size, config.chunk_embedding_size
+    task_inputs, chunk_inputs = config.task_embedding_size, config.chunk_embedding_size  # E, C
     task_variance = config.task_embedding_std**2
-    variances = ((task_size + chunk_size) * needed - task_size * task_variance) / chunk_size
+    variances = ((task_inputs + chunk_inputs) * needed - task_inputs * task_variance) / chunk_inputs
     if variances.min() < _SMALLEST_VARIANCE:
         share = np.mean(variances < _SMALLEST_VARIANCE)
         warnings.warn(
@@ -90,7 +93,8 @@ def chunk_embeddings(bounds: np.ndarray, size: int, seed: int, index: int) -> np
       seed: Seed.
       index: The task that they belong to; 0 where all tasks share them.
     """
-    draws = np.random.default_rng([seed, 2002, index]).uniform(-1.0, 1.0, (len(bounds), size))
+    generator = np.random.default_rng([seed, InitialKey.HYPERFAN_CHUNK_EMBEDDINGS, index])
+    draws = generator.uniform(-1.0, 1.0, (len(bounds), size))
     return (draws * bounds[:, np.newaxis]).astype(np.float32)
 
 

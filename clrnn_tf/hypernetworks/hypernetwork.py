@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -214,14 +215,12 @@ class Hypernetwork(WeightSource):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, object]) -> Hypernetwork:
+    def from_config(cls, config: dict[str, Any]) -> Hypernetwork:
         """A layer as `get_config` describes it, with the variables of added tasks in the same order."""
         config = dict(config)
         num_added_tasks = config.pop("num_added_tasks", 0)
-        options = {
-            name: tuple(value) if isinstance(value, (list, tuple)) else value
-            for name, value in config.pop("config").items()
-        }
+        values = config.pop("config").items()
+        options: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values}
         specs = [WeightSpec(name, tuple(shape), *rest) for name, shape, *rest in config.pop("specs")]
         hypernetwork = cls(specs, HypernetworkConfig(**options), **config)
         for _ in range(num_added_tasks):
@@ -229,7 +228,7 @@ class Hypernetwork(WeightSource):
         return hypernetwork
 
     def copy_from(self, other: Hypernetwork) -> None:
-        """Take over the variables of a hypernetwork for the same tasks, whenever each of them added its tasks.
+        """Take over the variables of a hypernetwork for the same tasks; the two may have added them at different times.
 
         Raises:
           ConfigurationError: The other one has another number of tasks.

@@ -1,4 +1,4 @@
-"""Initial values of a hypernetwork's variables; each is a pure function of the seed and of its place."""
+"""Initial values of a hypernetwork's variables: pure functions of the seed, the layer and the task."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from clrnn_tf.config import HypernetworkConfig
 from clrnn_tf.hypernetworks import hyperfan
 from clrnn_tf.networks.weights import WeightSpec, initial_value
+from clrnn_tf.seeds import InitialKey
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class InitialValues:
 
     def task_embedding(self, task_id: int) -> np.ndarray:
         """[E] of a task."""
-        generator = np.random.default_rng([self.seed, 1000, 1 + task_id])
+        generator = np.random.default_rng([self.seed, InitialKey.TASK_EMBEDDINGS, 1 + task_id])
         shape = (self.config.task_embedding_size,)
         return generator.normal(0.0, self.config.task_embedding_std, shape).astype(np.float32)
 
@@ -57,7 +58,8 @@ class InitialValues:
         size = self.config.chunk_embedding_size
         if self._is_hyperfan:
             return hyperfan.chunk_embeddings(self._chunk_bounds, size, self.seed, task_id or 0)
-        generator = np.random.default_rng([self.seed, 1001, 0 if task_id is None else 1 + task_id])
+        index = 0 if task_id is None else 1 + task_id
+        generator = np.random.default_rng([self.seed, InitialKey.CHUNK_EMBEDDINGS, index])
         return generator.normal(0.0, self.config.chunk_embedding_std, (self.num_chunks, size)).astype(np.float32)
 
     @property

@@ -1,4 +1,4 @@
-"""The perceptron inside a hypernetwork: layers on variables that it is given."""
+"""The multilayer perceptron of a hypernetwork, on variables that are passed in."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class MLP:
     def last_inputs(self, sums: tf.Tensor, dropout_key: tf.Tensor | None) -> tf.Tensor:
         """Inputs of the last layer [n, N, H] from the sums [n, N, width] of the first.
 
-        Of a single layer, the sums are the outputs already and are returned as they are.
+        With a single layer, the sums are the outputs already and are returned unchanged.
         """
         last = self.num_layers - 1
         for index in range(1, last):
@@ -67,6 +67,6 @@ class MLP:
 
 
 def product(rows: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """[n, N, A] times [A, B] as one flat product: the gradient of a batched one makes a kernel for each of the n."""
+    """[n, N, A] times [A, B] as one flat product. A batched one would have n separate gradients of the kernel."""
     n, chunks, width = tf.shape(rows)[0], rows.shape[1], rows.shape[2]
     return tf.reshape(tf.matmul(tf.reshape(rows, [-1, width]), kernel), [n, chunks, kernel.shape[1]])

@@ -1,6 +1,6 @@
-"""Keeps what a hypernetwork generates for old tasks where it was (von Oswald et al. 2020).
+"""The output regulariser: a penalty on changes of what is generated for old tasks (von Oswald et al. 2020).
 
-With h(e_j, theta) the weights that task j uses, and (e*, theta*) the hypernetwork as it was remembered,
+With h(e_j, theta) the weights that task j uses, and (e*, theta*) the hypernetwork when `remember` was last called,
 
     R(S) = 1 / |S| * sum_{j in S} || h(e_j, theta) - h(e_j*, theta*) ||^2
 
@@ -10,8 +10,8 @@ over a set S of old tasks. The last layer of the hypernetwork is a product z A +
     || z A + b - z* A* - b* ||^2 = u M M^T u^T,     u = [z - z*, z*, 1],  M = [A; A - A*; b - b*]
 
 and the Gram matrix M M^T [2H + 1, 2H + 1] is the same for all chunks of all tasks. With chunks much wider than the
-hidden layer, no weight of an old task has to be generated. Differences stand in u and M, so that nothing cancels. The
-form that needs fewer operations is used.
+hidden layer, no weight of an old task has to be generated. u and M hold differences, so that no large numbers cancel.
+The form that needs fewer operations is used.
 """
 
 from __future__ import annotations
@@ -95,12 +95,13 @@ class OutputRegularizer(tf.Module):
         """Make what is generated now for tasks 0 .. num_old - 1 their targets."""
         self.targets.remember(num_old)
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, task_id: tf.Tensor, key: tf.Tensor, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
         """The loss strength * R(S) that training task `task_id` adds; scalar.
 
         Args:
           task_id: t, scalar.
-          key: [2] seed that decides which old tasks take part.
+          key: [2] seed of the choice of old tasks.
           dropout_key: See `Hypernetwork.generate`.
         """
         return self.config.strength * self.distance(self.regularized_tasks(task_id, key), dropout_key)
@@ -129,7 +130,7 @@ class OutputRegularizer(tf.Module):
 
         def add_block(positions: tf.Tensor, counts: tf.Tensor, total: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
             ids = tf.gather(old_ids, positions)
-            total, *sums = _kept_apart([total, *sums])
+            total, *sums = _not_accumulated([total, *sums])
             return self._add_block(ids, scale * counts, dropout_key, gram, total, sums)
 
         sums = [tf.zeros_like(tensor) for tensor in (*variables, gram)]
@@ -235,7 +236,7 @@ def _gram_takes_fewer_operations(source: Hypernetwork, num_old: int) -> bool:
     return 4 * (2 * units + 1) ** 2 * (chunks + width) < 6 * chunks * units * width
 
 
-def _kept_apart(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+def _not_accumulated(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
     """The variables of a loop, behind an operation that costs nothing, for use as addends in the loop's body.
 
     Without XLA and with much memory in use, TensorFlow's memory optimiser turns a sum of three or more into

@@ -1,4 +1,4 @@
-"""Targets of the output regulariser: what a hypernetwork generated for old tasks when it was last remembered."""
+"""Targets of the output regulariser: what a hypernetwork generated for old tasks at the last `remember`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 from clrnn_tf.errors import require
 from clrnn_tf.execution.task_blocks import TaskBlocks
 from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork
+from clrnn_tf.networks.weights import bytes_of
 
 
 class SplitOutputs(NamedTuple):
@@ -30,7 +31,7 @@ def split_outputs(
 
 
 class Targets(ABC, tf.Module):
-    """What both kinds of targets can do.
+    """Base of both kinds of targets.
 
     Args:
       source: The hypernetwork in training.
@@ -73,8 +74,8 @@ class FixedTargets(Targets):
     Args:
       source: The hypernetwork in training. Tasks that are added to it later need new targets.
       num_hidden_chunks: See `Targets`.
-      blocks: The blocks of tasks in which the regulariser compares. Targets are computed in the same ones, since in
-        others rounding would make a network differ from itself.
+      blocks: The blocks of tasks in which the regulariser compares. Targets are computed in the same blocks:
+        others would round differently, and a network would differ from its targets.
       jit: Whether XLA compiles it.
 
     Example:
@@ -132,7 +133,7 @@ class FixedTargets(Targets):
 
     def kept_bytes(self) -> dict[str, int]:
         """See `Targets.kept_bytes`."""
-        return {"targets": 4 * sum(int(tf.size(variable)) for variable in (*self._stored, *self._last_layer))}
+        return {"targets": bytes_of(sum(int(tf.size(variable)) for variable in (*self._stored, *self._last_layer)))}
 
     @tf.function
     def _remember_tasks(self, number: tf.Tensor) -> None:
@@ -169,7 +170,7 @@ class OnlineTargets(Targets):
         self._old_source = Hypernetwork.from_config(source.get_config())
 
     def remember(self, num_old: int) -> None:
-        """See `Targets.remember`; here the targets of all tasks are those of now."""
+        """See `Targets.remember`; this one makes new targets of all tasks."""
         del num_old
         self._old_source.copy_from(self.source)
 
@@ -184,4 +185,4 @@ class OnlineTargets(Targets):
 
     def kept_bytes(self) -> dict[str, int]:
         """See `Targets.kept_bytes`."""
-        return {"old_hypernetwork": 4 * self._old_source.count_params()}
+        return {"old_hypernetwork": bytes_of(self._old_source.count_params())}

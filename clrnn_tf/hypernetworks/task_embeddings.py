@@ -1,4 +1,4 @@
-"""Task ids and the embeddings that they stand for, which may lie in several variables."""
+"""Task ids and the embeddings of tasks, which may lie in several variables."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def assign_rows(variables: Sequence[keras.Variable], values: tf.Tensor) -> None:
 
 
 def checked_task_ids(task_id: object, num_tasks: int) -> tf.Tensor | keras.KerasTensor:
-    """`task_id` as int32, a scalar or [B]; Keras' symbolic tensors pass as they are.
+    """`task_id` as int32, a scalar or [B]; Keras' symbolic tensors are returned unchanged.
 
     Raises:
-      ValueError: The shape is another one, or an id is no integer in [0, num_tasks). Ids that only a running program
-        knows are not checked.
+      ValueError: The shape is wrong, or an id is no integer in [0, num_tasks). Ids that are known only when the program
+        runs are not checked.
     """
     if isinstance(task_id, keras.KerasTensor):
         return task_id

@@ -23,8 +23,8 @@ from clrnn_tf.config import Experiment, HypernetworkConfig
 from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.networks.weights import Weights, task_size, total_size
-from clrnn_tf.optimizers import Adam
+from clrnn_tf.networks.weights import Weights, bytes_of, task_size, total_size
+from clrnn_tf.optimizers import Optimizer
 from clrnn_tf.seeds import StepDraw
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
@@ -39,12 +39,12 @@ class MethodSetup(Generic[Options]):
     network: RecurrentNetwork
     hypernetwork: HypernetworkConfig
     stream: TaskStream
-    """The tasks, for shapes and kinds; methods read data through the hooks, one task at a time."""
+    """The tasks, for shapes and output kinds. Methods read data only through the hooks, one task at a time."""
     seed: int
     options: Options
     """The method's `Config`."""
     jit: bool = False
-    """Whether XLA compiles the main network, for methods that run it by themselves."""
+    """Whether XLA compiles the main network; for methods that run it themselves."""
     num_blocks: int = 1
     """Blocks into which a batch is divided to run the main network; see `clrnn_tf.execution.batch_blocks`."""
 
@@ -80,7 +80,7 @@ class Method(tf.Module, Generic[Options]):
     """
 
     uses_hypernetwork = False
-    """Whether `MethodSetup.hypernetwork` means anything to the method."""
+    """Whether the method reads `MethodSetup.hypernetwork`."""
     needs_task_gradients = False
     """Whether `before_update` wants the gradient of the task's loss alone, which costs a second backward pass."""
     loss_names: tuple[str, ...] = ()
@@ -111,15 +111,15 @@ class Method(tf.Module, Generic[Options]):
 
     def make_source(self) -> WeightSource:
         """Where the main network's weights come from. `setup` and `options` are set already."""
-        orthogonal = self.setup.network.config.recurrent_initializer == "orthogonal"
-        return SharedWeights(self.setup.network.weight_specs, self.setup.seed, orthogonal)
+        network = self.setup.network
+        return SharedWeights(network.weight_specs, self.setup.seed, network.config.starts_orthogonal)
 
     def variables_to_train(self) -> list[tf.Variable]:
         """What the optimizer changes, in a fixed order."""
         return [variable.value for variable in self.source.trainable_variables]
 
     def state_variables(self) -> list[tf.Variable]:
-        """What else a checkpoint after a task must hold so that learning can go on (importances, masks, ...)."""
+        """What else a checkpoint must hold so that learning can continue after a task (importances, masks, ...)."""
         return []
 
     def step_key(self, task_id: tf.Tensor, step: tf.Tensor, draw: StepDraw) -> tf.Tensor:
@@ -154,7 +154,7 @@ class Method(tf.Module, Generic[Options]):
         return {}
 
     def before_update(
-        self, task_gradients: Sequence[tf.Tensor], optimizer: Adam, learning_rate: tf.Tensor, accept: tf.Tensor
+        self, task_gradients: Sequence[tf.Tensor], optimizer: Optimizer, learning_rate: tf.Tensor, accept: tf.Tensor
     ) -> None:
         """Called before the optimizer's step with the unclipped gradients of the task's loss alone.
 
@@ -164,16 +164,16 @@ class Method(tf.Module, Generic[Options]):
         del task_gradients, optimizer, learning_rate, accept
 
     def after_update(
-        self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Adam, accept: tf.Tensor
+        self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Optimizer, accept: tf.Tensor
     ) -> None:
         """Called after the optimizer's step with the values before it and the clipped gradients that it took."""
         del before, gradients, optimizer, accept  # AutoGraph cannot convert a function without a body
 
     def after_task(self, task: Task, model: TaskModel) -> None:
-        """Called once after the last step of a task, with the weights it keeps."""
+        """Called once after the last step of a task; the variables have the values that the task ends with."""
 
     def kept_bytes(self) -> dict[str, int]:
-        """Memory that the method keeps for old tasks, in bytes by what it is for, as it is now."""
+        """Memory that the method now keeps for old tasks, in bytes by purpose."""
         return {}
 
     def facts(self) -> dict[str, float]:
@@ -182,5 +182,5 @@ class Method(tf.Module, Generic[Options]):
         return {
             "num_parameters": sum(int(tf.size(variable)) for variable in self.variables_to_train()),
             "num_main_network_weights": total_size(specs),
-            "separate_networks_bytes": 4 * task_size(specs) * self.setup.num_tasks,
+            "separate_networks_bytes": bytes_of(task_size(specs)) * self.setup.num_tasks,
         }

@@ -1,4 +1,4 @@
-"""Context modulation: all tasks share one network, and each has its own gains and shifts of the units.
+"""Context modulation: all tasks share one network, whose units have other gains and shifts for every task.
 
 Every layer's sums a become g_t a + s_t with the gain g_t [H] and shift s_t [H] of task t: dense layers and Elman cells
 before their activation, LSTM cells in h = o phi(g c + s), and the logits where `outputs` is set (see
@@ -13,8 +13,9 @@ so that r = q = 0 changes nothing. The raw values are
     hypernetwork    h(e_t, theta), kept for old tasks by the output regulariser of `clrnn_tf.methods.hnet`,
                     strength / |S| * sum_{j in S} || h(e_j, theta) - h(e_j*, theta*) ||^2
 
-The shared weights are trained with every task, which nothing holds back, or with the first task only. Then later tasks
-have their gains and shifts and, in a network of many heads, their own head; with stored gains nothing is forgotten.
+The shared weights are trained either with every task, and nothing holds them in place, or with the first task only.
+In the second case later tasks train their gains and shifts and, in a multi-head network, their head. With stored gains
+nothing is forgotten then.
 
 Source: Ehret et al. (ICLR 2021) and the options of its code. There, stored gains cannot be constructed and generated
 ones end with an error at the second task; softplus is applied to a raw value of 1, so that gains start at 1.31.
@@ -37,7 +38,7 @@ from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer, Regular
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.hnet import generate_and_regularize
 from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
-from clrnn_tf.networks.weights import Weights, WeightSpec, total_size, unpack
+from clrnn_tf.networks.weights import Weights, WeightSpec, bytes_of, total_size, unpack
 from clrnn_tf.ranges import NonNegative, Settings
 from clrnn_tf.seeds import InitialKey, SeedOffset
 from clrnn_tf.streams.tasks import Task
@@ -52,8 +53,8 @@ class Config(Settings):
     context: Literal["stored", "hypernetwork"] = "stored"
     """Where a task's gains and shifts come from: variables of the task, or a hypernetwork."""
     train_network: Literal["always", "first_task"] = "always"
-    """When the shared weights are trained. `first_task` freezes them after it, but for the heads of a multi-head
-    network, which serve one task each."""
+    """When the shared weights are trained. `first_task` freezes them after the first task, except the heads of a
+    multi-head network."""
     gains: Literal["direct", "softplus"] = "direct"
     """`softplus` keeps gains positive."""
     outputs: bool = True
@@ -69,7 +70,7 @@ class Config(Settings):
         super().__post_init__()
         require(
             self.initial_std == 0 or self.context == "stored",
-            "context_mod.initial_std is for context = stored; the hypernetwork has its own initial values. "
+            "context_mod.initial_std is for context = stored; a hypernetwork has other initial values. "
             f"Received: {self.initial_std}.",
         )
         require(
@@ -82,8 +83,8 @@ class Config(Settings):
 class StoredContext(WeightSource):
     """Raw gains and shifts of each task in one variable [K, N].
 
-    A task's row gets no gradient but its own, and starts from its own initial values, so that there is nothing to
-    store or to initialise again between tasks.
+    The row of a task is trained with that task only. All rows have their initial values from the beginning, so nothing
+    is stored or initialised between tasks.
 
     Args:
       specs: The gains and shifts.
@@ -113,13 +114,17 @@ class ModulatedWeights(WeightSource):
     Args:
       shared: The weights of all tasks.
       context: Raw gains and shifts of a task, by the names of the network's modulation.
+      gain_names: Which of them are gains.
       softplus: Whether gains pass through softplus.
     """
 
-    def __init__(self, shared: SharedWeights, context: StoredContext | Hypernetwork, softplus: bool) -> None:
+    def __init__(
+        self, shared: SharedWeights, context: StoredContext | Hypernetwork, gain_names: Sequence[str], softplus: bool
+    ) -> None:
         super().__init__(shared.specs)
         self.shared = shared
         self.context = context
+        self._gain_names = tuple(gain_names)
         self._softplus = softplus
 
     def call(self, task_id: tf.Tensor) -> Weights:
@@ -128,7 +133,7 @@ class ModulatedWeights(WeightSource):
 
     def modulation(self, raw: Weights) -> Weights:
         """Gains and shifts from raw values; see the module's docstring."""
-        return {name: self._gain(value) if name.endswith("/gain") else value for name, value in raw.items()}
+        return {name: self._gain(value) if name in self._gain_names else value for name, value in raw.items()}
 
     def _gain(self, raw: tf.Tensor) -> tf.Tensor:
         return tf.math.softplus(raw + _RAW_OF_ONE) if self._softplus else 1.0 + raw
@@ -150,10 +155,10 @@ class ContextMod(Method[Config]):
 
     @classmethod
     def check(cls, experiment: Experiment) -> None:
-        """Hyperfan is made for kernels and biases."""
-        initializer = experiment.hypernetwork.initializer
+        """Refuse hyperfan, which is made for kernels and biases."""
+        initializer, options = experiment.hypernetwork.initializer, experiment.method_options
         require(
-            experiment.method_options.context == "stored" or initializer == "uniform",
+            not (isinstance(options, Config) and options.context == "hypernetwork") or initializer == "uniform",
             "hypernetwork.initializer must be uniform for context_mod, whose hypernetwork generates gains and shifts "
             f"and no kernels. Received: {initializer}.",
         )
@@ -162,13 +167,14 @@ class ContextMod(Method[Config]):
         """Shared weights, and gains and shifts that are stored or generated."""
         setup, options = self.setup, self.options
         modulation = [*setup.network.modulation_specs, *(setup.network.head_modulation_specs * options.outputs)]
-        specs = [WeightSpec(each.name, each.shape, "bias", each.size, 0.0) for each in modulation]
+        specs = [WeightSpec(spec.name, spec.shape, "bias", spec.size, 0.0) for spec in modulation]
+        gain_names = [spec.name for spec in modulation if spec.kind == "gain"]
         if options.context == "stored":
             context = StoredContext(specs, setup.num_tasks, options.initial_std, setup.seed)
         else:
             seed = setup.seed + SeedOffset.CONTEXT_HYPERNETWORK
             context = Hypernetwork(specs, setup.hypernetwork, setup.num_tasks, seed)
-        return ModulatedWeights(super().make_source(), context, options.gains == "softplus")
+        return ModulatedWeights(super().make_source(), context, gain_names, options.gains == "softplus")
 
     def before_task(self, task: Task) -> None:
         """Remember what the hypernetwork generates for the old tasks."""
@@ -194,7 +200,7 @@ class ContextMod(Method[Config]):
         """Gains and shifts of all tasks, or what the regulariser compares with."""
         if self._regularizer is not None:
             return self._regularizer.kept_bytes()
-        return {"gains_and_shifts": 4 * int(tf.size(self.source.context.stored.value))}
+        return {"gains_and_shifts": bytes_of(int(tf.size(self.source.context.stored.value)))}
 
 
 METHOD = ContextMod

@@ -1,4 +1,4 @@
-"""Coresets: a few sequences of every old task are kept, and the network must go on answering them as it did.
+"""Coresets: a few sequences of every old task are kept, and the network's answers to them are held in place.
 
     loss = task loss + strength * distillation
 
@@ -21,7 +21,7 @@ from clrnn_tf.execution.loss_program import LossProgram
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.model import Prepared, TaskModel
-from clrnn_tf.networks.weights import Weights
+from clrnn_tf.networks.weights import Weights, bytes_of
 from clrnn_tf.ranges import NonNegative, PositiveInt, Settings
 from clrnn_tf.seeds import SeedOffset, StepDraw
 from clrnn_tf.streams.inputs import without_padding
@@ -52,13 +52,13 @@ class Coresets(Method[Config]):
     def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         self._teacher = self.make_source()
-        sources = [task.train for task in setup.stream]
-        times = [source.max_time for source in sources if source.max_time is not None]
+        splits = [task.train for task in setup.stream]
+        times = [split.max_time for split in splits if split.max_time is not None]
         require(
-            len(times) == len(sources),
+            len(times) == len(splits),
             f"coresets need to know how long sequences of {setup.stream.name} can get. Received: max_time None.",
         )
-        self._counts = [min(self.options.size, source.num_examples) for source in sources]
+        self._counts = [min(self.options.size, split.num_examples) for split in splits]
         shape = (setup.num_tasks, max(self._counts), max(times))  # [K, N, T]
         inputs = tf.zeros([*shape, setup.stream.input_width], setup.stream.input_dtype)
         self._inputs = tf.Variable(inputs, trainable=False)
@@ -135,7 +135,7 @@ class Coresets(Method[Config]):
     def kept_bytes(self) -> dict[str, int]:
         """The coresets of the tasks learned, as floats and padded to the longest sequence; and the teacher."""
         num_kept = int(tf.math.count_nonzero(self._lengths[:, 0]))
-        sequence = 4 * (int(np.prod(self._inputs.shape[2:])) + int(self._loss_weights.shape[2]) + 1)
+        sequence = bytes_of(int(np.prod(self._inputs.shape[2:])) + int(self._loss_weights.shape[2]) + 1)
         return {"coresets": sequence * sum(self._counts[:num_kept]), "teacher": self._teacher.num_bytes}
 
 

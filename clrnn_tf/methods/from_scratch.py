@@ -1,7 +1,7 @@
-"""From scratch: a network of its own for every task, so that nothing is transferred and nothing forgotten.
+"""From scratch: a separate network for every task, so that nothing is transferred and nothing forgotten.
 
-Every task starts from weights of its own draw and keeps those that it ends with, so final and during accuracy are
-equal. The published code throws the networks away and measures during accuracy alone.
+Every task starts from newly drawn weights and keeps the trained ones, so final and during accuracy are equal. The
+published code throws the networks away and measures during accuracy alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tensorflow as tf
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.weight_sources import SeparateWeights
-from clrnn_tf.networks.weights import Weights
+from clrnn_tf.networks.weights import Weights, bytes_of
 from clrnn_tf.streams.tasks import Task
 
 
@@ -34,15 +34,15 @@ class FromScratch(Method[Config]):
     def make_source(self) -> SeparateWeights:
         """A set of weights for every task."""
         setup = self.setup
-        orthogonal = setup.network.config.recurrent_initializer == "orthogonal"
-        return SeparateWeights(setup.network.weight_specs, setup.num_tasks, setup.seed, orthogonal)
+        network = setup.network
+        return SeparateWeights(network.weight_specs, setup.num_tasks, setup.seed, network.config.starts_orthogonal)
 
     def state_variables(self) -> list[tf.Variable]:
         """The weights of all tasks."""
         return [self.source.stored.value, self._num_kept]
 
     def before_task(self, task: Task) -> None:
-        """Begin with the task's own initial weights."""
+        """Begin with the initial weights of the task."""
         self.source.begin(task.task_id)
 
     def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
@@ -56,7 +56,7 @@ class FromScratch(Method[Config]):
 
     def kept_bytes(self) -> dict[str, int]:
         """One network for each task learned."""
-        return {"networks": 4 * self.source.num_weights * int(self._num_kept)}
+        return {"networks": bytes_of(self.source.num_weights) * int(self._num_kept)}
 
     def facts(self) -> dict[str, float]:
         """Counts the parameters of all networks."""

@@ -1,10 +1,10 @@
-"""Generative replay: a recurrent variational autoencoder makes up sequences of old tasks, and a teacher answers them.
+"""Generative replay: a recurrent variational autoencoder generates sequences of old tasks, and a teacher answers them.
 
 The main network is the encoder: a linear map of the features that its heads read gives mean and log-variance of a
-latent vector z_t at every step. A recurrent decoder of its own predicts the inputs x_1..x_T from z_1..z_T, and from the
-task id where the main network has a head for each task. The teacher is the network and the decoder as they were before
-the present task. From the second task on it generates, of z_t ~ N(0, s^2), as many sequences of old tasks as the batch
-has. With < > the mean over the sequences of the batch and those replayed,
+latent vector z_t at every step. A recurrent decoder, with separate weights, predicts the inputs x_1..x_T from z_1..z_T,
+and from the task id where the main network has a head for each task. The teacher is the network and the decoder as they
+were before the present task. From the second task on, it generates as many sequences of old tasks as the batch has,
+from draws z_t ~ N(0, s^2). With < > the mean over the sequences of the batch and those replayed,
 
     loss = task loss + distillation_strength * distillation                              (clrnn_tf.methods.parts.replay)
          + prior_strength * < sum_t KL(N(mean_t, exp(log_variance_t)), N(0, s^2)) >         (clrnn_tf.methods.parts.vae)
@@ -12,24 +12,23 @@ has. With < > the mean over the sequences of the batch and those replayed,
          + decoder_orthogonal_strength * ||U^T U - I||^2 over the decoder's hidden-to-hidden matrices
 
 The sums run over all time steps of the batch, padding included, since generated sequences have no length: those of task
-j have as many steps as its longest, and where in them the network's answer counts is for the stream to say
+j have as many steps as its longest sequence. The stream says in which of these steps the network's answer counts
 (`InputModel`). Sources: Shin et al., "Continual learning with deep generative replay" (2017); van de Ven & Tolias,
 "Generative replay with feedback connections" (2018), whose encoder is the classifier; Ehret et al. (ICLR 2021).
 
-Differences from the published code: the latent outputs are weights of the method, linear in the same features as the
-columns that are appended there to the output layer, so that predictions and exported models do not contain them; and
-batches smaller than the number of old tasks work.
+Differences from the published code: the latent outputs are a separate layer, not columns appended to the output layer,
+so predictions and exported models do not contain them. Batches smaller than the number of old tasks work.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from clrnn_tf.config import NetworkConfig
-from clrnn_tf.errors import require
+from clrnn_tf.config import CellName, NetworkConfig
+from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.methods.parts.vae import (
@@ -47,7 +46,7 @@ from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
 from clrnn_tf.networks.weights import Weights, orthogonal_penalty
 from clrnn_tf.ranges import NonNegative, Positive, PositiveInt, Settings
 from clrnn_tf.seeds import SeedOffset, StepDraw
-from clrnn_tf.streams.inputs import without_padding
+from clrnn_tf.streams.inputs import InputModel, without_padding
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 
 
@@ -69,7 +68,7 @@ class Config(Settings):
     """Z: dimensions of the latent vector of a step."""
     prior_std: Positive = 1.0
     """s: standard deviation of the prior."""
-    decoder_cell: Literal["lstm", "elman"] = "lstm"
+    decoder_cell: CellName = "lstm"
     """Recurrent cell of the decoder."""
     decoder_hidden_sizes: tuple[PositiveInt, ...] = (256,)
     """Units of each recurrent layer of the decoder."""
@@ -84,16 +83,20 @@ class Config(Settings):
         require(len(self.decoder_hidden_sizes) > 0, f"{name} needs a layer. Received: ().")
 
 
-def check_stream(stream: TaskStream, network: NetworkConfig) -> None:
-    """Refuse benchmarks and networks for which generated sequences would not be of use."""
+def input_model_of(stream: TaskStream, network: NetworkConfig) -> InputModel:
+    """How inputs of the stream can be generated.
+
+    Raises:
+      ConfigurationError: Generated sequences would be of no use to this benchmark or network.
+    """
     require(
         stream.ngrams is None,
         f"generative replay makes real-valued inputs, and those of {stream.name} are n-gram buckets. Use coresets.",
     )
-    require(
-        stream.input_model is not None,
-        f"nothing in a generated sequence of {stream.name} would say where it ends. Use coresets.",
-    )
+    if stream.input_model is None:
+        raise ConfigurationError(
+            f"nothing in a generated sequence of {stream.name} would say where it ends. Use coresets."
+        )
     require(
         all(task.train.max_time is not None for task in stream),
         f"generative replay needs to know how long sequences of {stream.name} can get. Received: max_time None.",
@@ -103,6 +106,7 @@ def check_stream(stream: TaskStream, network: NetworkConfig) -> None:
         f"generated sequences have no length from which to read backward: network.direction must be forward for "
         f"generative replay. Received: {network.direction}.",
     )
+    return stream.input_model
 
 
 class Autoencoder(NamedTuple):
@@ -118,12 +122,12 @@ class GenerativeReplay(Method[Config]):
 
     loss_names: tuple[str, ...] = ("distillation", "prior_matching", "reconstruction", "decoder_orthogonal")
     learns_from_replay = True
-    """Whether encoder and decoder learn from replayed sequences, too; else from those of the present task alone."""
+    """Whether encoder and decoder also learn from replayed sequences, not only from those of the present task."""
 
     def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
-        check_stream(setup.stream, setup.network.config)
-        self.likelihood: Likelihood = self.options.likelihood or setup.stream.input_model.likelihood
+        self._input_model = input_model_of(setup.stream, setup.network.config)
+        self.likelihood: Likelihood = self.options.likelihood or self._input_model.likelihood
         self.teacher = self.make_source()
         of_latents = latent_specs(setup.network, self.options.latent_dim)
         self.latent_source = SharedWeights(of_latents, setup.seed + SeedOffset.LATENT_OUTPUTS)
@@ -137,8 +141,8 @@ class GenerativeReplay(Method[Config]):
 
     def make_decoder_source(self) -> WeightSource:
         """Where the decoder's weights come from."""
-        orthogonal = self.setup.network.config.recurrent_initializer == "orthogonal"
-        return SharedWeights(self.decoder.network.weight_specs, self.setup.seed + SeedOffset.DECODER, orthogonal)
+        specs, seed = self.decoder.network.weight_specs, self.setup.seed + SeedOffset.DECODER
+        return SharedWeights(specs, seed, self.setup.network.config.starts_orthogonal)
 
     def make_decoder_teacher(self) -> None:
         """Make what holds the decoder as it was before the present task."""
@@ -165,7 +169,8 @@ class GenerativeReplay(Method[Config]):
     def variables_to_train(self) -> list[tf.Variable]:
         """The main network's, then those of the latent outputs and of the decoder."""
         sources = (self.latent_source, self.decoder_source)
-        return super().variables_to_train() + [each.value for source in sources for each in source.trainable_variables]
+        added = [variable.value for source in sources for variable in source.trainable_variables]
+        return [*super().variables_to_train(), *added]
 
     def before_task(self, task: Task) -> None:
         """The present weights become the teacher."""
@@ -182,16 +187,16 @@ class GenerativeReplay(Method[Config]):
     ) -> dict[str, tf.Tensor]:
         """The autoencoder's losses on the batch and on replayed sequences, and distillation on the latter."""
         options = self.options
-        strengths = (options.distillation_strength, options.prior_strength, options.reconstruction_strength)
-        values = [tf.constant(0.0)] * 3
+        strengths = [options.distillation_strength, options.prior_strength, options.reconstruction_strength]
+        values = (tf.constant(0.0),) * 3
         autoencoder = Autoencoder(weights, self.latent_source(task_id), self.decoder_weights(task_id, step))
         if any(strengths):
             values = self._replay_and_autoencoder_losses(model, autoencoder, batch, task_id, step)
         orthogonal = tf.constant(0.0)
         if options.decoder_orthogonal_strength:
             orthogonal = orthogonal_penalty(autoencoder.decoder, self.decoder.network.weight_specs)
-        strengths, values = (*strengths, options.decoder_orthogonal_strength), (*values, orthogonal)
-        scaled = [strength * value for strength, value in zip(strengths, values, strict=True)]
+        strengths.append(options.decoder_orthogonal_strength)
+        scaled = [strength * value for strength, value in zip(strengths, (*values, orthogonal), strict=True)]
         return dict(zip(GenerativeReplay.loss_names, scaled, strict=True))
 
     def _replay_and_autoencoder_losses(
@@ -211,13 +216,13 @@ class GenerativeReplay(Method[Config]):
             distilled, *of_replay = self._on_replay(model, autoencoder, self.teacher(task_id), embedded, replay, noise)
             means = of_batch
             if self.learns_from_replay:  # as many sequences are replayed as the batch has
-                means = [0.5 * (own + old) for own, old in zip(of_batch, of_replay, strict=True)]
+                means = tuple(0.5 * (new + old) for new, old in zip(of_batch, of_replay, strict=True))
             return distilled, *means
 
         return tf.cond(task_id > 0, with_old_tasks, lambda: (tf.constant(0.0), *of_batch))
 
     def replay(self, task_id: tf.Tensor, step: tf.Tensor, size: tf.Tensor) -> Replay:
-        """A batch of `size` sequences made up by the teacher's decoder, split evenly among the old tasks."""
+        """A batch of `size` sequences generated by the teacher's decoder, split evenly among the old tasks."""
         key = self.step_key(task_id, step, StepDraw.REPLAYED_TASKS)
         task_ids = replayed_tasks(self.setup.num_tasks, task_id, size, key)
         lengths = tf.gather(self._max_times, task_ids)
@@ -226,7 +231,7 @@ class GenerativeReplay(Method[Config]):
         before_end = tf.sequence_mask(lengths, shape[1], tf.float32)  # [B, T]
         decoded = self.decode_by_teacher(latents, task_ids, task_id)
         inputs = tf.stop_gradient(as_inputs(self.likelihood, decoded)) * before_end[..., tf.newaxis]
-        return Replay(inputs, self.setup.stream.input_model.loss_weights(inputs) * before_end, lengths, task_ids)
+        return Replay(inputs, self._input_model.loss_weights(inputs) * before_end, lengths, task_ids)
 
     def decode_by_teacher(self, latents: tf.Tensor, task_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """What the teacher's decoder makes of latents [B, T, Z] of old tasks [B]: [B, T, F]."""

@@ -5,13 +5,13 @@ With h(e_t, theta) the generated weights and (e*, theta*) the hypernetwork as it
 
     strength / |S| * sum_{j in S} || h_j(e_j, theta) - h_j(e_j*, theta*) ||^2,     S within {0, ..., t-1}
 
-where h_j are the weights that task j uses: all but the heads of other tasks. Embeddings of old tasks are trained
-along. Sources: von Oswald et al., "Continual learning with hypernetworks" (ICLR 2020); Ehret et al. (ICLR 2021).
+where h_j are the weights that task j uses: all except the heads of other tasks. Embeddings of old tasks are trained,
+too. Sources: von Oswald et al., "Continual learning with hypernetworks" (ICLR 2020); Ehret et al. (ICLR 2021).
 There is no look-ahead of theta.
 
-With `heads = separate` the hypernetwork generates everything but the output heads, which are ordinary variables, one
-head for each task: trained with it only, they need no regulariser. The published code does this for single-head
-networks; here it is the same for multi-head ones, since a task's network has one head in either case.
+With `heads = separate` the hypernetwork generates everything except the output heads. These are ordinary variables, one
+head for each task, which is trained with that task only and needs no regulariser. The published code does this for
+single-head networks; here it is the same for multi-head ones, since a task's network has one head in either case.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Config(RegularizerConfig):
     """Options of HNET."""
 
     heads: Literal["generated", "separate"] = "generated"
-    """`separate`: each task's output head is a variable of its own instead of generated."""
+    """`separate`: the output head of each task is an ordinary variable, not generated."""
 
 
 def generate_and_regularize(
@@ -51,7 +51,7 @@ def generate_and_regularize(
 
 
 class SeparateHeads(WeightSource):
-    """A generated body, and for each task an output head of its own.
+    """A generated body, and a separate output head for each task.
 
     Args:
       specs: Tensors of the main network, whose heads may be one or many.
@@ -67,7 +67,7 @@ class SeparateHeads(WeightSource):
         self.heads = SharedWeights(heads, seed + SeedOffset.SEPARATE_HEADS)
 
     def call(self, task_id: tf.Tensor) -> Weights:
-        """The generated body and the task's head, as a single one."""
+        """The generated body and the task's head, [1, ...]."""
         return {**self.body(task_id), **self.head(task_id)}
 
     def head(self, task_id: tf.Tensor) -> Weights:
@@ -94,7 +94,7 @@ class HNET(Method[Config]):
 
     @classmethod
     def check(cls, experiment: Experiment) -> None:
-        """Generated matrices have no initial values of their own."""
+        """Refuse orthogonal initial values: generated matrices have none."""
         initializer = experiment.network.recurrent_initializer
         require(
             initializer == "uniform",
@@ -124,7 +124,7 @@ class HNET(Method[Config]):
         return self.regularizer.kept_bytes()
 
     def facts(self) -> dict[str, float]:
-        """Adds the compression ratio: parameters per weight that they stand for."""
+        """Adds the compression ratio: parameters per weight of the main network."""
         return {**super().facts(), "compression_ratio": self.source.compression_ratio}
 
 

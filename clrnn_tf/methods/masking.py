@@ -1,4 +1,4 @@
-"""Masking (context-dependent gating): every task switches off a random part of the hidden units, its own.
+"""Masking (context-dependent gating): every task switches off a different random part of the hidden units.
 
 For each task and each hidden layer (each direction of a recurrent one), floor(fraction * units) units drawn at random
 are 0: gains of 0 before a dense layer's or an Elman cell's activation and inside an LSTM's h = o tanh(g c), see
@@ -60,8 +60,7 @@ def masked_weights(setup: MethodSetup, fraction: float) -> MaskedWeights:
         for task_id, mask in enumerate(masks[spec.name]):
             order = np.random.default_rng([setup.seed, InitialKey.MASKS, task_id, layer]).permutation(spec.size)
             mask[order[: int(fraction * spec.size)]] = 0.0
-    orthogonal = setup.network.config.recurrent_initializer == "orthogonal"
-    return MaskedWeights(setup.network.weight_specs, masks, setup.seed, orthogonal)
+    return MaskedWeights(setup.network.weight_specs, masks, setup.seed, setup.network.config.starts_orthogonal)
 
 
 class Masking(Method[Config]):

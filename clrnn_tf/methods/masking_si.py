@@ -1,4 +1,4 @@
-"""Masking and SI: units are switched off by task, and what is left is held in place by its importance.
+"""Masking and SI: every task switches off some units, and SI holds the shared weights in place.
 
 See `clrnn_tf.methods.masking` and `clrnn_tf.methods.si`. Source: Masse, Grant & Freedman (PNAS 2018).
 """

@@ -1,8 +1,8 @@
-"""Multitask: one set of weights, trained on all tasks at once. What learning in turn may hope to reach.
+"""Multitask: one set of weights, trained on all tasks at once. An upper bound for learning the tasks in turn.
 
-K times the steps of one task, with batches that mix the tasks at random. Nothing is measured while tasks come one
-after another, for they do not: only final accuracy is defined. A penalty on the weights counts once a step; the
-published code adds it once for each task in the batch, about K times as strongly.
+Training takes K times the steps of one task, with batches that mix the tasks at random. There is no "right after a
+task", so only final accuracy is defined. A penalty on the weights is added once per step; the published code adds it
+once for each task in the batch, about K times as strongly.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Online EWC: weights are held in place as far as the Fisher information of old tasks says that they matter.
+"""Online EWC: weights are held in place, the more so the higher their Fisher information on old tasks.
 
     loss = task loss + strength * 1/2 sum_i F_i (theta_i - theta*_i)^2
     F <- F_t + gamma F,   theta* <- theta       once after each task t
 
 with the exact empirical Fisher diagonal F_t (`clrnn_tf.methods.parts.fisher`). Sources: Kirkpatrick et al. (PNAS
 2017); Schwarz et al., "Progress & Compress" (ICML 2018). The published code of Ehret et al. multiplies the stored F
-by gamma at every step, which is the same only for gamma = 1. Protected are the weights of the main network, heads
-included; tables of n-grams are not: each is trained with its own task only.
+by gamma at every step, which is the same only for gamma = 1. The weights of the main network are protected, heads
+included. The tables of n-grams need no protection: every task trains a separate one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tensorflow as tf
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.parts.fisher import FisherDiagonal, Labels
 from clrnn_tf.model import TaskModel
-from clrnn_tf.networks.weights import Weights
+from clrnn_tf.networks.weights import Weights, bytes_of
 from clrnn_tf.outputs import OUTPUT_KINDS
 from clrnn_tf.ranges import NonNegative, NonNegativeInt, Range, Settings, Share
 from clrnn_tf.streams.tasks import Task
@@ -69,20 +69,20 @@ class OnlineEWC(Method[Config]):
         return weights, {"ewc_penalty": 0.5 * self.options.strength * tf.add_n(distances)}
 
     def after_task(self, task: Task, model: TaskModel) -> None:
-        """Measure the Fisher information of the task and hold on to its weights."""
+        """Measure the Fisher information of the task, and make its weights the anchors."""
         if self._diagonal is None:
             options = self.options
             self._diagonal = FisherDiagonal(
                 model, options.labels, options.truncate, self.setup.seed, self.setup.jit, options.num_sequences
             )
-        measured = self._diagonal.of(task).values()
+        measured = self._diagonal.measure(task).values()
         for variable, fisher, anchor, new in zip(self._protected, self.fisher, self.anchors, measured, strict=True):
             fisher.assign(new + self.options.gamma * fisher)
             anchor.assign(variable)
 
     def kept_bytes(self) -> dict[str, int]:
-        """Two numbers for each weight, however many the tasks."""
-        size = 4 * sum(int(tf.size(variable)) for variable in self._protected)
+        """Two numbers for each weight, for any number of tasks."""
+        size = bytes_of(sum(int(tf.size(variable)) for variable in self._protected))
         return {"fisher": size, "anchors": size}
 
 

@@ -1,7 +1,7 @@
 """SI: synaptic intelligence. Weights that brought the loss down on old tasks are held in place.
 
-Along the training of a task every weight theta_i gathers its share of the fall of the loss, and after the task this
-becomes an importance (Zenke, Poole & Ganguli, ICML 2017):
+During the training of a task, the contribution omega_i of every weight theta_i to the decrease of the loss is added
+up. After the task it becomes an importance Omega_i (Zenke, Poole & Ganguli, ICML 2017):
 
     omega_i <- omega_i - g_i * delta_i                                                 at every step
     Omega_i <- Omega_i + max(0, omega_i / ((theta_i - theta*_i)^2 + 1e-3)),  theta* <- theta,  omega <- 0     after it
@@ -14,8 +14,8 @@ becomes an importance (Zenke, Poole & Ganguli, ICML 2017):
                  present moments (Ehret et al. 2021, all published runs)
     total_loss   g: clipped gradient of all losses; delta: the step really taken
 
-Weight decay is part of delta in both; the published look-ahead drops it by mistake. Protected are the weights of the
-main network. Tables of n-grams are not: each is trained with its own task only.
+Weight decay is part of delta in both; the published look-ahead drops it by mistake. The weights of the main network
+are protected. The tables of n-grams need no protection: every task trains a separate one.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ import tensorflow as tf
 
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
-from clrnn_tf.networks.weights import Weights
-from clrnn_tf.optimizers import Adam
+from clrnn_tf.networks.weights import Weights, bytes_of
+from clrnn_tf.optimizers import Optimizer
 from clrnn_tf.ranges import NonNegative, Settings
 from clrnn_tf.streams.tasks import Task
 
-_DAMPING = 1e-3  # added to the squared distance that a weight went during a task
+_DAMPING = 1e-3  # added to the squared change of a weight during a task
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class SI(Method[Config]):
         self.contributions = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # omega
 
     def state_variables(self) -> list[tf.Variable]:
-        """Importances, anchors and the contributions of the task in hand."""
+        """Importances, anchors and the contributions of the present task."""
         return [*self.importances, *self.anchors, *self.contributions]
 
     def weights_and_penalties(self, task_id: tf.Tensor, step: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
@@ -74,14 +74,14 @@ class SI(Method[Config]):
         return weights, {"si_penalty": self.options.strength * tf.add_n(distances)}
 
     def before_update(
-        self, task_gradients: Sequence[tf.Tensor], optimizer: Adam, learning_rate: tf.Tensor, accept: tf.Tensor
+        self, task_gradients: Sequence[tf.Tensor], optimizer: Optimizer, learning_rate: tf.Tensor, accept: tf.Tensor
     ) -> None:
         """Count the look-ahead step along the task's gradient."""
-        own = task_gradients[: len(self._protected)]
-        self._count(own, optimizer.look_ahead(own, learning_rate), accept)
+        gradients = task_gradients[: len(self._protected)]
+        self._count(gradients, optimizer.look_ahead(gradients, learning_rate), accept)
 
     def after_update(
-        self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Adam, accept: tf.Tensor
+        self, before: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], optimizer: Optimizer, accept: tf.Tensor
     ) -> None:
         """Count the step taken, in the mode that does."""
         if self.options.importance == "total_loss":
@@ -89,7 +89,7 @@ class SI(Method[Config]):
             self._count(gradients[: len(self._protected)], changes, accept)
 
     def after_task(self, task: Task, model: TaskModel) -> None:
-        """Turn the task's contributions into importances, and hold on to its weights."""
+        """Turn the task's contributions into importances, and make its weights the anchors."""
         for variable, importance, anchor, contribution in zip(
             self._protected, self.importances, self.anchors, self.contributions, strict=True
         ):
@@ -99,8 +99,8 @@ class SI(Method[Config]):
             contribution.assign(tf.zeros_like(contribution))
 
     def kept_bytes(self) -> dict[str, int]:
-        """Three numbers for each weight, however many the tasks."""
-        size = 4 * sum(int(tf.size(variable)) for variable in self._protected)
+        """Three numbers for each weight, for any number of tasks."""
+        size = bytes_of(sum(int(tf.size(variable)) for variable in self._protected))
         return {"importances": size, "anchors": size, "contributions": size}
 
     def _count(self, gradients: Sequence[tf.Tensor], changes: Sequence[tf.Tensor], accept: tf.Tensor) -> None:

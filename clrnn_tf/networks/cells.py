@@ -2,7 +2,7 @@
 
 A cell says which weights it has (`weight_specs`) and what one step computes (`step`). That is enough for a new one,
 entered in `CELLS`: it is unrolled with automatic differentiation of its step. A cell may override `Cell.unroll` with a
-faster way, as those below do.
+faster implementation, as those below do.
 """
 
 from __future__ import annotations
@@ -100,12 +100,12 @@ class Cell(abc.ABC):
 
 
 class ElmanCell(Cell):
-    """Elman cell with an output layer of its own.
+    """Elman cell with an output layer.
 
         h_t = phi(g (x_t W + h_{t-1} U + b) + s)        y_t = phi(g (h_t V + d) + s)
 
-    The layer's output is y; only h recurs. One bias per sum, where the published code adds two. Gain g and shift s are
-    there where the weights hold them.
+    The layer's output is y; only h recurs. There is one bias per sum, where the published code adds two. Gain g and
+    shift s are 1 and 0 unless the weights hold them.
 
     Args:
       num_units: H.
@@ -156,7 +156,7 @@ class ElmanCell(Cell):
     def unroll(
         self, weights: Weights, inputs: tf.Tensor, maps: LinearMaps = SUMMED, truncate: int | None = None
     ) -> Unrolled:
-        """As of `Cell`, with a gradient written by hand."""
+        """See `Cell.unroll`; the gradient is written by hand."""
         hidden = unroll_elman(self.activation, self.recurrence(weights, inputs, maps), maps, truncate)
         return Unrolled(hidden, hidden)
 
@@ -172,7 +172,7 @@ class LSTMCell(Cell):
         (i, f, o)_t = sigmoid(x_t W + h_{t-1} U + b),   g_t = tanh(x_t W + h_{t-1} U + b)
         c_t = f_t c_{t-1} + i_t g_t                      h_t = o_t phi(gain c_t + shift)
 
-    Gain and shift are there where the weights hold them; the carried c_t has neither.
+    Gain and shift are 1 and 0 unless the weights hold them. They do not act on the c_t that is carried on.
 
     Args:
       num_units: H.
@@ -208,13 +208,13 @@ class LSTMCell(Cell):
         state: tuple[tf.Tensor, ...],
         modulation: Modulation | None = None,
     ) -> LSTMState:
-        """h_t and c_t, each [B, H]."""
+        """h_t and c_t, [B, H]."""
         return lstm_step(self.activation, projected + product, state[1], modulation).state
 
     def unroll(
         self, weights: Weights, inputs: tf.Tensor, maps: LinearMaps = SUMMED, truncate: int | None = None
     ) -> Unrolled:
-        """As of `Cell`, with a gradient written by hand."""
+        """See `Cell.unroll`; the gradient is written by hand."""
         return Unrolled(*unroll_lstm(self.activation, self.recurrence(weights, inputs, maps), maps, truncate))
 
 

@@ -100,7 +100,7 @@ class RecurrentLayer:
         Args:
           weights: The network's weights.
           x: [T, B, F].
-          reading: Lengths and the like; S is T, or T - first_step.
+          reading: How they are read; S is T, or T - first_step.
         """
         parts = [self._read(direction, weights, x, reading) for direction in self.scopes]
         outputs, states = [output for output, _ in parts], [state for _, state in parts]

@@ -18,8 +18,8 @@ import tensorflow as tf
 def linear(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """X W + b of [T, B, in], [in, out] and [out], as one product (and one for each gradient) over T * B rows.
 
-    Where the outputs are wider than the inputs, the bias is a further row of the kernel and 1 a further input: adding
-    it and summing its gradient would take each a turn of all outputs through memory.
+    Where the outputs are wider than the inputs, the bias becomes one more row of the kernel, with an input of 1.
+    This saves two passes over all outputs: one to add the bias, and one to sum its gradient.
     """
     if kernel.shape[0] >= kernel.shape[1]:
         return tf.tensordot(x, kernel, axes=1) + bias
@@ -74,7 +74,7 @@ def _rows(x: tf.Tensor) -> tf.Tensor:
 
 
 class LinearMaps(NamedTuple):
-    """The linear maps of a network, alike in value, with one meaning of their weights' gradients."""
+    """The linear maps of a network. What the gradients of weights mean does not change the values."""
 
     linear: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
     """X W + b."""

@@ -1,7 +1,7 @@
 """Long short-term memory: one step, and its unrolling with a gradient written by hand.
 
-Half of the time goes into moving histories through memory. So the forward pass keeps the slopes of the gates while they
-are at hand, slopes take the place of the sums that they came from, and gradients that of slopes.
+Half of the time goes into moving histories through memory. So the forward pass stores the slopes of the gates, which
+the backward pass needs. They overwrite the sums that they were computed from, and gradients overwrite slopes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Histories(NamedTuple):
     """What the backward pass of an LSTM reads of every step: [T, B, H], `slopes` [T, B, 4H]."""
 
     slopes: tf.Tensor | tf.TensorArray
-    """Derivatives by the sums of the gates: of c_t by those of i, f, g, of h_t by that of o."""
+    """dc_t / dz_t for the gates i, f and g, dh_t / dz_t for the gate o."""
     hidden: tf.Tensor | tf.TensorArray
     """h_t."""
     cell: tf.Tensor | tf.TensorArray
@@ -65,12 +65,12 @@ class Histories(NamedTuple):
     hidden_before: tf.Tensor | tf.TensorArray
     """h_{t-1}."""
     forget: tf.Tensor | tf.TensorArray
-    """f_t, the derivative of c_t by c_{t-1}."""
+    """f_t = dc_t / dc_{t-1}."""
     value_slope: tf.Tensor | tf.TensorArray
-    """o phi', the derivative of h_t by gain c_t + shift."""
+    """o phi' = dh_t / d(gain c_t + shift)."""
 
     def write(self, t: tf.Tensor, entries: Histories) -> Histories:
-        """With the entries of step t."""
+        """The histories, with the entries of step t."""
         return Histories(*(history.write(t, entry) for history, entry in zip(self, entries, strict=True)))
 
     def stack(self) -> Histories:
@@ -81,7 +81,7 @@ class Histories(NamedTuple):
 def unroll_lstm(
     activation: Activation, recurrence: Recurrence, maps: LinearMaps = SUMMED, truncate: int | None = None
 ) -> LSTMState:
-    """The states of an LSTM at every step, each [T, B, H]; arguments as of `unroll`."""
+    """The states of an LSTM at every step, each [T, B, H]; arguments as in `unroll`."""
 
     @tf.custom_gradient
     def run(projected: tf.Tensor, kernel: tf.Tensor, *gain_and_shift: tf.Tensor):  # noqa: ANN202
@@ -135,17 +135,17 @@ def _lstm_backward(
         d_hidden = carried.hidden + d_states.hidden[t]
         d_value = d_hidden * histories.value_slope[t]  # by gain c_t + shift
         d_cell = carried.cell + d_states.cell[t] + (d_value if modulation is None else d_value * modulation.gain)
-        d_sum = tf.concat([d_cell, d_cell, d_cell, d_hidden], axis=-1) * d_sums.read(t)  # dz_t, slopes times these
+        d_sum = tf.concat([d_cell, d_cell, d_cell, d_hidden], axis=-1) * d_sums.read(t)  # dz_t
         carried = LSTMState(
             tf.matmul(d_sum, transposed),  # dh_{t-1} = dz_t U^T
             d_cell * histories.forget[t],  # dc_{t-1} = dc_t f_t
         )
-        return t - 1, carried, d_sums.write(t, d_sum), [each.write(t, d_value) for each in d_values]
+        return t - 1, carried, d_sums.write(t, d_sum), [history.write(t, d_value) for history in d_values]
 
     steps = steps_with_gradient(time, truncate)
     d_values = [] if modulation is None else [history_like(time, zero)]
     _, _, d_sums, d_values = loop(steps, body, time - 1, LSTMState(zero, zero), filled(histories.slopes), d_values)
-    d_sums, *d_values = (only_last(each.stack(), steps, truncate) for each in (d_sums, *d_values))
+    d_sums, *d_values = (only_last(history.stack(), steps, truncate) for history in (d_sums, *d_values))
     return d_sums, d_values[0] if d_values else None
 
 

@@ -11,17 +11,17 @@ import tensorflow as tf
 
 from clrnn_tf.config import NetworkConfig
 from clrnn_tf.networks.cells import CELLS
-from clrnn_tf.networks.layers import DenseLayer, Heads, Reading, RecurrentLayer
+from clrnn_tf.networks.layers import DenseLayer, Direction, Heads, Reading, RecurrentLayer
 from clrnn_tf.networks.linear import SQUARED_PER_SEQUENCE, SUMMED
-from clrnn_tf.networks.weights import Weights, require_heads_last, require_weights
+from clrnn_tf.networks.weights import Weights, WeightSpec, require_heads_last, require_weights
 
 
 class Outputs(NamedTuple):
     """What the main network computed; B batch, T time, C outputs of a head, H units."""
 
     logits: tf.Tensor
-    """[B, S, C] of each example's own head, for the last S steps (all T, unless fewer are asked for); padded steps hold
-    the head's bias response and mean nothing."""
+    """[B, S, C] of the head of each example, for the last S steps (all T, unless fewer are asked for). Values at padded
+    steps mean nothing."""
     hidden: tuple[tf.Tensor, ...]
     """[B, T, H] outputs of each recurrent layer ([B, T, 2H] when bidirectional), 0 at padded steps; of the last layer S
     steps."""
@@ -34,8 +34,8 @@ class Outputs(NamedTuple):
 class RecurrentNetwork:
     """A recurrent network as a pure function of its weights.
 
-    The weights may hold tensors of `modulation_specs` and `head_modulation_specs` too, any of them alone; a gain that
-    is not there is 1, a shift 0.
+    The weights may also hold any of the tensors of `modulation_specs` and `head_modulation_specs`. A missing gain is 1,
+    a missing shift 0.
 
     Args:
       config: Sizes and kinds of layers.
@@ -59,8 +59,9 @@ class RecurrentNetwork:
         self.num_outputs = num_outputs
         self.num_heads = num_tasks if config.heads == "multi" else 1
         self._make_layers()
-        specs, width = [], num_features
-        body = (*self.dense_before, *self.recurrent, *self.dense_after)
+        specs: list[WeightSpec] = []
+        width = num_features
+        body: list[DenseLayer | RecurrentLayer] = [*self.dense_before, *self.recurrent, *self.dense_after]
         for layer in body:
             specs += layer.weight_specs(width)
             width = layer.num_outputs
@@ -76,7 +77,9 @@ class RecurrentNetwork:
 
     def _make_layers(self) -> None:
         config = self.config
-        directions = ("forward", "backward") if config.direction == "bidirectional" else (config.direction,)
+        directions: tuple[Direction, ...] = ("forward", "backward")
+        if config.direction != "bidirectional":
+            directions = (config.direction,)
         self.dense_before = [
             DenseLayer(f"dense_before{index}", units, config.activation)
             for index, units in enumerate(config.dense_before)
@@ -128,18 +131,18 @@ class RecurrentNetwork:
         maps = SQUARED_PER_SEQUENCE if per_sequence_squares else SUMMED
         reading = Reading(lengths, maps, truncate)
         x = _swap_batch_and_time(inputs)  # [T, B, F]
-        for layer in self.dense_before:
-            x = layer(weights, x, maps)
+        for dense in self.dense_before:
+            x = dense(weights, x, maps)
         first_step = None if last_steps is None else tf.shape(x)[0] - last_steps
         hidden, states = [], []
-        for layer in self.recurrent:
-            if layer is self.recurrent[-1]:
+        for recurrent in self.recurrent:
+            if recurrent is self.recurrent[-1]:
                 reading = reading._replace(first_step=first_step)
-            x, layer_states = layer(weights, x, reading)
+            x, layer_states = recurrent(weights, x, reading)
             hidden.append(x)
             states += layer_states
-        for layer in self.dense_after:
-            x = layer(weights, x, maps)
+        for dense in self.dense_after:
+            x = dense(weights, x, maps)
         if dropout is not None:
             rate, key = dropout
             x = tf.nn.experimental.stateless_dropout(x, rate, seed=key)

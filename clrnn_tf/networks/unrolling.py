@@ -76,7 +76,7 @@ def unroll(
         time, zero = tf.shape(projected)[0], tf.zeros_like(projected[0, :, : kernel.shape[0]])
 
         def forward(t, state, histories):  # noqa: ANN001, ANN202
-            histories = [history.write(t, each) for history, each in zip(histories, state, strict=True)]
+            histories = [history.write(t, tensor) for history, tensor in zip(histories, state, strict=True)]
             return t + 1, advance(projected[t], tf.matmul(state[0], kernel), *state, *modulation), histories
 
         histories = [history_like(time, zero) for _ in range(num_states)]
@@ -85,16 +85,16 @@ def unroll(
 
         def gradient(*d_states: tf.Tensor) -> tuple[tf.Tensor, ...]:
             def backward(t, d_state, d_modulation, d_projected, d_products):  # noqa: ANN001, ANN202
-                state = [each[t] for each in before]
+                state = [history[t] for history in before]
                 inputs = [projected[t], tf.matmul(state[0], kernel), *state, *modulation]
                 with tf.GradientTape() as tape:
                     tape.watch(inputs)
                     after = advance(*inputs)
-                d_after = [carried + each[t] for carried, each in zip(d_state, d_states, strict=True)]
+                d_after = [carried + given[t] for carried, given in zip(d_state, d_states, strict=True)]
                 d_x, d_product, *d_rest = tape.gradient(after, inputs, d_after, unconnected_gradients="zero")
                 d_state, d_more = d_rest[:num_states], d_rest[num_states:]
                 d_state[0] += tf.matmul(d_product, kernel, transpose_b=True)
-                d_modulation = [total + each for total, each in zip(d_modulation, d_more, strict=True)]
+                d_modulation = [total + more for total, more in zip(d_modulation, d_more, strict=True)]
                 return t - 1, d_state, d_modulation, d_projected.write(t, d_x), d_products.write(t, d_product)
 
             steps = steps_with_gradient(time, truncate)
@@ -103,14 +103,15 @@ def unroll(
                 backward,
                 time - 1,
                 [zero] * num_states,
-                [tf.zeros_like(each) for each in modulation],
+                [tf.zeros_like(tensor) for tensor in modulation],
                 history_like(time, projected[0]),
                 history_like(time, projected[0]),
             )
             d_projected, d_products = (only_last(history.stack(), steps, truncate) for history in d_histories)
             return d_projected, maps.kernel_gradient(before[0], d_products), *d_modulation
 
-        states = [tf.concat([each[1:], end[tf.newaxis]], axis=0) for each, end in zip(before, last, strict=True)]
+        pairs = zip(before, last, strict=True)
+        states = [tf.concat([history[1:], end[tf.newaxis]], axis=0) for history, end in pairs]
         return tuple(states), gradient
 
     return tuple(run(recurrence.projected, recurrence.kernel, *(recurrence.modulation or ())))
@@ -119,7 +120,7 @@ def unroll(
 def unroll_elman(
     activation: Activation, recurrence: Recurrence, maps: LinearMaps = SUMMED, truncate: int | None = None
 ) -> tf.Tensor:
-    """h_t = phi(z_t) at every step, [T, B, H]; arguments as of `unroll`, no modulation."""
+    """h_t = phi(z_t) at every step, [T, B, H]; arguments as in `unroll`, no modulation."""
 
     @tf.custom_gradient
     def run(projected: tf.Tensor, kernel: tf.Tensor):  # noqa: ANN202
@@ -163,7 +164,7 @@ def _elman_backward(
 
 
 def history_like(time: tf.Tensor, example: tf.Tensor) -> tf.TensorArray:
-    """Room for a tensor like `example` at every step."""
+    """A history with room for a tensor like `example` at every step."""
     return tf.TensorArray(example.dtype, size=time, element_shape=example.shape, clear_after_read=False)
 
 
@@ -173,7 +174,7 @@ def filled(steps: tf.Tensor) -> tf.TensorArray:
 
 
 def loop(steps: tf.Tensor, body: Callable[..., tuple], first: tf.Tensor, *states: object) -> tuple:
-    """Run `body` for `steps` steps, from step number `first` on; the step's number and the states afterwards."""
+    """Run `body` for `steps` steps, from step number `first` on. Returns the next step's number and the states."""
     return tf.while_loop(lambda *_: True, body, (first, *states), maximum_iterations=steps)
 
 

@@ -6,16 +6,15 @@ Here are shared variables and a set of weights for each task; a hypernetwork is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import clrnn_tf.backend  # noqa: F401 - refuses other backends
-from clrnn_tf.networks.weights import Weights, WeightSpec, initial_value, pack, total_size, unpack
-
-_SEEDS_PER_TASK = 10_000  # above the number of tensors of any network
+from clrnn_tf.networks.weights import Weights, WeightSpec, bytes_of, initial_value, pack, total_size, unpack
+from clrnn_tf.seeds import InitialKey
 
 
 class WeightSource(keras.layers.Layer):
@@ -46,7 +45,7 @@ class WeightSource(keras.layers.Layer):
     """
 
     depends_on_task = True
-    """Whether tasks have different weights, other than heads of their own."""
+    """Whether tasks have different weights, heads not counted."""
 
     def __init__(self, specs: Sequence[WeightSpec], **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -59,12 +58,12 @@ class WeightSource(keras.layers.Layer):
     @property
     def num_bytes(self) -> int:
         """Memory of the variables."""
-        return 4 * sum(int(np.prod(variable.shape)) for variable in self.variables)
+        return bytes_of(sum(int(np.prod(variable.shape)) for variable in self.variables))
 
     def copy_from(self, other: WeightSource) -> None:
-        """Take over the variables of a source built alike, after which both give the same weights."""
-        for own, new in zip(self.variables, other.variables, strict=True):
-            own.assign(new.value)
+        """Take over the variables of a source of the same structure; both give the same weights afterwards."""
+        for variable, other_variable in zip(self.variables, other.variables, strict=True):
+            variable.assign(other_variable.value)
 
 
 class SharedWeights(WeightSource):
@@ -104,12 +103,12 @@ class SharedWeights(WeightSource):
 
 
 class SeparateWeights(WeightSource):
-    """A set of weights for every task. One task at a time is in training, on variables of its own.
+    """A set of weights for every task. The weights of the one task in training are separate variables.
 
     Args:
       specs: Tensors of the main network.
       num_tasks: K.
-      seed: Seed of the initial values; each task has others.
+      seed: Seed of the initial values, which differ by task.
       orthogonal: See `SharedWeights`.
     """
 
@@ -122,7 +121,7 @@ class SeparateWeights(WeightSource):
             [
                 np.concatenate(
                     [
-                        initial_value(spec, seed, index + _SEEDS_PER_TASK * task_id, orthogonal).ravel()
+                        initial_value(spec, seed, index + InitialKey.WEIGHTS_OF_NEXT_TASK * task_id, orthogonal).ravel()
                         for index, spec in enumerate(self.specs)
                     ]
                 )
@@ -133,7 +132,7 @@ class SeparateWeights(WeightSource):
             name="stored", shape=initial.shape, initializer=_constant(initial), trainable=False
         )
         self.in_training = self.add_weight(
-            name="in_training", shape=(), dtype="int32", initializer=_constant(np.int32(-1)), trainable=False
+            name="in_training", shape=(), dtype="int32", initializer=_constant(np.array(-1, np.int32)), trainable=False
         )
         self._initial = initial
         self.tensors = [
@@ -148,7 +147,7 @@ class SeparateWeights(WeightSource):
         self.in_training.assign(task_id)
 
     def end(self) -> None:
-        """Store the weights of the task in training; none is in training then."""
+        """Store the weights of the task in training. No task is in training afterwards."""
         self.stored.value[int(self.in_training.value)].assign(pack(self.working(), self.specs))
         self.in_training.assign(-1)
 
@@ -157,11 +156,12 @@ class SeparateWeights(WeightSource):
         return {spec.name: tf.convert_to_tensor(v.value) for spec, v in zip(self.specs, self.tensors, strict=True)}
 
     def call(self, task_id: tf.Tensor) -> Weights:
-        """The task's weights: in training, as they were after it, or as they will start."""
+        """The task's weights: those in training, those stored after training, or the initial ones."""
         stored = tf.gather(tf.convert_to_tensor(self.stored.value), task_id)
         working = pack(self.working(), self.specs)
         return unpack(tf.where(task_id == self.in_training.value, working, stored), self.specs)
 
 
-def _constant(value: np.ndarray):  # noqa: ANN202 - a Keras initializer
+def _constant(value: np.ndarray) -> Callable[..., tf.Tensor]:
+    """A Keras initializer."""
     return lambda shape, dtype=None: tf.reshape(tf.constant(value, dtype), shape)

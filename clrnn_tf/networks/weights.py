@@ -1,4 +1,4 @@
-"""The main network's weights as data: what they are called, how they start, how they are packed.
+"""The main network's weights as data: names and shapes, initial values, packing into vectors.
 
 The main network owns no variables. It reads a dictionary of weights, which a weight source makes for each task
 (`clrnn_tf.networks.weight_sources`). Names are paths, `recurrent0/forward/kernel`: a layer knows its tensors by their
@@ -37,7 +37,7 @@ class WeightSpec(NamedTuple):
 
     @property
     def head_size(self) -> int:
-        """Entries that one task sees: all, or those of one head."""
+        """Entries that one task uses: all, or those of one head."""
         return self.size // self.shape[0] if self.per_head else self.size
 
     @property
@@ -81,7 +81,7 @@ class Modulation(NamedTuple):
         return None if gain is None and shift is None else cls(gain, shift)
 
     def apply(self, x: tf.Tensor) -> tf.Tensor:
-        """G * x + s."""
+        """Gain * x + shift."""
         x = x if self.gain is None else x * self.gain
         return x if self.shift is None else x + self.shift
 
@@ -93,7 +93,7 @@ class Modulation(NamedTuple):
 
 
 def modulate(weights: Weights, x: tf.Tensor) -> tf.Tensor:
-    """G * x + s with the gain and shift that a layer's weights hold, if any."""
+    """Gain * x + shift, with the gain and shift that a layer's weights hold, if any."""
     modulation = Modulation.of(weights)
     return x if modulation is None else modulation.apply(x)
 
@@ -138,6 +138,11 @@ def total_size(specs: Sequence[WeightSpec]) -> int:
     return sum(spec.size for spec in specs)
 
 
+def bytes_of(num_entries: int) -> int:
+    """Memory of that many entries of float32 or int32."""
+    return 4 * num_entries
+
+
 def unpack(flat: tf.Tensor, specs: Sequence[WeightSpec]) -> Weights:
     """Cut a vector [W] into the tensors of `specs`, in their order, each row-major."""
     pieces = tf.split(flat, [spec.size for spec in specs])
@@ -150,12 +155,12 @@ def pack(weights: Weights, specs: Sequence[WeightSpec]) -> tf.Tensor:
 
 
 def task_size(specs: Sequence[WeightSpec]) -> int:
-    """V, the number of weights that one task sees: the body and its own head."""
+    """V, the number of weights that one task uses: the body and the task's head."""
     return sum(spec.head_size for spec in specs)
 
 
 def unpack_task(flat: tf.Tensor, specs: Sequence[WeightSpec]) -> Weights:
-    """Cut a vector [V] of one task's own weights: as `unpack`, with heads of shape [1, ...]."""
+    """Cut a vector [V] of the weights that one task uses: as `unpack`, with heads of shape [1, ...]."""
     pieces = tf.split(flat, [spec.head_size for spec in specs])
     return {
         spec.name: tf.reshape(piece, (1, *spec.shape[1:]) if spec.per_head else spec.shape)
@@ -164,7 +169,7 @@ def unpack_task(flat: tf.Tensor, specs: Sequence[WeightSpec]) -> Weights:
 
 
 def task_indices(specs: Sequence[WeightSpec], task_id: int) -> np.ndarray:
-    """[V] positions of a task's own weights in the vector [W] of `pack`."""
+    """[V] positions of the weights that a task uses in the vector [W] of `pack`."""
     pieces, start = [], 0
     for spec in specs:
         first = start + (task_id % spec.shape[0] * spec.head_size if spec.per_head else 0)
@@ -189,7 +194,7 @@ def _orthogonal(generator: np.random.Generator, size: int) -> np.ndarray:
 
 
 def orthogonal_penalty(weights: Weights, specs: tuple[WeightSpec, ...]) -> tf.Tensor:
-    """Sum ||U^T U - I||_F^2 over the hidden-to-hidden matrices (the four gates' blocks of an LSTM, each alone)."""
+    """Sum ||U^T U - I||_F^2 over the hidden-to-hidden matrices (in an LSTM, over the block of every gate)."""
     penalty = tf.constant(0.0, next(iter(weights.values())).dtype)
     for spec in specs:
         if spec.kind != "recurrent":

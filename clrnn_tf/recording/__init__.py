@@ -1,1 +1,1 @@
-"""What watches a run: files, progress, TensorBoard, pictures, the report."""
+"""Observers of a run and what they write: files, progress, TensorBoard, figures, the report."""

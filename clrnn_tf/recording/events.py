@@ -1,4 +1,4 @@
-"""What a run tells those who watch it. Observers never influence training."""
+"""Events of a run, and the base class of what watches it. Observers never influence training."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TaskResult:
     steps: int
     """Steps taken (fewer than configured after early stopping)."""
     kept_bytes: dict[str, int] = field(default_factory=dict)
-    """Memory that the method keeps for old tasks, by what it is for."""
+    """Memory that the method keeps for old tasks, in bytes by purpose."""
 
 
 class Observer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # After Okabe and Ito, for the colour-blind; changed a little to be readable on a white and on a black page.
 _COLORS = ("#D55E00", "#0080C8", "#009E73", "#CC79A7", "#B58900", "#808080")
 _MARKERS = "osD^vP"
+_PLACES = {"fine_tuning": 0, "hnet": 1, "from_scratch": 2}
+"""Methods that have a colour and a marker of their own, the same in all figures: their place above."""
 _GREY = "#7a7a7a"  # readable on white and on black
 
 
@@ -62,15 +65,17 @@ def matrix_figure(matrix: ResultMatrix) -> Figure | None:
     return figure
 
 
-def accuracy_over_tasks(runs: Mapping[str, ResultMatrix]) -> Figure | None:
-    """What runs of one task stream know after each task: mean test accuracy on the tasks learned so far, in percent.
+def accuracy_over_tasks(runs: Mapping[str, ResultMatrix], methods: Mapping[str, str] | None = None) -> Figure | None:
+    """Mean test accuracy on the tasks learned so far, in percent, after each task, for runs of one task stream.
 
-    After n tasks a run stands at mean_{j<n} R[n-1, j]. A run that learned all tasks jointly has one such number, drawn
-    as a dashed line. Each line bears its name and its last value. The background is transparent and the colours are
-    readable on a light and on a dark page, also for the colour-blind.
+    After n tasks the value of a run is mean_{j<n} R[n-1, j]. A run that learned all tasks jointly has one such number,
+    which is drawn as a dashed line. The name and the last value of a run stand beside its line. The background is
+    transparent and the colours are readable on a light and on a dark page, also for the colour-blind.
 
     Args:
-      runs: Results by the name to show, in the order of colours. Tasks are those of the first run.
+      runs: Results by the name to show. Tasks are those of the first run.
+      methods: The method of each run, by the same names: a method has the same colour in all figures, whatever stands
+        beside it. Runs without one get the colours that are left, in their order.
     """
     if not available():
         return None
@@ -81,9 +86,11 @@ def accuracy_over_tasks(runs: Mapping[str, ResultMatrix]) -> Figure | None:
     axes = figure.subplots()
     axes.set_facecolor("none")
     ends = {}
-    for number, (label, matrix) in enumerate(runs.items()):
+    for (label, matrix), place in zip(
+        runs.items(), places([(methods or {}).get(label) for label in runs]), strict=True
+    ):
         means = accuracy_so_far(matrix)
-        color = _COLORS[number % len(_COLORS)]
+        color = _COLORS[place % len(_COLORS)]
         if matrix.joint:
             axes.axhline(means[-1], color=color, linewidth=1.6, linestyle="--")
         else:
@@ -93,7 +100,7 @@ def accuracy_over_tasks(runs: Mapping[str, ResultMatrix]) -> Figure | None:
                 color=color,
                 linewidth=2.2,
                 markersize=6,
-                marker=_MARKERS[number % len(_MARKERS)],
+                marker=_MARKERS[place % len(_MARKERS)],
                 clip_on=False,
             )
         ends[label] = (float(means[-1]), color)
@@ -110,6 +117,19 @@ def accuracy_over_tasks(runs: Mapping[str, ResultMatrix]) -> Figure | None:
     return figure
 
 
+def places(methods: Sequence[str | None]) -> list[int]:
+    """Places of runs in the list of colours: fixed for some methods, else the first that is free.
+
+    Example:
+      >>> places(["hnet", "si", "hnet"])
+      [1, 0, 2]
+    """
+    taken = {_PLACES[method]: number for number, method in reversed(list(enumerate(methods))) if method in _PLACES}
+    of_runs = {number: place for place, number in taken.items()}
+    free = (place for place in itertools.count() if place not in taken)
+    return [of_runs[number] if number in of_runs else next(free) for number in range(len(methods))]
+
+
 def accuracy_so_far(matrix: ResultMatrix) -> np.ndarray:
     """Mean accuracy on the tasks learned so far, [rows], after each row of a matrix; in percent."""
     if matrix.joint:
@@ -118,7 +138,7 @@ def accuracy_so_far(matrix: ResultMatrix) -> np.ndarray:
 
 
 def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
-    """Name and last value of each line, to the right of the axes and moved apart where they would overlap."""
+    """Name and last value of each line, to the right of the axes and moved where they would overlap."""
     bottom, top = axes.get_ylim()
     order = sorted(ends, key=lambda label: ends[label][0])
     heights = spread([ends[label][0] for label in order], gap=(top - bottom) / 15)
@@ -137,7 +157,7 @@ def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> Non
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Rising places moved apart until neighbours are at least `gap` from one another; their mean is kept."""
+    """Ascending positions, moved so that neighbours are at least `gap` from one another; their mean is kept."""
     moved: list[float] = []
     for place in places:
         moved.append(max(place, moved[-1] + gap) if moved else place)

@@ -1,4 +1,4 @@
-"""Writes what a run gives into its directory while it goes on."""
+"""Writes the log and the results of a run into its directory."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from clrnn_tf.config import Experiment
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
+from clrnn_tf.recording.results import TaskTiming, confusions_of, scores_of
 from clrnn_tf.recording.run_directory import RunDirectory, as_json, library_versions, write_bytes, write_text
 from clrnn_tf.streams.tasks import TaskStream
-
-SCHEMA_VERSION = 1
 
 
 class FileRecorder(Observer):
@@ -29,24 +30,27 @@ class FileRecorder(Observer):
 
     def __init__(self, run: RunDirectory, experiment: Experiment, facts: Mapping[str, float]) -> None:
         self._run, self._experiment, self._facts = run, experiment, facts
-        self._data_source, self._data_facts = "", {}
-        self._timing: list[dict[str, object]] = []
+        self._data: dict[str, object] = {"data_source": ""}
+        self._timing: list[TaskTiming] = []
         self._kept_bytes: list[dict[str, int]] = []
-        self._file: io.TextIOBase | None = None
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
-        """Open the log; when a run is continued, entries of tasks that were not finished are dropped first."""
-        self._data_source, self._data_facts = stream.data_source, dict(stream.data_facts)
+        """Begin the log; when a run is continued, entries of tasks that were not finished are dropped."""
+        self._data = {"data_source": stream.data_source}
+        if stream.data_facts:
+            self._data["data"] = dict(stream.data_facts)
         if self._run.results.is_file():
-            stored = json.loads(self._run.results.read_text(encoding="utf-8"))
+            stored = self._run.read_results()
             self._timing = stored["timing"]["tasks"][:first_task]
             self._kept_bytes = stored.get("kept_bytes", [])[:first_task]
         kept = []
         if self._run.metrics.is_file():
             lines = self._run.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["task_id"] < first_task]
+            try:
+                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["task_id"] < first_task]
+            except (LookupError, TypeError, ValueError) as error:
+                raise ConfigurationError(f"{self._run.metrics} is damaged ({error}). Remove it to go on.") from None
         write_text(self._run.metrics, "".join(kept))
-        self._file = self._run.metrics.open("a", encoding="utf-8")
 
     def trained(self, log: TrainingLog) -> None:
         """One line with the mean losses since the last."""
@@ -78,41 +82,24 @@ class FileRecorder(Observer):
         self._kept_bytes.append(result.kept_bytes)
         self._save(matrix)
 
-    def run_ended(self, matrix: ResultMatrix) -> None:
-        """Close the log."""
-        self._close()
-
-    def run_failed(self, error: BaseException) -> None:
-        """Close the log."""
-        self._close()
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
     def _write(self, kind: str, task_id: int, task: str, step: int, **values: object) -> None:
         entry = {"kind": kind, "task_id": task_id, "task": task, "step": step, **values}
-        self._file.write(as_json(entry))
-        self._file.flush()
+        with self._run.metrics.open("a", encoding="utf-8") as log:
+            log.write(as_json(entry))
 
     def _save(self, matrix: ResultMatrix) -> None:
-        confusions = {
-            f"row{i}": np.stack([evaluation.confusion for evaluation in row])
-            for i, row in [(-1, matrix.initial), *enumerate(matrix.rows)]
-            if row[0].confusion is not None
-        }
+        confusions: dict[str, Any] = confusions_of(matrix)  # NumPy's types allow no other keywords than its options
         if confusions:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, **confusions)
             write_bytes(self._run.confusion, buffer.getvalue())
         results = {
-            **_results_of(matrix),
+            **scores_of(matrix),
             **self._facts,
             "benchmark": self._experiment.benchmark,
             "method": self._experiment.method,
             "seed": self._experiment.seed,
-            "data_source": self._data_source,
-            **({"data": self._data_facts} if self._data_facts else {}),
+            **self._data,
             "kept_bytes": self._kept_bytes,
             "versions": library_versions(),
             "timing": {
@@ -122,31 +109,6 @@ class FileRecorder(Observer):
         }
         write_text(self._run.table, _table(matrix))
         write_text(self._run.results, as_json(results, indent=2))
-
-
-def _results_of(matrix: ResultMatrix) -> dict[str, object]:
-    results = {
-        "schema_version": SCHEMA_VERSION,
-        "finished": matrix.finished,
-        "joint": matrix.joint,
-        "num_tasks": matrix.num_tasks,
-        "task_names": list(matrix.task_names),
-        **matrix.summary(),
-        "during_accuracy": matrix.during().tolist(),
-        "final_accuracy": matrix.final().tolist(),
-        "initial_accuracy": [evaluation.accuracy for evaluation in matrix.initial],
-        "initial_loss": [evaluation.loss for evaluation in matrix.initial],
-        "accuracy": matrix.scores("accuracy").tolist(),
-        "loss": matrix.scores("loss").tolist(),
-    }
-    for name in matrix.further_metrics:
-        results[f"during_{name}"] = matrix.during(name).tolist()
-        results[f"final_{name}"] = matrix.final(name).tolist()
-    further = {name: matrix.scores(name).tolist() for name in matrix.initial[0].further}
-    if further:  # what is read back; the others follow from the confusion matrices
-        results["further"] = further
-        results["initial_further"] = {name: [score.further[name] for score in matrix.initial] for name in further}
-    return results
 
 
 def _table(matrix: ResultMatrix) -> str:

@@ -1,4 +1,4 @@
-"""What a run says while it goes: a live line on a terminal, plain lines anywhere else, a table at the end."""
+"""Progress of a run: a live line on a terminal, plain lines elsewhere, a table at the end."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ class ProgressReporter(Observer):
         self._live: Live | None = None
         self._num_tasks = 0
         self._validation = math.nan
-        self._began = self._last_line = clock()
+        self._first_log: float | None = None  # the time of the first entry, before which the step was compiled
+        self._first_steps = 0
+        self._last_line = -math.inf
         self._steps_done = 0
         self._last_step = 0
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
-        """Start the clock."""
+        """Say with which task a run is continued, and begin the live line."""
         self._num_tasks = len(matrix.row_names)
-        self._began = self._last_line = self._clock()
         if first_task:
             self._console.print(f"continuing with task {first_task + 1}/{len(stream)}")
         if self._console.is_terminal:
@@ -53,11 +54,13 @@ class ProgressReporter(Observer):
             self._console.print("compiling the training step ...", highlight=False)
 
     def trained(self, log: TrainingLog) -> None:
-        """Show the present state, at most every ten seconds where it is no terminal."""
+        """Show the present state: at once, and then at most every ten seconds where it is no terminal."""
         previous = self._last_step if log.step > self._last_step else 0
         self._steps_done += log.step - previous
         self._last_step = log.step
         line = self._line(log)
+        if self._first_log is None:
+            self._first_log, self._first_steps = self._clock(), self._steps_done
         if self._live is not None:
             self._live.update(Text(line), refresh=True)
         elif self._clock() - self._last_line >= _SECONDS_BETWEEN_LINES:
@@ -71,13 +74,13 @@ class ProgressReporter(Observer):
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
         """One line for the finished task."""
         self._validation, self._last_step = math.nan, 0
-        own = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
-        loss, accuracy = (np.mean([getattr(each, name) for each in own]) for name in ("loss", "accuracy"))
-        score = f"loss {loss:.3f}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
+        scores = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
+        loss, accuracy = (np.mean([getattr(score, name) for score in scores]) for name in ("loss", "accuracy"))
+        shown = f"loss {loss:.3f}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
         mean = f"{matrix.final().mean():.2f} %"
         kept = sum(result.kept_bytes.values())
         self._console.print(
-            f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {score} in {result.train_seconds:.0f} s; "
+            f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {shown} in {result.train_seconds:.0f} s; "
             f"mean of tasks so far {mean}{f'; keeps {kept / 1e6:.2f} MB' if kept else ''}",
             soft_wrap=True,
             highlight=False,
@@ -105,15 +108,18 @@ class ProgressReporter(Observer):
             losses,
             "" if math.isnan(log.accuracy) else f"train {log.accuracy:.1f} %",
             "" if math.isnan(self._validation) else f"validation {self._validation:.1f} %",
-            f"{1e3 * log.seconds_per_step:.1f} ms/step",
-            f"{_duration(self._seconds_left(log))} left",
+            *self._speed(log),
         ]
         return " | ".join(part for part in parts if part)
 
-    def _seconds_left(self, log: TrainingLog) -> float:
+    def _speed(self, log: TrainingLog) -> list[str]:
+        """Time for a step, and time left; nothing in the first entry, most of whose time went into compiling."""
+        if self._first_log is None:
+            return []
         remaining_tasks = self._num_tasks - log.task.task_id - 1
         remaining = remaining_tasks * log.num_steps + log.num_steps - log.step
-        return (self._clock() - self._began) / max(self._steps_done, 1) * remaining
+        seconds_a_step = (self._clock() - self._first_log) / max(self._steps_done - self._first_steps, 1)
+        return [f"{1e3 * log.seconds_per_step:.1f} ms/step", f"{_duration(seconds_a_step * remaining)} left"]
 
 
 def results_table(matrix: ResultMatrix) -> Table:

@@ -6,14 +6,19 @@ import html
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
+from clrnn_tf.recording.comparisons import Comparison
 from clrnn_tf.recording.figures import Curve
+from clrnn_tf.recording.results import Results, further_means
 from clrnn_tf.recording.run_directory import RunDirectory, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -28,63 +33,34 @@ pre { background: #f6f6f6; padding: .8rem; overflow: auto; }
 """
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A row to compare a run with; accuracies in percent, None where the source gives none."""
-
-    label: str
-    during: float | None
-    final: float | None
-    forgetting: float | None
-    source: str
-    """Where the numbers come from: a run directory with its data source, or a publication with its settings."""
-    matrix: ResultMatrix | None = None
-    """All scores of a run; None for a publication."""
-
-
-def comparison_from_run(path: Path) -> Comparison:
-    """The numbers of another run.
-
-    Raises:
-      ConfigurationError: There are no results at `path`.
-    """
-    run = RunDirectory(path)
-    results = _results(run)
-    unfinished = "" if results["finished"] else ", unfinished"
-    return Comparison(
-        label=results["method"],
-        during=results["mean_during_accuracy"],
-        final=results["mean_final_accuracy"],
-        forgetting=results["forgetting"],
-        source=f"run {path}, seed {results['seed']}{unfinished}; data: {results['data_source']}",
-        matrix=run.load(),
-    )
-
-
 def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     """Write `report.html` into the run directory `path` and return its path."""
     run = RunDirectory(path)
-    results, matrix = _results(run), run.load()
+    results, matrix = run.read_results(), run.load()
+    if matrix is None:
+        raise ConfigurationError(f"no results in {path}: no task has been learned.")
     entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
-    own = Comparison(
+    this_run = Comparison(
         f"{results['method']} (this run)",
         results["mean_during_accuracy"],
         results["mean_final_accuracy"],
         results["forgetting"],
         f"seed {results['seed']}; data: {results['data_source']}",
         matrix,
+        method=results["method"],
     )
+    comparisons = [each.over(matrix.task_names) for each in comparisons]
     title = f"{results['benchmark']}: {results['method']}, seed {results['seed']}"
     sections = [
         f"<h1>{_text(title)}</h1>",
         f"<p>Data: {_text(results['data_source'])}.{'' if results['finished'] else ' <b>Unfinished run.</b>'}</p>",
         _headline(results),
-        _beside_other_runs([own, *comparisons]),
+        _beside_other_runs(matrix.task_names, [this_run, *comparisons]),
         _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
         _section("Training", _curves(entries, matrix)),
-        _section("Tasks", _task_table(matrix)),
+        _section("Tasks", _task_table(matrix, comparisons)),
         _inference(results),
-        _section("Beside other results", _comparison_table([own, *comparisons])),
+        _section("Beside other results", _comparison_table([this_run, *comparisons])),
         _section("Time and size", _facts(results)),
         f"<details><summary>Settings</summary><pre>{_text(run.config.read_text(encoding='utf-8'))}</pre></details>",
     ]
@@ -96,15 +72,13 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     return path / "report.html"
 
 
-def _results(run: RunDirectory) -> dict:
-    require(run.results.is_file(), f"no results in {run.path}: it has no results.json.")
-    try:
-        return json.loads(run.results.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{run.results} is damaged ({error}).") from None
+def is_whole_report(path: Path) -> bool:
+    """Whether the run directory `path` has a report that was written to its end."""
+    report = path / "report.html"
+    return report.is_file() and report.read_bytes().endswith(b"</html>\n")
 
 
-def _headline(results: dict) -> str:
+def _headline(results: Results) -> str:
     numbers = [
         ("final accuracy", results["mean_final_accuracy"], " %"),
         ("during accuracy", results["mean_during_accuracy"], " %"),
@@ -112,24 +86,23 @@ def _headline(results: dict) -> str:
         ("worst task, final", results["worst_final_accuracy"], " %"),
         ("forward transfer", results["forward_transfer"], " points"),
     ]
-    for name in (key.removeprefix("mean_final_") for key in results if key.startswith("mean_final_")):
-        if name != "accuracy":
-            numbers.append((f"final {name.replace('_', ' ')}", results[f"mean_final_{name}"], " %"))
+    numbers += [(f"final {name.replace('_', ' ')}", mean, " %") for name, mean in further_means(results).items()]
     shown = "".join(f"<div><b>{_number(value)}{unit}</b>{label}</div>" for label, value, unit in numbers)
     return f'<div class="numbers">{shown}</div>'
 
 
-def _beside_other_runs(comparisons: Sequence[Comparison]) -> str:
+def _beside_other_runs(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
     """A figure of this run, which comes first, and the others that learned the same tasks; empty without any."""
-    names = comparisons[0].matrix.task_names
     runs: dict[str, ResultMatrix] = {}
-    for each in comparisons:
-        if each.matrix is not None and each.matrix.rows and each.matrix.task_names == names:
-            repeats = sum(label == each.label or label.startswith(f"{each.label}, ") for label in runs)
-            runs[f"{each.label}, {repeats + 1}" if repeats else each.label] = each.matrix
+    methods: dict[str, str] = {}
+    for run in comparisons:
+        if run.matrix is not None and run.matrix.rows and run.matrix.task_names == names:
+            repeats = sum(label == run.label or label.startswith(f"{run.label}, ") for label in runs)
+            label = f"{run.label}, {repeats + 1}" if repeats else run.label
+            runs[label], methods[label] = run.matrix, run.method
     if len(runs) < 2:
         return ""
-    return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs)))
+    return _section("Beside other runs", _figure(figures.accuracy_over_tasks(runs, methods)))
 
 
 def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
@@ -164,20 +137,29 @@ def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
     )
 
 
-def _task_table(matrix: ResultMatrix) -> str:
+def _task_table(matrix: ResultMatrix, comparisons: Sequence[Comparison]) -> str:
+    """A row for each task; columns of their own for comparisons that have an accuracy for each task."""
+    by_task = {each.label: each.task_accuracy for each in comparisons if each.task_accuracy is not None}
     rows = [
-        (name, _number(during), _number(final), _number(final - during, "+"))
+        (name, *_change(during, final), *(_number(accuracy.get(name)) for accuracy in by_task.values()))
         for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False)
     ]
-    during, final = matrix.during().mean(), matrix.final().mean()
-    body = _rows(rows) + _rows([("mean", _number(during), _number(final), _number(final - during, "+"))], "mean")
+    means = _change(matrix.during().mean(), matrix.final().mean())
+    body = _rows(rows) + _rows(
+        [("mean", *means, *(_number(each.final) for each in comparisons if each.label in by_task))], "mean"
+    )
+    heads = "".join(f"<th>{_text(name)}</th>" for name in ("task", "during", "final", "change", *by_task))
     return (
         "<table><caption>Test accuracy in percent: right after a task was learned (during), and at the end (final)."
-        f"</caption><tr><th>task</th><th>during</th><th>final</th><th>change</th></tr>{body}</table>"
+        f"</caption><tr>{heads}</tr>{body}</table>"
     )
 
 
-def _inference(results: dict) -> str:
+def _change(during: float, final: float) -> tuple[str, str, str]:
+    return _number(during), _number(final), _number(final - during, "+")
+
+
+def _inference(results: Results) -> str:
     scores = results.get("task_inference")
     if scores is None:
         return ""
@@ -185,7 +167,7 @@ def _inference(results: dict) -> str:
     columns = (scores["inference_accuracy"], scores["joint_accuracy"], results["final_accuracy"])
     mostly = [names[max(range(len(row)), key=row.__getitem__)] for row in counts]
     rows = [(name, *map(_number, values), taken) for name, *values, taken in zip(names, *columns, mostly, strict=True)]
-    means = ("mean", *(_number(sum(column) / len(column)) for column in columns), "")
+    means = ("mean", *(_number(sum(map(_or_nan, column)) / len(column)) for column in columns), "")
     heads = "".join(f"<th>{name}</th>" for name in ("task", "found", "inferred", "known", "mostly taken for"))
     caption = (
         "Percent of test sequences whose task was found by the entropy of the answers, and accuracy in percent on all "
@@ -197,15 +179,15 @@ def _inference(results: dict) -> str:
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> str:
     rows = "".join(
-        f"<tr><td>{_text(each.label)}</td><td>{_number(each.during)}</td><td>{_number(each.final)}</td>"
-        f'<td>{_number(each.forgetting)}</td><td class="text">{_text(each.source)}</td></tr>'
-        for each in comparisons
+        f"<tr><td>{_text(row.label)}</td><td>{_number(row.during)}</td><td>{_number(row.final)}</td>"
+        f'<td>{_number(row.forgetting)}</td><td class="text">{_text(row.source)}</td></tr>'
+        for row in comparisons
     )
     heads = '<tr><th>method</th><th>during</th><th>final</th><th>forgetting</th><th class="text">source</th></tr>'
     return f"<table>{heads}{rows}</table>"
 
 
-def _facts(results: dict) -> str:
+def _facts(results: Results) -> str:
     timing = results["timing"]
     rows = [("training and testing", f"{timing['total_seconds']:.0f} s")]
     rows += [
@@ -222,7 +204,7 @@ def _facts(results: dict) -> str:
     ]
     if "separate_networks_bytes" in results:
         separate = results["separate_networks_bytes"] / 1e6
-        rows += [("a network of its own for each task would take", f"{separate:,.3f} MB")]
+        rows += [("a separate network for each task would take", f"{separate:,.3f} MB")]
     rows += [(name, version) for name, version in results["versions"].items()]
     return f"<table>{_rows(rows)}</table>"
 
@@ -236,7 +218,7 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{_text(title)}</h2>{body}"
 
 
-def _figure(figure: object) -> str:
+def _figure(figure: Figure | None) -> str:
     if figure is None:
         return '<p class="note">No figure: matplotlib is not installed (pip install matplotlib).</p>'
     return figures.svg(figure)

@@ -6,8 +6,9 @@
     results.csv     the accuracy matrix
     confusion.npz   confusion matrices behind the weighted F1 (softmax only)
     report.html     the report; tensorboard/, checkpoints/, export/
+    .lock           says which process writes to the directory (`clrnn_tf.recording.run_lock`)
 
-Files are replaced whole (written beside, then renamed), so that a run killed at any moment leaves readable ones.
+Files are written under another name and then renamed, so that a run killed at any moment leaves readable ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import json
 import math
 import os
 import shutil
+import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,9 +32,14 @@ import yaml
 import clrnn_tf
 from clrnn_tf.config import Experiment, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.metrics import Evaluation, ResultMatrix
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.results import Results, matrix_of
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
+
+_FILES = ("metrics.jsonl", "results.json", "results.csv", "confusion.npz", "report.html", "config.yaml")
+_FOLDERS = ("tensorboard", "checkpoints", "export")
+_START_ANEW = "Restore it from a copy, or start the run anew with --overwrite."
 
 
 def library_versions() -> dict[str, str]:
@@ -63,19 +72,18 @@ class RunDirectory:
         """Make a run directory and write its `config.yaml`.
 
         Args:
-          path: Where; must be missing or empty, unless `overwrite`.
+          path: Where; must be missing or empty, unless `overwrite`. May be a link to a directory.
           experiment: The settings.
-          provenance: Facts that are no settings: data source and its fingerprint, preset.
-          overwrite: Replace a run that is there. Anything that is no run is left alone.
+          provenance: Facts that are not settings: data source and its fingerprint, preset.
+          overwrite: Replace the files of a run. Everything else in its directory is kept, with a warning.
 
         Raises:
           ConfigurationError: There is something at `path`.
         """
         cls.require_writable(path, overwrite)
-        if path.exists() and any(path.iterdir()):
-            shutil.rmtree(path)
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
+        run._remove_files()
         settings = {**experiment.to_dict(), "provenance": {**provenance, "versions": library_versions()}}
         write_text(run.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return run
@@ -89,14 +97,30 @@ class RunDirectory:
         """
         parent = next(parent for parent in [path, *path.parents] if parent.exists())
         require(parent.is_dir(), f"{parent} is a file, not a directory. Choose another directory with --out.")
-        if path.exists() and any(path.iterdir()):
-            is_run = (path / "config.yaml").is_file()
-            require(is_run, f"{path} exists and is no run of ours. Choose another directory with --out.")
+        if path.exists() and any(entry.name != ".lock" for entry in path.iterdir()):
+            require(_is_run(path), f"{path} exists and is no run of ours. Choose another directory with --out.")
             require(
                 overwrite,
                 f"{path} holds a run already. Continue it with --resume, choose another directory with --out, or "
                 "replace it with --overwrite.",
             )
+            for name in (*_FILES, *_FOLDERS):
+                entry = path / name
+                usual = entry.is_symlink() or not entry.exists() or entry.is_dir() == (name in _FOLDERS)
+                kind = "directory" if name in _FOLDERS else "file"
+                require(usual, f"{entry} is no {kind}, so no run wrote it. Move it, or choose another --out.")
+
+    def _remove_files(self) -> None:
+        """Remove what a run wrote; `config.yaml` last, so that what is left is a run to the end."""
+        for name in (*_FOLDERS, *_FILES):
+            for entry in (self.path / f"{name}.new", self.path / name):
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)  # does not follow links
+                else:
+                    entry.unlink(missing_ok=True)
+        kept = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
+        if kept:
+            warnings.warn(f"{self.path} has files of no run, which are kept: {', '.join(kept)}.", stacklevel=3)
 
     @classmethod
     def open(cls, path: Path, experiment: Experiment) -> RunDirectory:
@@ -142,37 +166,62 @@ class RunDirectory:
         """Results so far, or None before the first task was finished."""
         if not self.results.is_file():
             return None
+        confusions = self._confusions()
         try:
-            return _matrix_of(json.loads(self.results.read_text(encoding="utf-8")), self._confusions())
-        except (json.JSONDecodeError, KeyError, OSError, TypeError, ValueError) as error:
-            raise ConfigurationError(f"{self.results} is damaged ({error}). Start the run anew.") from None
+            return matrix_of(json.loads(self.results.read_text(encoding="utf-8")), confusions)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
+
+    def read_results(self) -> Results:
+        """What `results.json` holds.
+
+        Raises:
+          ConfigurationError: There is no such file, or it is damaged.
+        """
+        require(self.results.is_file(), f"no results in {self.path}: it has no results.json.")
+        try:
+            return json.loads(self.results.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(f"{self.results} is damaged ({error}).") from None
 
     def add_result(self, name: str, value: object) -> None:
         """Write one more entry to the results of a run."""
-        results = json.loads(self.results.read_text(encoding="utf-8"))
-        write_text(self.results, as_json({**results, name: value}, indent=2))
+        write_text(self.results, as_json({**self.read_results(), name: value}, indent=2))
 
     def _confusions(self) -> Mapping[str, np.ndarray]:
         if not self.confusion.is_file():
             return {}
-        with np.load(self.confusion) as stored:
-            return dict(stored)
+        try:
+            with np.load(self.confusion) as stored:
+                return dict(stored)
+        except (AttributeError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise ConfigurationError(f"{self.confusion} is damaged ({error}). {_START_ANEW}") from None
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run wrote the `config.yaml` of a directory: it names the version of this package."""
+    try:
+        versions = provenance_of(read_settings(path / "config.yaml")).get("versions")
+    except ConfigurationError:
+        return False
+    return isinstance(versions, Mapping) and "clrnn_tf" in versions
 
 
 def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
-    """Where a run of stored settings came from: preset, data source, versions; empty if it is not said."""
+    """Where a run of stored settings came from: preset, data source, versions; empty if unknown."""
     provenance = settings.get("provenance", {})
-    require(isinstance(provenance, Mapping), f"provenance must hold facts by name. Received: {provenance!r}.")
+    if not isinstance(provenance, Mapping):
+        raise ConfigurationError(f"provenance must hold facts by name. Received: {provenance!r}.")
     return provenance
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file whole, or leave it as it is."""
+    """Replace a text file whole, or leave the old one unchanged."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file whole, or leave it as it is."""
+    """Replace a file whole, or leave the old one unchanged."""
     beside = path.with_name(path.name + ".new")
     try:
         beside.write_bytes(content)
@@ -185,32 +234,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 def as_json(value: object, indent: int | None = None) -> str:
     """JSON and the end of a line; what is not a number becomes null."""
     return json.dumps(_without_nan(value), indent=indent) + "\n"
-
-
-def _matrix_of(results: Mapping[str, object], confusions: Mapping[str, np.ndarray]) -> ResultMatrix:
-    def number_of(value: float | None) -> float:
-        return math.nan if value is None else value
-
-    def row(number: int, losses: list, accuracies: list) -> list[Evaluation]:
-        counts = confusions.get(f"row{number}", [None] * len(losses))
-        rows = {name: scores[number] for name, scores in results.get("further", {}).items()}
-        further = results.get("initial_further", {}) if number < 0 else rows
-        return [
-            Evaluation(
-                loss, number_of(accuracy), confusion, {name: number_of(scores[k]) for name, scores in further.items()}
-            )
-            for k, (loss, accuracy, confusion) in enumerate(zip(losses, accuracies, counts, strict=True))
-        ]
-
-    return ResultMatrix(
-        task_names=tuple(results["task_names"]),
-        initial=row(-1, results["initial_loss"], results["initial_accuracy"]),
-        rows=[
-            row(number, losses, accuracies)
-            for number, (losses, accuracies) in enumerate(zip(results["loss"], results["accuracy"], strict=True))
-        ],
-        joint=results.get("joint", False),
-    )
 
 
 def _without_nan(value: object) -> object:

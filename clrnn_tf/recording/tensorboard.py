@@ -28,10 +28,10 @@ class TensorBoardRecorder(Observer):
 
     def __init__(self, directory: Path, experiment: Experiment) -> None:
         self._directory, self._experiment = directory, experiment
-        self._writer: tf.summary.SummaryWriter | None = None
+        self._writer: tf.summary.SummaryWriter = tf.summary.create_noop_writer()  # until a run begins
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
-        """Open the event file; its name tells the task from which a continued run goes on."""
+        """Open the event file; its name has the task with which a continued run begins."""
         self._writer = tf.summary.create_file_writer(str(self._directory), filename_suffix=f".from_task{first_task}")
         with self._writer.as_default(step=0):
             hparams.hparams(_flat(self._experiment.to_dict()), trial_id="run")
@@ -69,8 +69,7 @@ class TensorBoardRecorder(Observer):
 
     def run_failed(self, error: BaseException) -> None:
         """Close the event file."""
-        if self._writer is not None:
-            self._writer.close()
+        self._writer.close()
 
     def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
         with self._writer.as_default(step=step):

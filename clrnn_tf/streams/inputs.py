@@ -44,7 +44,7 @@ class NgramInputs:
 
 
 def without_padding(inputs: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-    """Inputs [B, T, ...] with 0 at the steps at and after each length, whatever stands there: NaN, inf, -1."""
+    """Inputs [B, T, ...] with 0 at and after each length, where they may hold anything (NaN, inf, -1)."""
     real = tf.sequence_mask(lengths, tf.shape(inputs)[1])  # [B, T]
     return tf.where(real[:, :, tf.newaxis], inputs, tf.zeros_like(inputs))
 
@@ -61,5 +61,5 @@ class InputModel:
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     """Noise of the inputs: `gaussian` for real features, `bernoulli` for bits."""
     loss_weights: Callable[[tf.Tensor], tf.Tensor] = every_step
-    """Loss weights [B, T] of generated inputs [B, T, F], which come without any: where in the sequence is the answer
-    that the network is held to? Generated bits are probabilities."""
+    """Loss weights [B, T] of generated inputs [B, T, F]: the steps in which the network must answer as its teacher.
+    Generated bits are probabilities."""

@@ -11,10 +11,10 @@ from clrnn_tf.streams.tasks import Split, Task, TaskStream
 
 
 class JointSplit:
-    """A `Split` of the examples of several tasks; `task_id` of a batch says whose each example is.
+    """A `Split` of the examples of several tasks; `task_id` of a batch gives the task of each example.
 
-    Every example of a training batch belongs to a task drawn at random, each as likely as the other, and is the next
-    one in that task's own training order. Batches are padded to their longest example.
+    For every example of a training batch a task is drawn, all with equal probability, and the next example in the
+    training order of this task is taken. Batches are padded to their longest example.
 
     Args:
       splits: One for each task, in order of task ids.
@@ -23,12 +23,12 @@ class JointSplit:
     def __init__(self, splits: Sequence[Split]) -> None:
         self._splits = tuple(splits)
         self.num_examples = sum(split.num_examples for split in splits)
-        times = [split.max_time for split in splits]
-        self.max_time = None if None in times else max(times)
+        known = [split.max_time for split in splits if split.max_time is not None]
+        self.max_time = max(known) if len(known) == len(splits) else None
         self.lengths_vary = any(split.lengths_vary for split in splits)
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
-        """See `Split.batches`; the draw of tasks is a function of (seed, step). `task_id` means nothing here."""
+        """See `Split.batches`; the draw of tasks is a function of (seed, step). `task_id` is ignored."""
 
         def draw(step: tf.Tensor) -> tf.Tensor:
             key = tf.stack([tf.constant(seed, tf.int64), step])
@@ -43,7 +43,7 @@ class JointSplit:
         return examples.skip(start_step * batch_size).padded_batch(batch_size, drop_remainder=True).prefetch(2)
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
-        """See `Split.in_order`: one task after another. `task_id` means nothing here."""
+        """See `Split.in_order`: one task after another. `task_id` is ignored."""
         tasks = [split.in_order(batch_size, number) for number, split in enumerate(self._splits)]
         joined = tasks[0]
         for task in tasks[1:]:

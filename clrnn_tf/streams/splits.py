@@ -1,8 +1,8 @@
 """Data of tasks: batches that are a pure function of (seed, task, step).
 
 Position p of a task's training order (p = step * batch_size + row) is example `order[p mod N]` of epoch `p div N`,
-with one pseudo-random order per (seed, task, epoch). A run resumed at any step sees the batches it would have seen, and
-batches straddle epochs.
+with one pseudo-random order per (seed, task, epoch). A run that is resumed at any step gets the same batches. A batch
+may hold the end of one epoch and the beginning of the next.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
 
 
 def epoch_key(seed: int, task_id: int, epoch: int | tf.Tensor, size: int) -> tf.Tensor:
-    """Random words [size] int64 for one epoch of a task; counters as keys would give related permutations."""
+    """Random words [size] int64 for one epoch of a task; with counters as keys, permutations would be related."""
     pair = tf.stack([np.int64(seed), np.int64(task_id) + epoch * int(SeedOffset.EPOCHS)])
     return tf.random.stateless_uniform([size], pair, None, None, tf.int64)
 
@@ -37,7 +37,7 @@ class ArraySplit:
     """Examples held in memory and gathered by index.
 
     Args:
-      arrays: Arrays [N, T, ...] with the time axis second, and `lengths` [N] int32. Compact dtypes are welcome.
+      arrays: Arrays [N, T, ...] with the time axis second, and `lengths` [N] int32. Compact dtypes save memory.
       make_batch: Turns the gathered arrays (a dictionary, cut to the batch's time bucket) into a `Batch`; its
         `task_id` is filled in here, so any value will do. Runs inside `tf.data`.
       length_buckets: Time lengths to which batches are padded, so that few programs are compiled. Without them
@@ -180,7 +180,7 @@ class DatasetSplit:
         """See `Split.batches`. Starting at a later step reads and drops the examples before it."""
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
-            tf.random.set_seed(1)  # of this function's graph alone: else `shuffle` mixes in the program's global seed
+            tf.random.set_seed(1)  # only of this function's graph; else `shuffle` mixes in the program's global seed
             key = epoch_key(seed, task_id, number, 1)[0]
             return self._make_examples().shuffle(self._shuffle_buffer, seed=key, reshuffle_each_iteration=False)
 
@@ -223,7 +223,8 @@ class DatasetSplit:
 def first_batches(split: Split, count: int, batch_size: int, seed: int, task_id: int) -> Iterable[Batch]:
     """The first `count` training batches, for use outside of compiled functions.
 
-    A few of them are made directly where the split can do that: setting a dataset up takes as long as a dozen.
+    A small number of them is gathered directly where the split allows it, because setting up a dataset takes as long as
+    gathering a dozen.
     """
     if count > _MAX_EAGER_BATCHES or not isinstance(split, ArraySplit):
         return split.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
@@ -234,9 +235,9 @@ def first_batches(split: Split, count: int, batch_size: int, seed: int, task_id:
 def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:
     """The same batches with a time axis of unknown static length, so that all tasks share one traced function.
 
-    Without the tuning of tf.data: a dropped iterator would wait for its tuning thread, which sleeps up to 60 s. And
-    without its rewriting, which copies a dataset's arrays whenever one is iterated in a graph. Give compiled functions
-    an iterator: a loop over the dataset itself becomes a function of tf.data's, set up again at every call (0.1 s).
+    Autotuning is off, because a dropped iterator would wait for the tuning thread, which sleeps up to 60 s. Graph
+    rewriting is off, because it copies the arrays of a dataset whenever one is iterated in a graph. Give compiled
+    functions an iterator: a loop over the dataset itself would be set up again at every call (0.1 s).
     """
 
     def shape(field: tf.Tensor) -> list[int | None]:

@@ -78,7 +78,7 @@ class Task:
     test: Split
     validation: Split | None = None
     parts: tuple[Task, ...] = ()
-    """The tasks that are mixed in its batches, whose `task_id` [B] tells them apart; () for a task alone."""
+    """The tasks that its batches mix, with the task of each example in `task_id` [B]; () for an ordinary task."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,12 @@ class TaskStream(Sequence[Task]):
     outputs: OutputName
     """What the outputs of a head are; see `clrnn_tf.outputs`."""
     data_source: str
-    """Where the data came from, in words; stands beside every result."""
+    """Where the data came from, in words; recorded with every result."""
     class_names: tuple[str, ...] = ()
     """Names of the C classes, where they have names."""
     ngrams: NgramInputs | None = None
     input_model: InputModel | None = InputModel()
-    """How inputs can be generated; None where generated sequences would not be of use."""
+    """How inputs can be generated; None where generated sequences would be of no use."""
     data_facts: Mapping[str, object] = field(default_factory=dict)
     """Facts about the data for results.json: coverage, fingerprint."""
     word_encoder: Callable[[int], tf.Module] | None = None

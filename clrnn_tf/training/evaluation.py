@@ -1,4 +1,4 @@
-"""Scores of a task: one compiled pass over a split, the task's weights made once."""
+"""Scores of a task: one compiled pass over a split, for which the task's weights are computed once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Evaluator:
 
     Args:
       model: The network and the source of its weights, which are read at each call.
-      batch_size: Sequences per batch; changes speed alone.
+      batch_size: Sequences per batch; affects speed only.
       jit: Whether batches are compiled by XLA.
       in_halves: Whether the halves of a batch run side by side.
     """
@@ -37,7 +37,8 @@ class Evaluator:
         self.model = model
         self._batch_size, self._in_halves = batch_size, in_halves
         self._batches: dict[Split, tf.data.Dataset] = {}
-        self.scores = tf.function(self._scores_of_block, jit_compile=jit)
+        # without AutoGraph, which would take longer to convert the network than to trace it
+        self.scores = tf.function(self._scores_of_block, jit_compile=jit, autograph=False)
 
     def __call__(self, task: Task, split: Split) -> Evaluation:
         """Scores of a task on one of its splits."""

@@ -20,7 +20,7 @@ def learn(
     matrix: ResultMatrix | None = None,
     save_task: SaveTask | None = None,
 ) -> ResultMatrix:
-    """Learn the tasks of a stream one after another, or what the method makes of them, and test all after each.
+    """Learn the tasks of a stream (or what `Method.tasks` makes of them) one after another; test all after each task.
 
     Args:
       stream: The tasks.
@@ -33,7 +33,7 @@ def learn(
     Returns:
       Test scores of all tasks before training and after each task.
 
-    Example: two tasks, two steps each.
+    Example: two tasks of two steps.
       >>> from clrnn_tf import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig, build_trainer, learn
       >>> from clrnn_tf.methods import fine_tuning
       >>> from data_pipelines import copy_task
@@ -84,6 +84,6 @@ def _learn_task(stream: TaskStream, trainer: Trainer, task: Task, observers: Seq
     began = time.perf_counter()
     steps = trainer.fit(task)
     trained = time.perf_counter()
-    evaluations = [trainer.evaluate(each, each.test) for each in stream]
+    evaluations = [trainer.evaluate(tested_task, tested_task.test) for tested_task in stream]
     tested = time.perf_counter()
     return TaskResult(task, evaluations, trained - began, tested - trained, steps, trainer.method.kept_bytes())

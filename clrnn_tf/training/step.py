@@ -17,7 +17,7 @@ from clrnn_tf.execution.loss_program import LossProgram
 from clrnn_tf.methods.base import Method
 from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.networks.weights import Weights, orthogonal_penalty
-from clrnn_tf.optimizers import Adam, clip_by_global_norm, learning_rate_at
+from clrnn_tf.optimizers import Optimizer, clip_by_global_norm, learning_rate_at
 from clrnn_tf.seeds import StepDraw
 from clrnn_tf.streams.tasks import Batch
 
@@ -57,11 +57,11 @@ class TrainingStep:
       method: Its source must be the model's.
       optimizer: Has the variables to train.
       config: Optimisation settings.
-      workers: Who shares the batches.
+      workers: The processes that share the batches.
     """
 
     def __init__(
-        self, model: TaskModel, method: Method, optimizer: Adam, config: TrainConfig, workers: SingleWorker
+        self, model: TaskModel, method: Method, optimizer: Optimizer, config: TrainConfig, workers: SingleWorker
     ) -> None:
         self._model, self._method, self._optimizer = model, method, optimizer
         self._variables = optimizer.variables_to_train
@@ -97,7 +97,9 @@ class TrainingStep:
         losses, accuracy, gradients, task_gradients = self._differentiate(batch, task_id, step, num_mixed > 1)
         *means, accuracy = self._workers.mean([*losses.values(), accuracy])
         losses = dict(zip(losses, means, strict=True))
-        schedule = dataclasses.replace(self._config, steps=self._config.steps * num_mixed)
+        schedule = self._config
+        if num_mixed > 1:
+            schedule = dataclasses.replace(schedule, steps=schedule.steps * num_mixed)
         norm, finite = self.update(
             gradients, task_gradients, learning_rate_at(schedule, step), tf.math.is_finite(losses["total"])
         )
@@ -116,7 +118,7 @@ class TrainingStep:
     def _in_two_passes(self, batch: Batch, task_id: tf.Tensor, step: tf.Tensor, mixed: bool) -> Differentiated:
         """The same, as the sum of the gradient of the task's loss and that of all others.
 
-        Two gradients of one tape would have XLA's programs differentiated twice, so each has a tape.
+        There are two tapes, because two gradients from one tape would differentiate XLA's programs twice.
         """
         with self._tape() as tape:
             weights, _ = self._method.weights_and_penalties(task_id, step)
@@ -140,7 +142,7 @@ class TrainingStep:
     def _further_losses(
         self, weights: Weights, penalties: dict[str, tf.Tensor], batch: Batch, task_id: tf.Tensor, step: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """All losses but the task's."""
+        """All losses except the task's."""
         losses = {**penalties, **self._method.auxiliary_losses(self._model, weights, batch, task_id, step)}
         if self._config.orthogonal_strength:
             losses["orthogonal"] = self._orthogonal(weights)

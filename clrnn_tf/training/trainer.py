@@ -15,7 +15,7 @@ from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker
 from clrnn_tf.methods.base import Method
 from clrnn_tf.model import TaskModel
-from clrnn_tf.optimizers import Adam
+from clrnn_tf.optimizers import make_optimizer
 from clrnn_tf.recording.events import Observer, TrainingLog
 from clrnn_tf.streams.splits import batches_of_any_length
 from clrnn_tf.streams.tasks import Task
@@ -41,7 +41,7 @@ class Trainer:
       config: Optimisation settings.
       seed: Seed of batches.
       observers: They get logs and validations.
-      workers: Who shares the batches; one process by default.
+      workers: The processes that share the batches; one by default.
 
     Example: two steps of the first task, and a test of the second.
       >>> from clrnn_tf import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig, build_trainer
@@ -84,7 +84,7 @@ class Trainer:
         self.observers = list(observers)
         embedding = [] if model.embedding is None else list(model.embedding.trainable_variables)
         self.variables = [*method.variables_to_train(), *embedding]
-        self.optimizer = Adam(self.variables, config)
+        self.optimizer = make_optimizer(self.variables, config)
         self.step = TrainingStep(model, method, self.optimizer, config, self.workers)
         in_halves = method.setup.num_blocks > 1
         self.evaluate = Evaluator(model, config.eval_batch_size, uses_xla(config), in_halves)
@@ -92,8 +92,8 @@ class Trainer:
     def fit(self, task: Task) -> int:
         """Train on one task with a fresh optimizer state and return the number of steps taken.
 
-        A task that mixes K others takes K times the steps, and is validated on each of them: what is best is decided by
-        the mean of their scores.
+        A task that mixes K others takes K times the steps, and is validated on each of them. The mean of their scores
+        decides which step is best.
 
         Raises:
           TrainingDivergedError: A loss or gradient was not finite; the step was not taken.
@@ -116,7 +116,7 @@ class Trainer:
         return step
 
     def validation(self, tasks: Sequence[Task]) -> Validation:
-        """Validations on `tasks`. To a best step belongs also what the method gathered on the way there."""
+        """Validations on `tasks`. The values of the best step include the state of the method at that step."""
         variables = [*self.variables, *self.method.state_variables()]
         return Validation(tasks, self.evaluate, variables, self.config, self.observers)
 

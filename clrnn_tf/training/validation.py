@@ -23,7 +23,7 @@ class Validation:
     Args:
       tasks: Tasks that may have a validation split.
       evaluate: Scores a task on a split.
-      variables: What belongs to a step.
+      variables: What is stored of the best step.
       config: `keep_best` and `early_stopping`.
       observers: They get each validation.
     """
@@ -69,7 +69,7 @@ class Validation:
                 observer.validated(ValidationLog(task, step, evaluation))
 
     def restore_best(self) -> None:
-        """Give the variables their values of the best step, where these are kept."""
+        """Give the variables the values of the best step, if they were stored."""
         if self._best_values is not None:
             for variable, value in zip(self._variables, self._best_values, strict=True):
                 variable.assign(value)

@@ -1,1 +1,1 @@
-"""What several methods are made of: Fisher information, replay, the variational autoencoder."""
+"""Parts that several methods share: Fisher information, replay, the variational autoencoder."""

@@ -2,8 +2,8 @@
 
     F_i = 1/n sum_{s=1..n} (d L_s / d w_i)^2,     L_s the negative log-likelihood of sequence s, summed over time
 
-*Empirical* with targets from the data (as published); with targets drawn from the network's own predictions it is the
-Fisher information proper, in an unbiased estimate. All sequences of a batch get their squares in one backward pass
+With targets from the data (as published) it is *empirical*. With targets drawn from the network's predictions, it is an
+unbiased estimate of the true Fisher information. All sequences of a batch get their squares in one backward pass
 (`clrnn_tf.networks.linear`), for little more than the cost of a training step.
 """
 
@@ -20,7 +20,7 @@ from clrnn_tf.streams.splits import first_batches
 from clrnn_tf.streams.tasks import Batch, Task
 
 Labels = Literal["data", "sampled"]
-_MOST_SQUARES = 16_000_000  # gradients of single sequences held at once for one kernel: 64 MB
+_MOST_SQUARES = 16_000_000  # numbers in the gradients of single sequences that are held at once for one kernel: 64 MB
 
 
 class FisherDiagonal:
@@ -53,8 +53,8 @@ class FisherDiagonal:
             self.batch_size = min(self.batch_size, share + share % 2)
         self._squares = tf.function(self._squares_of_batch, jit_compile=jit)
 
-    def of(self, task: Task) -> Weights:
-        """F by the names of the weights."""
+    def measure(self, task: Task) -> Weights:
+        """F of a task, by the names of the weights."""
         number = task.train.num_examples
         if self._num_sequences is not None:
             number = min(number, self._num_sequences)

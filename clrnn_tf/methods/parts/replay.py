@@ -6,8 +6,9 @@ of the network and y* those of a *teacher*, the weights as they were before the 
     distillation = sum_j 1 / |C_j| * sum_{x in C_j} sum_t w_t d(y_t, y*_t)
 
 where d is `OutputKind.distillation` and w are the loss weights of x. Labels of old tasks are not used. The sum over
-old tasks is not divided by their number, as published (Ehret et al. 2021; Li & Hoiem 2016). Where a batch is smaller
-than the number of old tasks, a random choice of them takes part and counts for all; the published code fails there.
+old tasks is not divided by their number, as published (Ehret et al. 2021; Li & Hoiem 2016). A batch that is smaller
+than the number of old tasks holds a random choice of them, whose loss is scaled up to stand for all; the published code
+fails there.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def weighted_by_share(
     """The batch with loss weights w / |C_j|, so that `distillation` is a plain sum, over any part of the batch.
 
     Args:
-      replay: Its tasks are all old ones, or as many as it has sequences.
-      task_id: t, the present task; where a batch has fewer tasks, they count for all.
+      replay: Sequences of all old tasks; of as many old tasks as there are sequences, where that is fewer.
+      task_id: t, the present task, which is also the number of old tasks.
       num_tasks: K.
       normalize: Whether |C_j| counts sequences, or steps by their weight.
     """

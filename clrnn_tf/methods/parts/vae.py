@@ -38,7 +38,7 @@ class Latent(NamedTuple):
 
 
 def latent_specs(encoder: RecurrentNetwork, latent_dim: int) -> list[WeightSpec]:
-    """Weights from an encoder's features to the distribution; they start as further outputs of the encoder would."""
+    """Weights from an encoder's features to the distribution; initial values as of the encoder's outputs."""
     head, _ = encoder.head_specs
     return in_scope(
         _SCOPE,

@@ -1,0 +1,162 @@
+"""`results.json` and `confusion.npz`: what is in them, and how the scores are read back.
+
+Beside the keys of `Results` there are `mean_during_NAME`, `mean_final_NAME`, `during_NAME` and `final_NAME` for every
+further metric of the output kind. A number that is nan is written as null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
+
+import numpy as np
+
+from clrnn_tf.metrics import Evaluation, ResultMatrix
+
+SCHEMA_VERSION = 1
+
+Scores = list[float | None]
+"""One number for each task; percent."""
+
+
+class TaskTiming(TypedDict):
+    """How long one task took."""
+
+    task: str
+    train_seconds: float
+    eval_seconds: float
+    steps: int
+
+
+class Timing(TypedDict):
+    """The part of the results that differs between equal runs."""
+
+    tasks: list[TaskTiming]
+    total_seconds: float
+
+
+class InferenceResults(TypedDict):
+    """Scores with the task inferred; see `InferenceScores.to_dict`."""
+
+    inference_accuracy: Scores
+    joint_accuracy: Scores
+    inferred_counts: list[list[int]]
+
+
+class Results(TypedDict):
+    """`results.json`."""
+
+    schema_version: int
+    finished: bool
+    joint: NotRequired[bool]
+    num_tasks: int
+    task_names: list[str]
+    mean_during_accuracy: float | None
+    mean_final_accuracy: float | None
+    worst_final_accuracy: float | None
+    forgetting: float | None
+    backward_transfer: float | None
+    forward_transfer: float | None
+    during_accuracy: Scores
+    final_accuracy: Scores
+    initial_accuracy: Scores
+    initial_loss: list[float]
+    accuracy: list[Scores]
+    """Row i: after learning task i, on every task."""
+    loss: list[list[float]]
+    further: NotRequired[dict[str, list[Scores]]]
+    """As `accuracy`, for metrics that an output kind adds."""
+    initial_further: NotRequired[dict[str, Scores]]
+    num_parameters: float
+    num_main_network_weights: float
+    compression_ratio: NotRequired[float]
+    separate_networks_bytes: NotRequired[float]
+    benchmark: str
+    method: str
+    seed: int
+    data_source: str
+    data: NotRequired[dict[str, object]]
+    kept_bytes: NotRequired[list[dict[str, int]]]
+    """After each task, in bytes by purpose."""
+    task_inference: NotRequired[InferenceResults]
+    versions: dict[str, str]
+    timing: Timing
+
+
+def scores_of(matrix: ResultMatrix) -> dict[str, object]:
+    """The entries of `results.json` that hold scores."""
+    results: dict[str, object] = {
+        "schema_version": SCHEMA_VERSION,
+        "finished": matrix.finished,
+        "joint": matrix.joint,
+        "num_tasks": matrix.num_tasks,
+        "task_names": list(matrix.task_names),
+        **matrix.summary(),
+        "during_accuracy": matrix.during().tolist(),
+        "final_accuracy": matrix.final().tolist(),
+        "initial_accuracy": [evaluation.accuracy for evaluation in matrix.initial],
+        "initial_loss": [evaluation.loss for evaluation in matrix.initial],
+        "accuracy": matrix.scores("accuracy").tolist(),
+        "loss": matrix.scores("loss").tolist(),
+    }
+    for name in matrix.further_metrics:
+        results[f"during_{name}"] = matrix.during(name).tolist()
+        results[f"final_{name}"] = matrix.final(name).tolist()
+    further = {name: matrix.scores(name).tolist() for name in matrix.initial[0].further}
+    if further:  # what is read back; the others follow from the confusion matrices
+        results["further"] = further
+        results["initial_further"] = {name: [score.further[name] for score in matrix.initial] for name in further}
+    return results
+
+
+def confusions_of(matrix: ResultMatrix) -> dict[str, np.ndarray]:
+    """The arrays of `confusion.npz`: `row-1` before training, `row0` after the first task; [K, C, C] each."""
+    arrays = {}
+    for number, row in [(-1, matrix.initial), *enumerate(matrix.rows)]:
+        confusions = [evaluation.confusion for evaluation in row if evaluation.confusion is not None]
+        if confusions:
+            arrays[f"row{number}"] = np.stack(confusions)
+    return arrays
+
+
+def matrix_of(results: Results, confusions: Mapping[str, np.ndarray]) -> ResultMatrix:
+    """The scores, read back from the two files."""
+
+    def row(number: int, losses: list[float], accuracies: Scores) -> list[Evaluation]:
+        stored = confusions.get(f"row{number}")
+        counts: Sequence[np.ndarray | None] = [None] * len(losses) if stored is None else list(stored)
+        if number < 0:
+            further = results.get("initial_further", {})
+        else:
+            further = {name: rows[number] for name, rows in results.get("further", {}).items()}
+        return [
+            Evaluation(
+                loss, _or_nan(accuracy), confusion, {name: _or_nan(scores[k]) for name, scores in further.items()}
+            )
+            for k, (loss, accuracy, confusion) in enumerate(zip(losses, accuracies, counts, strict=True))
+        ]
+
+    return ResultMatrix(
+        task_names=tuple(results["task_names"]),
+        initial=row(-1, results["initial_loss"], results["initial_accuracy"]),
+        rows=[
+            row(number, losses, accuracies)
+            for number, (losses, accuracies) in enumerate(zip(results["loss"], results["accuracy"], strict=True))
+        ],
+        joint=results.get("joint", False),
+    )
+
+
+def further_means(results: Results) -> dict[str, float | None]:
+    """Mean final score of every metric besides loss and accuracy, by its name."""
+    prefix = "mean_final_"
+    return {
+        key.removeprefix(prefix): value if isinstance(value, float) else None
+        for key, value in results.items()
+        if key.startswith(prefix) and key != "mean_final_accuracy"
+    }
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,341 @@
+"""What a run directory survives: overwriting, a second process, a disk that fails, damaged files."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.experiment import build_trainer
+from clrnn_tf.recording import files, run_directory
+from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.recording.run_lock import RunLock
+from clrnn_tf.training.checkpoints import TaskCheckpoints
+from tests import tiny
+from trainers import copy_task
+from trainers.run import main
+
+ROOT = Path(__file__).parent.parent
+TINY = [
+    "--method=fine_tuning",
+    "--data.num-tasks=3",
+    "--data.num-train=40",
+    "--data.num-test=8",
+    "--data.num-validation=0",
+    "--train.steps=2",
+    "--train.batch-size=4",
+    "--network.hidden-sizes=4",
+    "--train.jit=off",
+]
+HOLD = (
+    "import sys\n"
+    "from pathlib import Path\n"
+    "from clrnn_tf.recording.run_lock import RunLock\n"
+    "with RunLock(Path(sys.argv[1])):\n"
+    "    print('held', flush=True)\n"
+    "    sys.stdin.read()\n"
+)
+
+
+def run(*arguments):
+    return main(copy_task.BENCHMARK, [str(argument) for argument in arguments])
+
+
+def error_of(capsys, code, *arguments):
+    """The one line on standard error of a command that must exit with `code`."""
+    capsys.readouterr()
+    assert run(*arguments) == code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def create(path, **options):
+    return RunDirectory.create(path, tiny.experiment(), {"data_source": "somewhere"}, **options)
+
+
+def without_timing(path):
+    results = json.loads((path / "results.json").read_text())
+    results.pop("timing")
+    return results
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of three tasks; copy it before changing it."""
+    path = tmp_path_factory.mktemp("runs") / "finished"
+    assert run(*TINY, "--out", path) == 0
+    return path
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+# Overwriting.
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "title: my thesis\n",
+        "provenance: {author: me}\n",
+        "provenance: {versions: [1]}\n",
+        "provenance: 3\n",
+        "\0\0",
+        "",
+    ],
+)
+def test_a_directory_without_our_mark_is_never_touched(tmp_path, config):
+    (tmp_path / "config.yaml").write_text(config)
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(ConfigurationError, match="no run of ours"):
+        create(tmp_path, overwrite=True)
+    assert (tmp_path / "config.yaml").read_text() == config
+    assert (tmp_path / "checkpoints").is_dir()
+
+
+def test_overwrite_keeps_what_no_run_wrote_and_says_so(copy, tmp_path, capsys):
+    (copy / "notes.txt").write_text("mine")
+    (copy / "data").mkdir()
+    (copy / "export" / "old_name").mkdir()
+    line = error_of(capsys, 0, *TINY, "--data.num-tasks", "2", "--out", copy, "--overwrite")
+    assert line == f"warning: {copy} has files of no run, which are kept: data, notes.txt."
+    assert (copy / "notes.txt").read_text() == "mine"
+    assert len(list((copy / "export").iterdir())) == len(json.loads((copy / "results.json").read_text())["accuracy"])
+
+
+def test_overwrite_removes_links_but_not_what_they_point_to(tmp_path):
+    real, elsewhere = tmp_path / "real", tmp_path / "elsewhere"
+    create(real)
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("mine")
+    (real / "checkpoints").symlink_to(elsewhere)
+    (real / "results.json").symlink_to(elsewhere / "file")
+    (real / "tensorboard").mkdir()
+    (real / "tensorboard" / "inside").symlink_to(elsewhere)
+    link = tmp_path / "link"
+    link.symlink_to(real)
+    create(link, overwrite=True)
+    assert link.is_symlink()
+    assert sorted(os.listdir(real)) == ["config.yaml"]
+    assert (elsewhere / "file").read_text() == "mine"
+
+
+def test_a_directory_in_the_place_of_a_file_is_kept(tmp_path):
+    create(tmp_path)
+    (tmp_path / "results.json").mkdir()
+    (tmp_path / "metrics.jsonl").touch()
+    with pytest.raises(ConfigurationError, match=r"results.json is no file, so no run wrote it"):
+        create(tmp_path, overwrite=True)
+    assert (tmp_path / "metrics.jsonl").exists()
+
+
+# One process at a time.
+
+
+@pytest.fixture
+def holder(copy):
+    """A process that holds the lock of the run until its standard input is closed."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(copy)], cwd=ROOT, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="run directories are not locked there")
+@pytest.mark.parametrize("words", [["--resume"], [*TINY, "--overwrite"]], ids=["resume", "overwrite"])
+def test_a_second_process_is_refused_and_told_who_writes(copy, holder, capsys, words):
+    before = (copy / "results.json").read_bytes()
+    line = error_of(capsys, 2, "--out", copy, *words)
+    assert line.startswith(f"error: {copy} is written by process {holder.pid} on ") and " since 20" in line
+    assert (copy / "results.json").read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="run directories are not locked there")
+def test_a_killed_process_leaves_no_lock(copy, holder):
+    holder.kill()
+    holder.wait()
+    assert (copy / ".lock").exists()
+    assert run("--out", copy, "--resume") == 0
+
+
+def test_a_lock_writes_through_no_link(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic"), RunLock(tmp_path):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+# A disk that fails.
+
+
+def test_a_run_whose_directory_is_deleted_ends_in_one_line(tmp_path, capsys, monkeypatch):
+    out, saved = tmp_path / "run", files.FileRecorder.task_learned
+
+    def delete(self, result, matrix):
+        saved(self, result, matrix)
+        shutil.rmtree(out)
+
+    monkeypatch.setattr(files.FileRecorder, "task_learned", delete)
+    line = error_of(capsys, 1, *TINY, "--out", out)
+    assert line.startswith("error: No such file or directory")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS], ids=["full", "read_only"])
+def test_a_run_on_a_disk_that_fails_ends_in_one_line_and_can_be_continued(
+    finished, tmp_path, capsys, monkeypatch, number
+):
+    out, write = tmp_path / "run", run_directory.write_text
+
+    def fail_at_second_task(path, text):
+        if path.name == "results.json" and path.exists():
+            raise OSError(number, os.strerror(number), str(path))
+        write(path, text)
+
+    monkeypatch.setattr(files, "write_text", fail_at_second_task)
+    line = error_of(capsys, 1, *TINY, "--out", out)
+    place = f"{out / 'results.json'}. What was learned before is in {out}."
+    assert line == f"error: {os.strerror(number)}: {place}"
+    assert len(json.loads((out / "results.json").read_text())["accuracy"]) == 1
+    monkeypatch.undo()
+    assert run("--out", out, "--resume") == 0
+    assert without_timing(out) == without_timing(finished)
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_in_one_line(tmp_path, capsys, monkeypatch):
+    def fail(self, prefix):
+        raise tf.errors.ResourceExhaustedError(None, None, f"{prefix}; No space left on device\nmore")
+
+    monkeypatch.setattr(tf.train.Checkpoint, "write", fail)
+    line = error_of(capsys, 1, *TINY, "--out", tmp_path / "run")
+    assert "task000 could not be written" in line and "No space left on device" in line
+
+
+# Damaged files.
+
+DAMAGES = {
+    "cut": lambda content: content[: min(300, len(content) // 2)],
+    "zeroed": lambda content: bytes(len(content)),
+    "empty": lambda content: b"",
+}
+
+
+def damage(path, how):
+    content = path.read_bytes()
+    path.write_bytes(DAMAGES[how](content))
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("name", ["results.json", "confusion.npz"])
+def test_damaged_results_are_one_line(copy, capsys, name, how):
+    if name == "confusion.npz":  # the task has bits, not classes, so it wrote none
+        np.savez_compressed(copy / name, row0=np.arange(1000))
+    damage(copy / name, how)
+    line = error_of(capsys, 2, "--out", copy, "--resume")
+    assert line.startswith(f"error: {copy / name} is damaged (")
+    assert line.endswith("Restore it from a copy, or start the run anew with --overwrite.")
+
+
+def unfinished(path):
+    """Take the last row from the results of a run, as if it had been killed while learning the last task."""
+    results = json.loads((path / "results.json").read_text())
+    results["finished"] = False
+    for name in ("accuracy", "loss"):
+        results[name] = results[name][:-1]
+    for name in results.get("further", {}):
+        results["further"][name] = results["further"][name][:-1]
+    (path / "results.json").write_text(json.dumps(results))
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("suffix", ["index", "data-00000-of-00001"])
+def test_a_damaged_checkpoint_is_named(tmp_path, suffix, how):
+    stream = tiny.stream()
+    checkpoints = TaskCheckpoints(tmp_path, build_trainer(tiny.experiment(), stream))
+    checkpoints.save(0)
+    checkpoints.restore(0)
+    damage(tmp_path / f"task000.{suffix}", how)
+    with pytest.raises(ConfigurationError, match=r"task000 is damaged \(.*\)\. Restore it from a copy, or start"):
+        checkpoints.restore(0)
+
+
+def test_the_checkpoint_before_a_damaged_one_is_taken(finished, copy, capsys):
+    unfinished(copy)
+    damage(copy / "checkpoints" / "task001.data-00000-of-00001", "cut")
+    line = error_of(capsys, 0, "--out", copy, "--resume")
+    assert line.startswith(f"warning: {copy / 'checkpoints' / 'task001'} is damaged")
+    assert line.endswith("Going on after task 0 instead.")
+    assert without_timing(copy) == without_timing(finished)
+
+
+def test_a_run_without_a_readable_checkpoint_is_one_line(copy, capsys):
+    unfinished(copy)
+    for index in (copy / "checkpoints").glob("*.index"):
+        damage(index, "zeroed")
+    line = error_of(capsys, 2, "--out", copy, "--resume")
+    assert line.startswith(f"error: {copy / 'checkpoints' / 'task001'} is damaged")
+    assert line.endswith("or start the run anew with --overwrite.")
+
+
+# Exports and the report.
+
+
+def remove_export(path):
+    shutil.rmtree(next((path / "export").iterdir()))
+
+
+def cut_export(path):
+    damage(next((path / "export").glob("*/1/variables/*data*")), "cut")
+
+
+def remove_report(path):
+    (path / "report.html").unlink()
+
+
+def cut_report(path):
+    damage(path / "report.html", "cut")
+
+
+@pytest.mark.parametrize("harm", [remove_export, cut_export, remove_report, cut_report])
+def test_resume_makes_what_is_missing_of_a_finished_run(finished, copy, capsys, harm):
+    harm(copy)
+    capsys.readouterr()
+    assert run("--out", copy, "--resume") == 0
+    assert "report in" in capsys.readouterr().out
+    assert (copy / "report.html").read_text().endswith("</html>\n")
+    assert sorted(os.listdir(copy / "export")) == sorted(os.listdir(finished / "export"))
+    for path in (copy / "export").iterdir():
+        tf.saved_model.load(str(path / "1"))
+    assert (copy / "results.json").read_bytes() == (finished / "results.json").read_bytes()
+    assert run("--out", copy, "--resume") == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_an_export_that_fails_leaves_the_one_before(finished, copy, capsys, monkeypatch):
+    remove_report(copy)
+    remove_export(copy)
+    kept = {path: path.read_bytes() for path in (copy / "export").glob("*/1/saved_model.pb")}
+
+    def fail(module, path, signatures):
+        (Path(path) / "variables").mkdir(parents=True)
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    line = error_of(capsys, 1, "--out", copy, "--resume")
+    assert "could not be written: No space left on device" in line
+    assert kept and all(path.read_bytes() == content for path, content in kept.items())
+    monkeypatch.undo()
+    assert run("--out", copy, "--resume") == 0
+    assert sorted(os.listdir(copy / "export")) == sorted(os.listdir(finished / "export"))
