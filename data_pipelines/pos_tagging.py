@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
+
+import tensorflow as tf
 
 from clrnn_tf.errors import require
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import NgramInputs, Task, TaskStream
-from data_pipelines.char_ngrams import NUM_NGRAMS
+from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets, ngram_vectors
 from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
-from data_pipelines.letters import NUM_FEATURES
+from data_pipelines.letters import NUM_FEATURES, letter_buckets
 from data_pipelines.storage import fingerprint, warn
 from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngram_split, vector_split
 from data_pipelines.treebanks import WITHHELD, Selected, Treebank, find_treebanks, select_treebanks
 from data_pipelines.vector_tables import VectorTables, vector_files
+from data_pipelines.word_encoder import VectorLookup, WordEncoder
 from data_pipelines.word_vectors import UNKNOWN, WordVectors
 
 PAPER_ORDER = (
@@ -155,7 +158,32 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         ngrams=_ngrams(config, tables.width),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
         data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint(read)},
+        word_encoder=_encoders([chosen.treebank.language for chosen in selected], files, config),
     )
+
+
+def _encoders(languages: Sequence[str], files: dict[str, Path], config: Config) -> Callable[[int], WordEncoder]:
+    """What turns words into the inputs of a task. Its vectors are read again then, so that they are not kept."""
+
+    def encoder(task_id: int) -> WordEncoder:
+        tables = VectorTables(files, config.align_vectors, config.vector_norm)
+        if config.align_vectors:
+            tables.of(languages[0])  # the others are rotated onto it
+        vectors = tables.of(languages[task_id])
+        return WordEncoder(None if vectors is None else VectorLookup(vectors), _spelling(config, bool(files)))
+
+    return encoder
+
+
+def _spelling(config: Config, has_vectors: bool) -> Callable[[tf.Tensor], tf.Tensor] | None:
+    """What a word's letters give; None where its vector is all."""
+    if config.letters:
+        return partial(letter_buckets, num_buckets=config.num_buckets)
+    if has_vectors:
+        return None
+    if config.ngrams == "frozen":
+        return partial(ngram_vectors, num_buckets=config.num_buckets, width=config.ngram_dim)
+    return partial(ngram_buckets, num_buckets=config.num_buckets)
 
 
 def _num_features(config: Config, width: int | None) -> int:

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "training": MODELS | {"methods.base", "recording.events", "training"},
     "experiment": MODELS | {"methods", "methods.base", "recording.events", "training"},
     "recording": {*DATA, "metrics", "recording"},
+    "runs": MODELS | {"methods", "training", "recording", "experiment"},
     "__init__": BASE,
 }
 """What a package or module of `clrnn_tf` may import of `clrnn_tf`."""
@@ -37,6 +38,7 @@ OUTSIDE = {
         "model",
         "outputs",
         "recording.events",
+        "recording.run_directory",
         "metrics",
         "networks",
     },

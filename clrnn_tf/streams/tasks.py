@@ -6,7 +6,7 @@ of arrays and of datasets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, overload
 
@@ -112,6 +112,9 @@ class TaskStream(Sequence[Task]):
     """How inputs can be generated; None where generated sequences would be of no use."""
     data_facts: Mapping[str, object] = field(default_factory=dict)
     """Facts about the data for results.json: coverage, fingerprint."""
+    word_encoder: Callable[[int], tf.Module] | None = None
+    """Makes, for a task id, what turns words [B, T] (strings, "" is padding) into `Batch.inputs`, in graph operations;
+    None where inputs are no words."""
 
     @property
     def input_width(self) -> int:
