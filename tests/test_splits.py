@@ -192,6 +192,14 @@ def test_bucketed_length(longest, expected):
     assert bucketed_length(tf.constant(longest), (6, 9, 4)) == expected
 
 
+def test_lengths_may_be_of_any_whole_type_and_0():
+    lengths = LENGTHS.astype(np.int64)
+    lengths[0] = 0
+    batch = next(iter(ArraySplit({"ids": IDS, "lengths": lengths}, make_batch, (3,)).in_order(2, 0)))
+    np.testing.assert_array_equal(batch.lengths, [0, 1])
+    assert batch.lengths.dtype == tf.int32
+
+
 def test_arrays_without_buckets_keep_their_time():
     assert array_source().batches(4, 0, 0).element_spec.inputs.shape.as_list() == [4, TIME, 1]
 
@@ -292,6 +300,15 @@ def test_records_are_trained_on_as_examples_in_memory_are(record_files):
     np.testing.assert_array_equal(np.sort(epoch), np.arange(1, 11))
 
 
+@pytest.mark.parametrize("promised", [NUM_EXAMPLES - 1, NUM_EXAMPLES + 1])
+def test_a_dataset_with_another_number_of_examples_is_refused(promised):
+    source = DatasetSplit(lambda: examples_of(IDS, LENGTHS), promised)
+    with pytest.raises(tf.errors.FailedPreconditionError, match=f"expected to contain {promised} elements"):
+        list(source.in_order(1, task_id=0))
+    with pytest.raises(tf.errors.FailedPreconditionError, match=f"expected to contain {promised} elements"):
+        batches(source, NUM_EXAMPLES + 2, batch_size=1)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -301,6 +318,12 @@ def test_records_are_trained_on_as_examples_in_memory_are(record_files):
             r"arrays must have one first dimension N\. Received: \{'ids': 10, 'lengths': 3\}\.",
         ),
         (lambda: ArraySplit({"ids": IDS[:0], "lengths": LENGTHS[:0]}, make_batch), "needs at least one example"),
+        (lambda: ArraySplit({"ids": IDS[:, :6], "lengths": LENGTHS}, make_batch), r"in \[0, 6\].*Received: 1 to 7\."),
+        (lambda: ArraySplit({"ids": IDS, "lengths": -LENGTHS}, make_batch), r"in \[0, 7\].*Received: -7 to -1\."),
+        (lambda: ArraySplit({"ids": IDS, "lengths": LENGTHS / 2}, make_batch), "whole numbers.*Received: float64"),
+        (lambda: ArraySplit({"ids": IDS, "lengths": IDS}, make_batch), r"Received: int64 of shape \(10, 7\)\."),
+        (lambda: ArraySplit({"ids": LENGTHS, "lengths": LENGTHS}, make_batch), r"must be \[N, T, \.\.\.\]"),
+        (lambda: ArraySplit({"ids": IDS, "y": IDS[:, :3], "lengths": LENGTHS}, make_batch), "with one T"),
         (lambda: DatasetSplit(lambda: None, 0), r"num_examples must be above 0\. Received: 0\."),
         (lambda: DatasetSplit(lambda: None, 1, 0), r"shuffle_buffer must be above 0\. Received: 0\."),
     ],

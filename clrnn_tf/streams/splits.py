@@ -20,6 +20,29 @@ from clrnn_tf.streams.tasks import Batch, Split
 _MAX_EAGER_BATCHES = 16  # up to this number, gathering at once is faster than starting a tf.data pipeline
 
 
+def _common_time(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """T of arrays of these shapes, by name."""
+    times = {shape[1] if len(shape) > 1 else None for shape in shapes.values()}
+    time = times.pop()
+    if times or time is None:
+        raise ConfigurationError(f"arrays must be [N, T, ...] with one T. Received: {dict(shapes)}.")
+    return time
+
+
+def _checked_lengths(lengths: np.ndarray, max_time: int) -> np.ndarray:
+    lengths = np.asarray(lengths)
+    require(
+        lengths.ndim == 1 and lengths.dtype.kind in "iuf" and bool(np.all(lengths % 1 == 0)),
+        f"lengths must be whole numbers [N]. Received: {lengths.dtype} of shape {lengths.shape}.",
+    )
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    require(
+        shortest >= 0 and longest <= max_time,
+        f"lengths must be in [0, {max_time}], the T of the arrays. Received: {shortest} to {longest}.",
+    )
+    return lengths.astype(np.int32)
+
+
 def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
     """The smallest bucket that holds `longest` time steps, or `longest` itself beyond the last bucket."""
     sizes = tf.constant(sorted(buckets), tf.int32)
@@ -42,6 +65,9 @@ class ArraySplit:
         `task_id` is filled in here, so any value will do. Runs inside `tf.data`.
       length_buckets: Time lengths to which batches are padded, so that few programs are compiled. Without them
         every batch has the full T of the arrays.
+
+    Raises:
+      ConfigurationError: Arrays differ in N or T, or lengths are not whole numbers in [0, T].
 
     Example: sequences of up to 6 steps; short batches have 4.
       >>> import numpy as np
@@ -73,9 +99,9 @@ class ArraySplit:
         self.num_examples = len(arrays["lengths"])
         require(self.num_examples > 0, "a split needs at least one example. Received: 0.")
         require(len(arrays) > 1, "arrays must hold more than 'lengths'. Received: ['lengths'].")
-        self.max_time = next(array.shape[1] for name, array in arrays.items() if name != "lengths")
-        self.lengths_vary = bool(np.ptp(arrays["lengths"]))
-        self._arrays = dict(arrays)
+        self.max_time = _common_time({name: np.shape(array) for name, array in arrays.items() if name != "lengths"})
+        self._arrays = {**arrays, "lengths": _checked_lengths(arrays["lengths"], self.max_time)}
+        self.lengths_vary = bool(np.ptp(self._arrays["lengths"]))
         self._arrays_on_cpu: dict[str, tf.Tensor] | None = None
         self._make_batch = make_batch
         self._buckets = tuple(sorted(bucket for bucket in length_buckets if bucket < self.max_time))
@@ -139,7 +165,8 @@ class DatasetSplit:
     Args:
       make_examples: Returns a dataset of single examples: `Batch` without the batch axis, `task_id` ignored.
         Called inside `tf.data`, once per epoch; it must give the same examples in the same order each time.
-      num_examples: Examples per epoch.
+      num_examples: Examples per epoch. Where `make_examples` gives another number, reading ends in a
+        `tf.errors.FailedPreconditionError` with both.
       shuffle_buffer: Examples held in memory for shuffling; at least `num_examples` shuffles fully.
       length_buckets: See `ArraySplit`.
       max_time: Time steps of the longest example, for methods that keep examples.
@@ -182,7 +209,7 @@ class DatasetSplit:
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             tf.random.set_seed(1)  # only of this function's graph; else `shuffle` mixes in the program's global seed
             key = epoch_key(seed, task_id, number, 1)[0]
-            return self._make_examples().shuffle(self._shuffle_buffer, seed=key, reshuffle_each_iteration=False)
+            return self._examples().shuffle(self._shuffle_buffer, seed=key, reshuffle_each_iteration=False)
 
         epoch_steps = start_step * batch_size // self.num_examples
         skipped = start_step * batch_size - epoch_steps * self.num_examples
@@ -199,9 +226,13 @@ class DatasetSplit:
                 loss_weights=tf.zeros_like(example.loss_weights), eval_weights=tf.zeros_like(example.eval_weights)
             )
 
-        examples = self._make_examples()
-        filling = self._make_examples().repeat().take(missing).map(without_weight)
+        examples = self._examples()
+        filling = self._examples().repeat().take(missing).map(without_weight)
         return self._padded(examples.concatenate(filling), batch_size, task_id).prefetch(2)
+
+    def _examples(self) -> tf.data.Dataset:
+        """The examples of an epoch; reading them fails where there are more or fewer than `num_examples`."""
+        return self._make_examples().apply(tf.data.experimental.assert_cardinality(self.num_examples))
 
     def _padded(self, examples: tf.data.Dataset, batch_size: int, task_id: int) -> tf.data.Dataset:
         def to_bucket(batch: Batch) -> Batch:
