@@ -40,7 +40,23 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("config", [None, "{", '{"cluster": {}}'])
+ONE_WORKER = '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        "{",
+        "[" * 10_000,
+        '{"cluster": {}}',
+        ONE_WORKER.replace("0", "1"),
+        ONE_WORKER.replace("0", "-1"),
+        ONE_WORKER.replace('["a:1"]', '"a"'),
+        ONE_WORKER.replace('"type": "worker"', '"type": "chief"'),
+        ONE_WORKER.replace('"worker": [', '"chief": ["b:1"], "worker": ['),
+    ],
+)
 def test_workers_must_be_named(config, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if config is not None:

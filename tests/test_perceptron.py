@@ -203,9 +203,10 @@ def test_a_file_of_another_kind_is_no_comparison(tmp_path):
         path.write_text(text)
         with pytest.raises(ConfigurationError, match="must be a file that python -m trainers.perceptron has written"):
             comparisons_from(path)
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigurationError, match="cannot be read as results of a perceptron"):
-        comparisons_from(path)
+    for damaged in (b"\xff\xfe", b"[" * 100_000):
+        path.write_bytes(damaged)
+        with pytest.raises(ConfigurationError, match="cannot be read as results of a perceptron"):
+            comparisons_from(path)
 
 
 def test_the_table_of_results_is_language_by_language_beside_registered_runs():

@@ -77,10 +77,14 @@ def _place() -> tuple[int, int]:
     text = os.environ.get(TF_CONFIG_VARIABLE, "")
     try:
         config = json.loads(text)
-        return int(config["task"]["index"]), len(config["cluster"]["worker"])
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+        (kind, workers), task = *config["cluster"].items(), config["task"]
+        rank, count = int(task["index"]), len(workers)
+        if (kind, task["type"]) != ("worker", "worker") or not isinstance(workers, list) or not 0 <= rank < count:
+            raise ValueError(text)
+        return rank, count
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise ConfigurationError(
             f"distributed training needs the environment variable {TF_CONFIG_VARIABLE} on every worker, such as "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}. '
-            f"Received: {text or 'none'}."
+            f"Received: {text[:200] or 'none'}."
         ) from None

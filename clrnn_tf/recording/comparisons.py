@@ -91,7 +91,7 @@ def perceptron_results(path: Path) -> dict:
     """
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read as results of a perceptron: {error}.") from None
     tasks = results.get("tasks") if isinstance(results, dict) and results.get("method") == "perceptron" else None
     is_one = isinstance(tasks, list) and all(isinstance(task, dict) and task.keys() >= _FIELDS for task in tasks)
