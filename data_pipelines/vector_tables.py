@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from clrnn_tf.errors import require
+from clrnn_tf.errors import ConfigurationError, require
 from data_pipelines.storage import warn
 from data_pipelines.vector_files import find_vectors, unused_files
 from data_pipelines.word_vectors import WordVectors, read_vectors
@@ -84,9 +84,7 @@ class VectorTables:
         if self._align:
             self._rotate(language, table)
         if self._norm is not None:
-            has_length = bool(table.median_length() > 0)
-            require(has_length, f"data.vector_norm: at least half of the vectors in {path} are zeros.")
-            table.scale_to(self._norm)
+            _scale(table, self._norm, path)
         return table
 
     def _rotate(self, language: str, table: WordVectors) -> None:
@@ -101,6 +99,13 @@ class VectorTables:
             f"data.align_vectors needs at least {table.width} words, the width of the vectors, that {language} has in "
             f"common with {self._first_language}. Received: {common}.",
         )
+
+
+def _scale(table: WordVectors, norm: float, path: Path) -> None:
+    try:
+        table.scale_to(norm)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"data.vector_norm, {path}: {error}") from None
 
 
 def _warn_of_unused(directory: Path, unused: Sequence[str], data_dir: Path | None) -> None:

@@ -119,14 +119,26 @@ class WordVectors:
         return self.table.shape[1]
 
     def scale_to(self, norm: float) -> None:
-        """Multiply all vectors by one factor, so that the median of their lengths is `norm`."""
-        factor = np.float32(norm / self.median_length())
-        self.table *= factor
+        """Multiply all vectors by one factor, so that the median of their lengths is `norm`.
+
+        Raises:
+          ConfigurationError: The median is 0, or numbers become too large for float32.
+        """
+        median = self.median_length()
+        require(bool(median > 0), "at least half of the vectors are zeros.")
+        with np.errstate(all="ignore"):
+            factor = np.float32(norm / median)
+            self.table *= factor
+        require(
+            bool(factor > 0) and bool(np.isfinite([self.table.min(), self.table.max()]).all()),
+            f"vectors must be scalable to a median length of {norm:g} in float32. Received: a median of {median:g}.",
+        )
         self.step = None if self.step is None else self.step * factor
 
     def median_length(self) -> np.floating:
         """Median of the Euclidean lengths of the N vectors."""
-        return np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1))
+        with np.errstate(over="ignore"):
+            return np.median(np.linalg.norm(self.table[UNKNOWN + 1 :], axis=1))
 
     def align_to(self, other: WordVectors) -> int:
         """Rotate all vectors so that those of common words lie as near as possible; returns how many words are common.

@@ -199,7 +199,10 @@ def test_low_coverage_is_warned_of_and_none_is_an_error(tmp_path):
 def test_settings_of_vectors_that_cannot_work_are_refused(tmp_path):
     texts = treebank("de_gsd") | {"wordvec/de.vec": "ab 0 0\ncd 0 0\nef 1 1\n"}
     write_files(tmp_path, texts)
-    with pytest.raises(ConfigurationError, match="at least half of the vectors in .*de.vec are zeros"):
+    with pytest.raises(ConfigurationError, match="de.vec: at least half of the vectors are zeros"):
+        make_stream(Config(vector_norm=2.0), tmp_path)
+    write_files(tmp_path, {"wordvec/de.vec": "ab 1e20 1\ncd 1e20 0\nef 1e20 1\n"})  # squares are above float32
+    with pytest.raises(ConfigurationError, match="de.vec: vectors must be scalable to a median length of 2"):
         make_stream(Config(vector_norm=2.0), tmp_path)
     with pytest.raises(ConfigurationError, match="no such directory: data.vectors_dir"):
         make_stream(Config(vectors="none", vectors_dir=tmp_path / "gone"), tmp_path)
