@@ -77,9 +77,10 @@ def _place() -> tuple[int, int]:
     text = os.environ.get(TF_CONFIG_VARIABLE, "")
     try:
         config = json.loads(text)
-        (kind, workers), task = *config["cluster"].items(), config["task"]
-        rank, count = int(task["index"]), len(workers)
-        if (kind, task["type"]) != ("worker", "worker") or not isinstance(workers, list) or not 0 <= rank < count:
+        cluster, task = config["cluster"], config["task"]
+        rank, count = int(task["index"]), len(cluster["worker"])
+        named = list(cluster) == [task["type"]] == ["worker"] and isinstance(cluster["worker"], list)
+        if not (named and 0 <= rank < count):
             raise ValueError(text)
         return rank, count
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):

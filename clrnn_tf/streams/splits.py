@@ -7,6 +7,7 @@ may hold the end of one epoch and the beginning of the next.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
@@ -99,12 +100,13 @@ class ArraySplit:
         self.num_examples = len(arrays["lengths"])
         require(self.num_examples > 0, "a split needs at least one example. Received: 0.")
         require(len(arrays) > 1, "arrays must hold more than 'lengths'. Received: ['lengths'].")
-        self.max_time = _common_time({name: np.shape(array) for name, array in arrays.items() if name != "lengths"})
-        self._arrays = {**arrays, "lengths": _checked_lengths(arrays["lengths"], self.max_time)}
+        time = _common_time({name: np.shape(array) for name, array in arrays.items() if name != "lengths"})
+        self._time, self.max_time = time, typing.cast(int | None, time)
+        self._arrays = {**arrays, "lengths": _checked_lengths(arrays["lengths"], time)}
         self.lengths_vary = bool(np.ptp(self._arrays["lengths"]))
         self._arrays_on_cpu: dict[str, tf.Tensor] | None = None
         self._make_batch = make_batch
-        self._buckets = tuple(sorted(bucket for bucket in length_buckets if bucket < self.max_time))
+        self._buckets = tuple(sorted(bucket for bucket in length_buckets if bucket < time))
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         """See `Split.batches`."""
@@ -146,9 +148,9 @@ class ArraySplit:
     def _gather(self, indices: tf.Tensor, task_id: int) -> Batch:
         """The examples with these indices [B]."""
         fields = {name: tf.gather(array, indices) for name, array in self._tensors().items()}
-        time = tf.constant(self.max_time)
+        time = tf.constant(self._time)
         if self._buckets:
-            time = bucketed_length(tf.reduce_max(fields["lengths"]), (*self._buckets, self.max_time))
+            time = bucketed_length(tf.reduce_max(fields["lengths"]), (*self._buckets, self._time))
         fields = {name: field if name == "lengths" else field[:, :time] for name, field in fields.items()}
         return self._make_batch(fields)._replace(task_id=tf.fill(indices.shape, task_id))
 
