@@ -45,7 +45,7 @@ class Tagger:
         """
         try:
             model = tf.saved_model.load(str(path))
-        except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
+        except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())[:200].rstrip(".")
             raise ConfigurationError(f"{path} cannot be loaded as a SavedModel: {reason}.") from None
         signatures = dict(model.signatures)

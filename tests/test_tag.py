@@ -177,6 +177,8 @@ def test_what_is_not_there_is_one_line(run, answer, tmp_path):
 
 def test_models_without_words_and_damaged_ones_are_one_line(run, answer, tmp_path):
     model = shutil.copytree(run / "export" / "de", tmp_path / "export" / "de") / "1"
+    os.truncate(model / "variables" / "variables.data-00000-of-00001", 300)
+    assert f"{model} cannot be loaded as a SavedModel: " in error_of(answer(tmp_path, "-l", "de", "Das"))
     (model / "saved_model.pb").write_bytes(b"\xff\xff\xff")
     assert f"{model} cannot be loaded as a SavedModel: " in error_of(answer(tmp_path, "-l", "de", "Das"))
     (model / "metadata.json").write_text('{"signatures": ["serving_default"]}')
