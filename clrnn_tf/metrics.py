@@ -115,12 +115,26 @@ class ResultMatrix:
         """Tasks learned so far."""
         return self.num_tasks * len(self.rows) if self.joint else len(self.rows)
 
+    def require_whole(self) -> None:
+        """Require scores of all tasks in every row, as numbers.
+
+        Raises:
+          ValueError: There are others.
+        """
+        for row in (self.initial, *self.rows):
+            numbers = [score for evaluation in row for score in evaluation.metrics.values()]
+            if len(row) != self.num_tasks or not all(isinstance(number, float | int) for number in numbers):
+                raise ValueError(f"every row must hold numbers of {self.num_tasks} tasks")
+        if len(self.rows) > len(self.row_names):
+            raise ValueError(f"there must be at most {len(self.row_names)} rows")
+
     def add(self, evaluations: list[Evaluation]) -> None:
         """Append the row measured after the next task."""
         require(
             len(evaluations) == self.num_tasks,
             f"a row needs one evaluation for each of the {self.num_tasks} tasks. Received: {len(evaluations)}.",
         )
+        require(not self.finished, f"there is no row after the last of {len(self.row_names)}. Received: another one.")
         self.rows.append(evaluations)
 
     def scores(self, metric: str = "accuracy") -> np.ndarray:
@@ -141,8 +155,8 @@ class ResultMatrix:
         return np.full(self.num_learned, np.nan) if self.joint else np.diagonal(self.scores(metric)).copy()
 
     def final(self, metric: str = "accuracy") -> np.ndarray:
-        """Score of each learned task after the last one learned."""
-        return self.scores(metric)[-1, : self.num_learned]
+        """Score of each learned task after the last one learned; [0] before the first row."""
+        return self.scores(metric)[-1:, : self.num_learned].ravel()
 
     def forgetting(self) -> float:
         """Mean drop from a task's best earlier accuracy to its last one; nan with fewer than two tasks."""
@@ -162,7 +176,12 @@ class ResultMatrix:
         return float(np.mean(gains)) if gains and self.initial else math.nan
 
     def summary(self) -> dict[str, float]:
-        """The headline numbers, in percent, by their names in `results.json`."""
+        """The headline numbers, in percent, by their names in `results.json`.
+
+        Raises:
+          ConfigurationError: No task has been learned.
+        """
+        require(bool(self.rows), "a summary needs at least one learned task. Received: none.")
         final = self.final()
         summary = {
             "mean_during_accuracy": float(self.during().mean()),

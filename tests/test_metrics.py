@@ -74,3 +74,17 @@ def test_an_unknown_metric_is_answered_with_the_known_ones():
 def test_quality_is_accuracy_or_else_the_negative_loss():
     assert Evaluation(2.0, 80.0).quality == 80.0
     assert Evaluation(2.0, math.nan).quality == -2.0
+
+
+def test_a_matrix_without_rows_has_no_final_scores_and_no_summary():
+    matrix = ResultMatrix(("a", "b"))
+    assert matrix.final().shape == (0,)
+    with pytest.raises(ConfigurationError, match="at least one learned task. Received: none"):
+        matrix.summary()
+
+
+def test_a_finished_matrix_takes_no_further_row():
+    matrix = ResultMatrix(("a",))
+    matrix.add([Evaluation(1.0, 50.0)])
+    with pytest.raises(ConfigurationError, match="no row after the last of 1"):
+        matrix.add([Evaluation(1.0, 50.0)])

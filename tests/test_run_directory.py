@@ -15,6 +15,8 @@ import tensorflow as tf
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.recording import files, run_directory
+from clrnn_tf.recording.comparisons import comparisons_from
+from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.run_lock import RunLock
 from clrnn_tf.training.checkpoints import TaskCheckpoints
@@ -101,6 +103,20 @@ def test_a_directory_without_our_mark_is_never_touched(tmp_path, config):
         create(tmp_path, overwrite=True)
     assert (tmp_path / "config.yaml").read_text() == config
     assert (tmp_path / "checkpoints").is_dir()
+
+
+def test_a_link_to_nothing_is_no_place_for_a_run(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path / "link", tmp_path / "link" / "run"):
+        with pytest.raises(ConfigurationError, match="link is a link to nothing"):
+            RunDirectory.require_writable(path, overwrite=True)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_named_pipe_is_no_config_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "config.yaml")
+    with pytest.raises(ConfigurationError, match="no run of ours"):
+        create(tmp_path, overwrite=True)
 
 
 def test_overwrite_keeps_what_no_run_wrote_and_says_so(copy, tmp_path, capsys):
@@ -339,3 +355,31 @@ def test_an_export_that_fails_leaves_the_one_before(finished, copy, capsys, monk
     monkeypatch.undo()
     assert run("--out", copy, "--resume") == 0
     assert sorted(os.listdir(copy / "export")) == sorted(os.listdir(finished / "export"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda results: results.pop("timing"),
+        lambda results: results.pop("method"),
+        lambda results: results.update(num_parameters="many"),
+        lambda results: results["timing"].update(tasks=[{}]),
+        lambda results: results["task_names"].pop(),
+        lambda results: results["accuracy"][0].__setitem__(0, "x"),
+        lambda results: results["initial_loss"].pop(),
+    ],
+)
+def test_results_that_lack_something_are_damaged(copy, change):
+    results = json.loads((copy / "results.json").read_text())
+    change(results)
+    (copy / "results.json").write_text(json.dumps(results))
+    for read in (lambda: comparisons_from(copy), lambda: write_report(copy)):
+        with pytest.raises(ConfigurationError, match="results.json is damaged"):
+            read()
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000, b"null\n", b"{}\n", b'{"kind"'])
+def test_a_report_of_a_damaged_log_is_refused_in_one_line(copy, content):
+    (copy / "metrics.jsonl").write_bytes(content)
+    with pytest.raises(ConfigurationError, match="metrics.jsonl is damaged"):
+        write_report(copy)

@@ -45,10 +45,10 @@ class FileRecorder(Observer):
             self._kept_bytes = stored.get("kept_bytes", [])[:first_task]
         kept = []
         if self._run.metrics.is_file():
-            lines = self._run.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
             try:
+                lines = self._run.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
                 kept = [line for line in lines if line.endswith("\n") and json.loads(line)["task_id"] < first_task]
-            except (LookupError, TypeError, ValueError) as error:
+            except (LookupError, RecursionError, TypeError, ValueError) as error:
                 raise ConfigurationError(f"{self._run.metrics} is damaged ({error}). Remove it to go on.") from None
         write_text(self._run.metrics, "".join(kept))
 

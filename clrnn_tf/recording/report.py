@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.comparisons import Comparison
@@ -39,7 +39,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     results, matrix = run.read_results(), run.load()
     if matrix is None:
         raise ConfigurationError(f"no results in {path}: no task has been learned.")
-    entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
+    entries = _entries(run)
     this_run = Comparison(
         f"{results['method']} (this run)",
         results["mean_during_accuracy"],
@@ -70,6 +70,19 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
     )
     write_text(path / "report.html", page)
     return path / "report.html"
+
+
+def _entries(run: RunDirectory) -> list[dict]:
+    """The lines of `metrics.jsonl`."""
+    try:
+        entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
+    except (RecursionError, ValueError) as error:
+        raise ConfigurationError(f"{run.metrics} is damaged ({error}). Restore it, or remove its bad lines.") from None
+    require(
+        all(isinstance(entry, dict) and entry.keys() >= {"kind", "task_id", "step", "accuracy"} for entry in entries),
+        f"{run.metrics} is damaged (a line is no entry of a log). Restore it, or remove its bad lines.",
+    )
+    return entries
 
 
 def is_whole_report(path: Path) -> bool:

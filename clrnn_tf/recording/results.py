@@ -7,6 +7,7 @@ further metric of the output kind. A number that is nan is written as null.
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
@@ -84,6 +85,36 @@ class Results(TypedDict):
     task_inference: NotRequired[InferenceResults]
     versions: dict[str, str]
     timing: Timing
+
+
+def checked_results(results: object) -> Results:
+    """`results`, as read from a file, if every entry that a run writes is there and what is counted are numbers.
+
+    Raises:
+      ValueError: Something is missing or of another kind.
+    """
+    if not isinstance(results, dict):
+        raise ValueError("no entries by name")
+    hints = typing.get_type_hints(Results, include_extras=True)
+    missing = [name for name, hint in hints.items() if not _may_lack(hint) and name not in results]
+    if missing:
+        raise ValueError(f"without {', '.join(missing)}")
+    for name, hint in typing.get_type_hints(Results).items():
+        value = results.get(name)
+        if hint in (float, float | None) and not (value is None or isinstance(value, float | int)):
+            raise ValueError(f"{name} is no number")
+    timing = results["timing"]
+    tasks = timing.get("tasks") if isinstance(timing, dict) and timing.keys() >= Timing.__required_keys__ else None
+    if not isinstance(tasks, list) or not all(
+        isinstance(task, dict) and task.keys() >= TaskTiming.__required_keys__ for task in tasks
+    ):
+        raise ValueError("timing does not hold the seconds of tasks")
+    return typing.cast(Results, results)
+
+
+def _may_lack(hint: object) -> bool:
+    """`__required_keys__` does not know, as the types of this file are read as text."""
+    return typing.get_origin(hint) is NotRequired
 
 
 def scores_of(matrix: ResultMatrix) -> dict[str, object]:

@@ -33,7 +33,7 @@ import clrnn_tf
 from clrnn_tf.config import Experiment, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.recording.results import Results, matrix_of
+from clrnn_tf.recording.results import Results, checked_results, matrix_of
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
@@ -95,7 +95,8 @@ class RunDirectory:
         Raises:
           ConfigurationError: There is something else.
         """
-        parent = next(parent for parent in [path, *path.parents] if parent.exists())
+        parent = next(parent for parent in [path, *path.parents] if parent.exists() or parent.is_symlink())
+        require(parent.exists(), f"{parent} is a link to nothing. Choose another directory with --out.")
         require(parent.is_dir(), f"{parent} is a file, not a directory. Choose another directory with --out.")
         if path.exists() and any(entry.name != ".lock" for entry in path.iterdir()):
             require(_is_run(path), f"{path} exists and is no run of ours. Choose another directory with --out.")
@@ -168,7 +169,9 @@ class RunDirectory:
             return None
         confusions = self._confusions()
         try:
-            return matrix_of(json.loads(self.results.read_text(encoding="utf-8")), confusions)
+            matrix = matrix_of(json.loads(self.results.read_text(encoding="utf-8")), confusions)
+            matrix.require_whole()
+            return matrix
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
@@ -180,7 +183,7 @@ class RunDirectory:
         """
         require(self.results.is_file(), f"no results in {self.path}: it has no results.json.")
         try:
-            return json.loads(self.results.read_text(encoding="utf-8"))
+            return checked_results(json.loads(self.results.read_text(encoding="utf-8")))
         except (RecursionError, ValueError) as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
@@ -200,8 +203,11 @@ class RunDirectory:
 
 def _is_run(path: Path) -> bool:
     """Whether a run wrote the `config.yaml` of a directory: it names the version of this package."""
+    config = path / "config.yaml"
     try:
-        versions = provenance_of(read_settings(path / "config.yaml")).get("versions")
+        if not config.is_file():  # to read a named pipe would wait for a writer
+            return False
+        versions = provenance_of(read_settings(config)).get("versions")
     except ConfigurationError:
         return False
     return isinstance(versions, Mapping) and "clrnn_tf" in versions
