@@ -103,6 +103,10 @@ class TaskModel(tf.Module):
         if self.embedding is not None:
             self.embedding.end()
 
+    def facts(self) -> dict[str, float]:
+        """Facts for the results file: parameters of the tables that n-grams are embedded by, of all tasks."""
+        return {} if self.embedding is None else {"num_table_parameters": int(tf.size(self.embedding.tables))}
+
     def state_variables(self) -> list[tf.Variable]:
         """What a checkpoint must hold besides the trained variables and the method's."""
         return [] if self.embedding is None else self.embedding.state_variables()

@@ -5,8 +5,8 @@
 
 The project must be installed, or the repository be on `PYTHONPATH`. A line holds the command that gives the run, its
 seed, its figures, wall time, data source and versions. A run of the same command replaces its older line. The page
-has its tables between ``<!-- results: NAME -->`` and ``<!-- end -->``; NAME is `copy_task`, `pos_tagging`, or
-`pos_tagging by task`.
+has its tables between ``<!-- results: NAME -->`` and ``<!-- end -->``; NAME is `copy_task`, `pos_tagging`,
+`pos_tagging by task`, or `perceptron`, whose figures are in `results/perceptron.json` as its trainer has written them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import trainers  # noqa: F401  # isort: skip; loads TensorFlow without its notices
 from clrnn_tf.config import with_present_names
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.recording.comparisons import perceptron_results
 from clrnn_tf.recording.run_directory import (
     RunDirectory,
     as_json,
@@ -37,6 +38,8 @@ from trainers.presets import Benchmark
 _ROOT = Path(__file__).parent.parent
 _REGISTRY = _ROOT / "results" / "registry.jsonl"
 _PAGE = _ROOT / "docs" / "results.md"
+_PERCEPTRON = _ROOT / "results" / "perceptron.json"
+_BESIDE_PERCEPTRON = ("from_scratch", "hnet")
 _TABLE = re.compile(r"(<!-- results: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 Entry = Mapping[str, Any]
@@ -158,6 +161,8 @@ def with_tables(page: str, entries: Sequence[Entry]) -> str:
 
     def table(found: re.Match[str]) -> str:
         name, _, by_task = found[2].partition(" ")
+        if name == "perceptron":
+            return found[1] + perceptron_table(perceptron_results(_PERCEPTRON), entries) + found[4]
         order = list(benchmark_of(name).presets)
         chosen = [entry for entry in entries if entry["benchmark"] == name]
         chosen.sort(key=lambda entry: (order.index(entry["preset"]), entry["seed"]))
@@ -216,6 +221,25 @@ def _table_by_task(entries: Sequence[Entry]) -> str:
             for entry in whole
         ]
         rows.append(f"| {name} | {' | '.join(scores)} |")
+    return "\n".join(rows) + "\n"
+
+
+def perceptron_table(results: Mapping[str, Any], entries: Sequence[Entry]) -> str:
+    """Language by language: the perceptron, and final accuracies of registered runs of presets beside it."""
+    runs: dict[str, dict[str, float]] = {}
+    for entry in entries:
+        if entry["preset"] in _BESIDE_PERCEPTRON and _is_as_preset(entry):
+            final = dict(zip(entry["task_names"], entry["final_accuracy"], strict=True))
+            runs.setdefault(entry["preset"], final)
+    beside = [runs[name] for name in _BESIDE_PERCEPTRON if name in runs]
+    shown = [f"`{name}`, final" for name in _BESIDE_PERCEPTRON if name in runs]
+    heads = ["language", "words trained", "all words", "words with a vector", *shown, "CPU s", "model kB"]
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for task in results["tasks"]:
+        scores = [task["accuracy"], task["accuracy_with_vector"], *(final.get(task["task"]) for final in beside)]
+        cells = [task["task"], f"{task['train_words']:,}", *(_percent(score, digits=1) for score in scores)]
+        cells += [f"{task['cpu_seconds']:,.0f}", f"{task['model_bytes'] / 1000:,.0f}"]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 

@@ -11,9 +11,10 @@ from clrnn_tf.recording.report import write_report
 from data_pipelines import pos_tagging
 from data_pipelines.conllu_files import UPOS, Word, read_sentences
 from data_pipelines.treebanks import find_treebanks
+from results import registry
 from tests.data_files import treebank, write_files
 from tests.test_recording import create, matrix_of, record
-from trainers import clrnn, perceptron
+from trainers import clrnn, perceptron, udpipe
 
 LANGUAGES = ("--data.languages", "de", "fi")
 
@@ -83,17 +84,17 @@ def test_accuracy_is_counted_over_all_words_and_over_those_with_a_vector():
 
     noun, verb = UPOS.index("NOUN"), UPOS.index("VERB")
     sentences = [[Word("a", noun), Word("b", verb), Word("x", noun)], [Word("y", noun)]]
-    assert perceptron.score(Nouns(), sentences, Vectors()) == (4, 75.0, 2, 50.0)
-    assert perceptron.score(Nouns(), sentences) == (4, 75.0, None, None)
+    assert udpipe.score(Nouns(), sentences, Vectors()) == (4, 75.0, 2, 50.0)
+    assert udpipe.score(Nouns(), sentences) == (4, 75.0, None, None)
 
 
 def test_equal_sentences_give_equal_models_and_nothing_is_printed(capfd):
     pytest.importorskip("ufal.udpipe", reason="the perceptron is the package ufal.udpipe")
     noun, verb = UPOS.index("NOUN"), UPOS.index("VERB")
     sentences = [[Word("dogs", noun), Word("bark", verb)], [Word("cats", noun), Word("sleep", verb)]]
-    model = perceptron.train(sentences, iterations=2)
-    assert model == perceptron.train(sentences, iterations=2)
-    assert perceptron.Tagger(model).tag(["cats", "bark"]) == ["NOUN", "VERB"]
+    model = udpipe.train(sentences, iterations=2)
+    assert model == udpipe.train(sentences, iterations=2)
+    assert udpipe.Tagger(model).tag(["cats", "bark"]) == ["NOUN", "VERB"]
     assert capfd.readouterr() == ("", "")
 
 
@@ -137,6 +138,7 @@ def test_results_are_not_replaced_or_mixed_by_mistake(trained, capfd):
     assert "--resume" in error_of(capfd, *LANGUAGES, "--out", trained)
     other = error_of(capfd, *LANGUAGES, "--out", trained, "--resume", "--iterations", 3)
     assert "other settings: settings.tagger" in other and "--overwrite" in other
+    assert "--out must be a file" in error_of(capfd, "--out", trained.parent)
     assert "needs --out" in error_of(capfd, "--out", trained.parent / "none.json", "--resume")
 
 
@@ -204,3 +206,14 @@ def test_a_file_of_another_kind_is_no_comparison(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="cannot be read as results of a perceptron"):
         comparisons_from(path)
+
+
+def test_the_table_of_results_is_language_by_language_beside_registered_runs():
+    german = {**figures("de", 91.25, 91.5), "train_words": 72581, "cpu_seconds": 63.4, "model_bytes": 2_500_400}
+    run = {"preset": "from_scratch", "command": "python -m trainers.pos_tagging --preset from_scratch"}
+    entries = [{**run, "task_names": ["en", "de"], "final_accuracy": [91.0, 88.6]}]
+    assert registry.perceptron_table({"tasks": [german]}, entries).splitlines() == [
+        "| language | words trained | all words | words with a vector | `from_scratch`, final | CPU s | model kB |",
+        "|---|---|---|---|---|---|---|",
+        "| de | 72,581 | 91.2 | 91.5 | 88.6 | 63 | 2,500 |",
+    ]

@@ -181,7 +181,7 @@ class RunDirectory:
         require(self.results.is_file(), f"no results in {self.path}: it has no results.json.")
         try:
             return json.loads(self.results.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (RecursionError, ValueError) as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
     def add_result(self, name: str, value: object) -> None:
