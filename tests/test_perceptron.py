@@ -132,6 +132,12 @@ def test_an_interrupted_run_keeps_the_languages_that_are_done(tmp_path, monkeypa
     assert perceptron.main([*LANGUAGES, "--out", str(path), "--iterations", "1"]) == 130
     (entry,) = json.loads(path.read_text())["tasks"]
     assert entry["task"] == "de"
+    other = tmp_path / "other.json"
+    assert perceptron.main([*LANGUAGES, "--out", str(other)]) == 130
+    assert not other.exists()
+    monkeypatch.setattr(perceptron, "train", usual)
+    assert perceptron.main([*LANGUAGES, "--out", str(other), "--resume", "--iterations", "1"]) == 0
+    assert len(json.loads(other.read_text())["tasks"]) == 2
 
 
 def test_results_are_not_replaced_or_mixed_by_mistake(trained, capfd):
@@ -139,7 +145,6 @@ def test_results_are_not_replaced_or_mixed_by_mistake(trained, capfd):
     other = error_of(capfd, *LANGUAGES, "--out", trained, "--resume", "--iterations", 3)
     assert "other settings: settings.tagger" in other and "--overwrite" in other
     assert "--out must be a file" in error_of(capfd, "--out", trained.parent)
-    assert "needs --out" in error_of(capfd, "--out", trained.parent / "none.json", "--resume")
 
 
 def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch, capfd):
