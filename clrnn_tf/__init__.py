@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # what a type checker and an editor see; `_HOME` is what Pyth
     from clrnn_tf.recording.report import write_report as write_report
     from clrnn_tf.recording.run_directory import RunDirectory as RunDirectory
     from clrnn_tf.recording.tensorboard import TensorBoardRecorder as TensorBoardRecorder
+    from clrnn_tf.runs import Run as Run
+    from clrnn_tf.runs import load_run as load_run
     from clrnn_tf.streams.inputs import InputModel as InputModel
     from clrnn_tf.streams.inputs import NgramInputs as NgramInputs
     from clrnn_tf.streams.splits import ArraySplit as ArraySplit
@@ -78,6 +80,7 @@ _HOME = {
     "ProgressReporter": "recording.progress",
     "RecurrentNetwork": "networks.network",
     "ResultMatrix": "metrics",
+    "Run": "runs",
     "RunDirectory": "recording.run_directory",
     "SharedWeights": "networks.weight_sources",
     "Split": "streams.tasks",
@@ -95,6 +98,7 @@ _HOME = {
     "Weights": "networks.weights",
     "build_trainer": "experiment",
     "learn": "training.learning",
+    "load_run": "runs",
     "write_report": "recording.report",
 }
 

@@ -11,8 +11,9 @@ from clrnn_tf.execution.batch_blocks import num_blocks
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker
 from clrnn_tf.methods.base import MethodSetup
-from clrnn_tf.model import NgramEmbedding, TaskModel
+from clrnn_tf.model import Dropout, TaskModel
 from clrnn_tf.networks.network import RecurrentNetwork
+from clrnn_tf.ngram_embedding import NgramEmbedding
 from clrnn_tf.recording.events import Observer
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.training.trainer import Trainer
@@ -48,6 +49,9 @@ def build_trainer(
     )
     embedding = None
     if stream.ngrams is not None:
-        embedding = NgramEmbedding(stream.ngrams, stream.num_features, len(stream), experiment.seed)
-    model = TaskModel(network, method.source, stream.outputs, embedding, num_task_ids)
+        size = stream.num_features - stream.ngrams.num_features
+        mixed = any(task.parts for task in method.tasks(stream))
+        embedding = NgramEmbedding(stream.ngrams, size, len(stream), experiment.seed, mixed)
+    dropout = Dropout(experiment.train.input_dropout, experiment.train.output_dropout)
+    model = TaskModel(network, method.source, stream.outputs, embedding, num_task_ids, dropout)
     return Trainer(model, method, experiment.train, experiment.seed, observers, workers)

@@ -4,55 +4,25 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.execution.batch_blocks import scored_end
 from clrnn_tf.networks.network import Outputs, RecurrentNetwork
 from clrnn_tf.networks.weight_sources import WeightSource
 from clrnn_tf.networks.weights import Weights
+from clrnn_tf.ngram_embedding import NgramEmbedding
 from clrnn_tf.outputs import OUTPUT_KINDS, OutputName
-from clrnn_tf.seeds import InitialKey
-from clrnn_tf.streams.inputs import NgramInputs, without_padding
+from clrnn_tf.streams.inputs import without_padding
 from clrnn_tf.streams.tasks import Batch
 
 
-class NgramEmbedding(tf.Module):
-    """A trainable table of hashed character n-grams for each task.
+class Dropout(NamedTuple):
+    """Rates of what is dropped while training; 0 drops nothing."""
 
-        x = sum_g table[task, n_g] / sqrt(number of n-grams)
-
-    A task's table is trained with that task only, so it cannot forget.
-
-    Args:
-      ngrams: Number of buckets and of n-grams per token.
-      size: D, width of the embedding.
-      num_tasks: K.
-      seed: Seed of the initial values (normal, standard deviation 0.5).
-    """
-
-    def __init__(self, ngrams: NgramInputs, size: int, num_tasks: int, seed: int) -> None:
-        super().__init__()
-        self._num_buckets = ngrams.num_buckets
-        generator = np.random.default_rng([seed, InitialKey.NGRAM_TABLES])
-        initial = generator.normal(0.0, 0.5, (num_tasks * ngrams.num_buckets, size)).astype(np.float32)
-        self.table = tf.Variable(initial, name="ngram_table")
-
-    def __call__(self, buckets: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
-        """[B, T, G] int32 buckets (0 = none) -> [B, T, D]; the task is a scalar, or [B] one for each example."""
-        first_rows = tf.reshape(task_id, [-1, 1, 1]) * self._num_buckets
-        return self._sum(tf.gather(self.table, buckets + first_rows), buckets)
-
-    @classmethod
-    def look_up(cls, table: tf.Tensor, buckets: tf.Tensor) -> tf.Tensor:
-        """The same from the table [buckets, D] of one task."""
-        return cls._sum(tf.gather(table, buckets), buckets)
-
-    @staticmethod
-    def _sum(vectors: tf.Tensor, buckets: tf.Tensor) -> tf.Tensor:
-        present = tf.cast(buckets > 0, tf.float32)[..., tf.newaxis]  # [B, T, G, 1]
-        counts = tf.reduce_sum(present, axis=2)
-        return tf.reduce_sum(vectors * present, axis=2) / tf.sqrt(tf.maximum(counts, 1.0))
+    inputs: float = 0.0
+    """Share of steps whose real features are 0, and of steps whose embedding of n-grams is; drawn apart."""
+    outputs: float = 0.0
+    """Share of the features that the heads read, dropped one by one; the others are scaled up."""
 
 
 class Prepared(NamedTuple):
@@ -70,6 +40,8 @@ class Prepared(NamedTuple):
     """[B, S]."""
     targets: tf.Tensor | None = None
     """[B, S] or [B, S, C], valid at every step."""
+    dropout_key: tf.Tensor | None = None
+    """[2] seed of the dropout before the heads; None without dropout."""
 
 
 class Scores(NamedTuple):
@@ -93,6 +65,7 @@ class TaskModel(tf.Module):
       embedding: Embeds n-gram inputs; None where inputs are real vectors.
       num_task_ids: K, where the network is told the task: its inputs are F features and a one-hot task id of size K.
         0 where it is not.
+      dropout: What is dropped while training.
 
     Example:
       >>> import tensorflow as tf
@@ -110,6 +83,7 @@ class TaskModel(tf.Module):
         outputs: OutputName,
         embedding: NgramEmbedding | None = None,
         num_task_ids: int = 0,
+        dropout: Dropout | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -117,6 +91,25 @@ class TaskModel(tf.Module):
         self.outputs = OUTPUT_KINDS[outputs]
         self.embedding = embedding
         self.num_task_ids = num_task_ids
+        self.dropout = dropout or Dropout()
+
+    def begin_task(self, task_id: int) -> None:
+        """Put what only one task has into training."""
+        if self.embedding is not None:
+            self.embedding.begin(task_id)
+
+    def end_task(self) -> None:
+        """Store what only the task in training has."""
+        if self.embedding is not None:
+            self.embedding.end()
+
+    def facts(self) -> dict[str, float]:
+        """Facts for the results file: parameters of the tables that n-grams are embedded by, of all tasks."""
+        return {} if self.embedding is None else {"num_table_parameters": int(tf.size(self.embedding.tables))}
+
+    def state_variables(self) -> list[tf.Variable]:
+        """What a checkpoint must hold besides the trained variables and the method's."""
+        return [] if self.embedding is None else self.embedding.state_variables()
 
     @property
     def depends_on_task(self) -> bool:
@@ -128,17 +121,22 @@ class TaskModel(tf.Module):
         """Outputs for inputs of one task (scalar id), with the source's present weights."""
         return self.network(self.source(task_id), self.embed(inputs, lengths, task_id), lengths, task_id)
 
-    def embed(self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+    def embed(
+        self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor, dropout_key: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """What the network reads of a batch, [B, T, F] float32; the task is a scalar, or [B] one for each example.
 
-        Padding is replaced by 0 first, so that it may hold anything.
+        Padding is replaced by 0 first, so that it may hold anything. With a key, steps are dropped.
         """
         inputs = without_padding(inputs, lengths)
         embedded = inputs if self.embedding is None else self.embedding(inputs, task_id)
+        if dropout_key is not None and self.dropout.inputs:
+            num_features = None if self.embedding is None else self.embedding.num_features
+            embedded = drop_steps(embedded, self.dropout.inputs, dropout_key, num_features)
         return append_task_id(embedded, task_id, self.num_task_ids)
 
     @tf.autograph.experimental.do_not_convert
-    def prepare(self, batch: Batch, task_id: tf.Tensor) -> Prepared:
+    def prepare(self, batch: Batch, task_id: tf.Tensor, dropout_key: tf.Tensor | None = None) -> Prepared:
         """Embed a batch and cut it to the steps that count.
 
         This is not part of `score`, which XLA compiles: the gradient of an embedding stays sparse outside of it.
@@ -146,15 +144,17 @@ class TaskModel(tf.Module):
         Args:
           batch: The batch.
           task_id: Its task, scalar; or `batch.task_id` where it mixes tasks.
+          dropout_key: [2] seed of what is dropped while training; nothing is without it.
         """
         end = scored_end(batch)
         return Prepared(
-            inputs=self.embed(batch.inputs, batch.lengths, task_id),
+            inputs=self.embed(batch.inputs, batch.lengths, task_id, dropout_key),
             lengths=batch.lengths,
             task_id=task_id,
             loss_weights=end.loss_weights,
             eval_weights=end.eval_weights,
             targets=end.targets,
+            dropout_key=dropout_key if self.dropout.outputs else None,
         )
 
     def logits(
@@ -170,6 +170,7 @@ class TaskModel(tf.Module):
             last_steps=last_steps,
             truncate=truncate,
             per_sequence_squares=per_sequence_squares,
+            dropout=None if prepared.dropout_key is None else (self.dropout.outputs, prepared.dropout_key),
         ).logits
 
     def score(self, weights: Weights, prepared: Prepared, precision: tf.DType = tf.float32) -> Scores:
@@ -189,6 +190,27 @@ class TaskModel(tf.Module):
             statistics=self.outputs.statistics(logits, prepared.targets, prepared.eval_weights),
             logits=logits,
         )
+
+
+def drop_steps(embedded: tf.Tensor, rate: float, key: tf.Tensor, num_features: int | None) -> tf.Tensor:
+    """Inputs [B, T, F + D] with 0 in the first F features of some steps, and in the last D of others.
+
+    So the network learns from the letters of words whose vectors it does not see, as those of unknown words, and from
+    vectors alone.
+
+    Args:
+      embedded: The inputs.
+      rate: Share of the steps.
+      key: [2] seed.
+      num_features: F; None for all.
+    """
+    if num_features in (None, 0, embedded.shape[-1]):
+        kept = tf.random.stateless_uniform(tf.shape(embedded)[:2], key) >= rate
+        return tf.where(kept[..., tf.newaxis], embedded, 0.0)
+    kept = tf.random.stateless_uniform([*tf.unstack(tf.shape(embedded)[:2]), 2], key) >= rate  # [B, T, 2]
+    features, vectors = embedded[..., :num_features], embedded[..., num_features:]
+    features = tf.where(kept[..., :1], features, 0.0)
+    return tf.concat([features, tf.where(kept[..., 1:], vectors, 0.0)], axis=-1)
 
 
 def append_task_id(embedded: tf.Tensor, task_id: tf.Tensor, num_tasks: int) -> tf.Tensor:

@@ -64,3 +64,5 @@ class StepDraw(enum.IntEnum):
     """Latent vectors that sequences are generated from."""
     DECODER_DROPOUT = 10
     REGULARIZED_DECODERS = 11
+    MAIN_NETWORK_DROPOUT = 20
+    """Of inputs and of what the heads read."""

@@ -11,22 +11,24 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import require
 from clrnn_tf.streams.splits import ArraySplit
-from clrnn_tf.streams.tasks import Batch, NgramInputs, Task, TaskStream
+from clrnn_tf.streams.tasks import NgramInputs, Task, TaskStream
 from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets, ngram_vectors
 from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
+from data_pipelines.letters import NUM_FEATURES, letter_buckets
 from data_pipelines.storage import fingerprint, warn
+from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngram_split, vector_split
 from data_pipelines.treebanks import WITHHELD, Selected, Treebank, find_treebanks, select_treebanks
 from data_pipelines.vector_tables import VectorTables, vector_files
-from data_pipelines.word_vectors import UNKNOWN, WordVectors, composed_form
+from data_pipelines.word_encoder import VectorLookup, WordEncoder
+from data_pipelines.word_vectors import UNKNOWN, WordVectors
 
 PAPER_ORDER = (
     "en",
@@ -52,8 +54,8 @@ PAPER_ORDER = (
 )
 STARTER = Path(__file__).parent / "starter_treebank"
 _MANY_BLANKS = 0.05  # share of words written `_` that is warned of
+_LETTERS_STD = 0.1  # of the tables that letters are embedded by
 _LOW_COVERAGE = 0.5  # share of words with a vector that is warned of
-LENGTH_BUCKETS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,10 @@ class Config:
     ngrams: Literal["trained", "frozen"] = "trained"
     """What character n-grams become: `trained` embeds them by a table of each task, learned with it; `frozen` gives
     each of them a fixed random vector and each word the scaled sum, so that the network is all that is learned."""
+    letters: bool = False
+    """Words are their vectors *and* their letters: hashed prefixes, suffixes, trigrams and shapes (see
+    `data_pipelines.letters`), embedded by a table of each task, learned with it. Words without a vector are scored,
+    too. Without vectors, letters alone."""
     num_buckets: int = 4096
     """Buckets into which n-grams are hashed: rows of each task's table, or fixed vectors."""
     ngram_dim: int = 32
@@ -106,6 +112,11 @@ class Config:
         for name in ("max_tokens", "max_sentence_words", "ngram_dim"):
             require(getattr(self, name) > 0, f"data.{name} must be above 0. Received: {getattr(self, name)}.")
         require(self.num_buckets > 1, f"data.num_buckets must be above 1. Received: {self.num_buckets}.")
+        require(
+            not self.letters or (self.ngrams == "trained" and self.unknown_words == "mask"),
+            "data.letters scores all words by trained letters. Received: data.ngrams frozen or data.unknown_words "
+            "drop_sentence as well; leave them out.",
+        )
         repeated = {language for language in self.languages if self.languages.count(language) > 1}
         require(not repeated, f"data.languages must differ. Received twice: {', '.join(sorted(repeated))}.")
 
@@ -139,15 +150,53 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     return TaskStream(
         name="pos_tagging",
         tasks=tasks,
-        num_features=tables.width or config.ngram_dim,
+        num_features=_num_features(config, tables.width),
         num_outputs=len(UPOS),
         outputs="softmax",
         data_source=_source_in_words(config, data_dir, selected, files),
         class_names=UPOS,
-        ngrams=None if files or config.ngrams == "frozen" else NgramInputs(config.num_buckets, NUM_NGRAMS),
+        ngrams=_ngrams(config, tables.width),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
         data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint(read)},
+        word_encoder=_encoders([chosen.treebank.language for chosen in selected], files, config),
     )
+
+
+def _encoders(languages: Sequence[str], files: dict[str, Path], config: Config) -> Callable[[int], WordEncoder]:
+    """What turns words into the inputs of a task. Its vectors are read again then, so that they are not kept."""
+
+    def encoder(task_id: int) -> WordEncoder:
+        tables = VectorTables(files, config.align_vectors, config.vector_norm)
+        if config.align_vectors:
+            tables.of(languages[0])  # the others are rotated onto it
+        vectors = tables.of(languages[task_id])
+        return WordEncoder(None if vectors is None else VectorLookup(vectors), _spelling(config, bool(files)))
+
+    return encoder
+
+
+def _spelling(config: Config, has_vectors: bool) -> Callable[[tf.Tensor], tf.Tensor] | None:
+    """What a word's letters give; None where its vector is all."""
+    if config.letters:
+        return partial(letter_buckets, num_buckets=config.num_buckets)
+    if has_vectors:
+        return None
+    if config.ngrams == "frozen":
+        return partial(ngram_vectors, num_buckets=config.num_buckets, width=config.ngram_dim)
+    return partial(ngram_buckets, num_buckets=config.num_buckets)
+
+
+def _num_features(config: Config, width: int | None) -> int:
+    """Width of the main network's inputs, for vectors of a width, or for none."""
+    if config.letters:
+        return (width or 0) + config.ngram_dim
+    return width or config.ngram_dim
+
+
+def _ngrams(config: Config, width: int | None) -> NgramInputs | None:
+    if config.letters:
+        return NgramInputs(config.num_buckets, NUM_FEATURES, num_features=width or 0, initial_std=_LETTERS_STD)
+    return None if width or config.ngrams == "frozen" else NgramInputs(config.num_buckets, NUM_NGRAMS)
 
 
 def select(config: Config, root: Path) -> list[Selected]:
@@ -169,7 +218,8 @@ def _source_in_words(
     config: Config, data_dir: Path | None, selected: Sequence[Selected], files: dict[str, Path]
 ) -> str:
     ngrams = "hashed character n-grams" + (" with fixed random vectors" if config.ngrams == "frozen" else "")
-    words = "word vectors " + next(iter(files.values())).parent.name if files else ngrams
+    words = "word vectors " + next(iter(files.values())).parent.name if files else "" if config.letters else ngrams
+    words += (" and " if words else "") + "hashed features of letters" if config.letters else ""
     words += f", aligned to {selected[0].treebank.language}" if config.align_vectors else ""
     if data_dir is None:
         return f"starter treebank of this project, {len(selected)} languages, {words}"
@@ -190,14 +240,16 @@ def _task(
     def split_of(split: str, paths: tuple[Path, ...]) -> ArraySplit:
         sentences = read_sentences(paths, limits)
         _check_text(sentences, paths[0])
-        if vectors is None and config.ngrams == "frozen":
-            return _frozen_ngram_split(sentences, config)
-        if vectors is None:
-            return _ngram_split(sentences, config.num_buckets)
-        rows = _rows(sentences, vectors)
-        made = _vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", paths[0])
-        shares[split] = _coverage(rows, split, name)
-        return made
+        if vectors is not None:
+            rows = _rows(sentences, vectors)
+            shares[split] = _coverage(rows, split, name)
+        if config.letters:
+            return letter_split(sentences, vectors, config.num_buckets)
+        if vectors is not None:
+            return vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", paths[0])
+        if config.ngrams == "frozen":
+            return frozen_ngram_split(sentences, config.num_buckets, config.ngram_dim)
+        return ngram_split(sentences, config.num_buckets)
 
     train, test = split_of("train", treebank.train), split_of("test", treebank.test)
     validation = split_of("validation", treebank.dev) if treebank.dev else None
@@ -234,78 +286,3 @@ def _coverage(rows: list[list[int]], split: str, name: str) -> float:
         "n-grams with data.vectors none.",
     )
     return round(share, 4)
-
-
-def _vector_split(
-    sentences: list[Sentence], rows: list[list[int]], vectors: WordVectors, drop: bool, path: Path
-) -> ArraySplit:
-    if drop:
-        kept = [number for number, row in enumerate(rows) if UNKNOWN not in row]
-        require(bool(kept), f"every sentence of {path} has a word without a vector. Use data.unknown_words mask.")
-        sentences, rows = [sentences[number] for number in kept], [rows[number] for number in kept]
-    used, indices = np.unique([UNKNOWN, *(row for sentence in rows for row in sentence)], return_inverse=True)
-    with tf.device("CPU:0"):
-        table = tf.constant(vectors.table[used])  # only rows of this split; row 0 stays the unknown word
-
-    def embed(words: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(table, words), mask * tf.cast(words != UNKNOWN, tf.float32)
-
-    return _split(sentences, indices[1:], embed)
-
-
-def _ngram_split(sentences: list[Sentence], num_buckets: int) -> ArraySplit:
-    forms, indices = _numbered_forms(sentences)
-    with tf.device("CPU:0"):
-        table = ngram_buckets(tf.constant(forms), num_buckets)  # [V, G]; the empty form is first
-
-    def embed(words: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(table, words), mask
-
-    return _split(sentences, indices, embed)
-
-
-def _frozen_ngram_split(sentences: list[Sentence], config: Config) -> ArraySplit:
-    forms, indices = _numbered_forms(sentences)
-    with tf.device("CPU:0"):
-        table = ngram_vectors(tf.constant(forms), config.num_buckets, config.ngram_dim)  # [V, D]
-
-    def embed(words: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(table, words), mask
-
-    longest = max(map(len, sentences))
-    max_time = next((bucket for bucket in LENGTH_BUCKETS if bucket >= longest), longest)
-    return _split(sentences, indices, embed, max_time)
-
-
-def _numbered_forms(sentences: list[Sentence]) -> tuple[list[str], np.ndarray]:
-    """All forms, the empty one first, and the number of each word's form, one sentence after another."""
-    numbers = {"": 0}  # not np.unique: NumPy's strings have the width of the longest one
-    indices = [
-        numbers.setdefault(composed_form(word.form), len(numbers)) for sentence in sentences for word in sentence
-    ]
-    return list(numbers), np.array(indices, np.int32)
-
-
-def _split(
-    sentences: list[Sentence],
-    words: np.ndarray,
-    embed: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
-    max_time: int | None = None,
-) -> ArraySplit:
-    """A split of sentences whose words are given as rows of a table, one after another.
-
-    Sentences are padded to `max_time`, by default the longest one: languages of one length share compiled programs.
-    """
-    lengths = np.array([len(sentence) for sentence in sentences], np.int32)
-    present = np.arange(max_time or lengths.max()) < lengths[:, np.newaxis]  # [N, T]
-    padded_words, padded_tags = np.zeros(present.shape, np.int32), np.zeros(present.shape, np.uint8)
-    padded_words[present] = words
-    padded_tags[present] = [word.upos for sentence in sentences for word in sentence]
-
-    def make_batch(fields: dict[str, tf.Tensor]) -> Batch:
-        mask = tf.sequence_mask(fields["lengths"], tf.shape(fields["words"])[1], tf.float32)
-        inputs, scored = embed(fields["words"], mask)
-        return Batch(inputs, tf.cast(fields["tags"], tf.int32), mask, scored, fields["lengths"], tf.constant(0))
-
-    arrays: dict[str, np.ndarray] = {"words": padded_words, "tags": padded_tags, "lengths": lengths}
-    return ArraySplit(arrays, make_batch, LENGTH_BUCKETS)

@@ -17,8 +17,8 @@ _ROWS_AT_A_TIME = 2**14
 _NUMBERS, _TEXT = "iuf", "USiu"
 
 
-def read_npz(path: Path) -> tuple[list[str], np.ndarray]:
-    """Words, and their table float32 [N + 1, D] with a row of zeros in front.
+def read_npz(path: Path) -> tuple[list[str], np.ndarray, np.ndarray | None]:
+    """Words, their table float32 [N + 1, D] with a row of zeros in front, and the scale [D] of vectors of bytes.
 
     Raises:
       ConfigurationError: An array is missing, is of a wrong kind, or claims more than the file holds.
@@ -56,7 +56,9 @@ def read_npz(path: Path) -> tuple[list[str], np.ndarray]:
     for start in range(0, len(vectors), _ROWS_AT_A_TIME):
         rows = vectors[start : start + _ROWS_AT_A_TIME]
         table[start + 1 : start + 1 + len(rows)] = rows if scale is None else rows.astype(np.float32) * scale
-    return words, table
+    if scale is None or vectors.dtype != np.int8:
+        return words, table, None
+    return words, table, np.broadcast_to(scale, vectors.shape[1:]).astype(np.float32)
 
 
 def _read_array(file: IO[bytes], size: int, label: str, kinds: str) -> np.ndarray:

@@ -29,7 +29,7 @@ from data_pipelines.vector_text import read_text
 
 UNKNOWN = 0
 """Row of words that have no vector: zeros."""
-_READERS: dict[str, Callable[[Path], tuple[Sequence[str], np.ndarray]]] = {
+_READERS: dict[str, Callable[[Path], tuple]] = {
     ".npz": read_npz,
     ".vec": read_text,
     ".vec.gz": read_text,
@@ -84,10 +84,11 @@ class WordVectors:
         self._fill(words, table)
 
     @classmethod
-    def of_table(cls, words: Sequence[str], table: np.ndarray) -> WordVectors:
-        """Vectors whose table float32 [N + 1, D] has its row of zeros already; it is not copied."""
+    def of_table(cls, words: Sequence[str], table: np.ndarray, step: np.ndarray | None = None) -> WordVectors:
+        """Vectors whose table float32 [N + 1, D] has its row of zeros already; it is not copied. See `step`."""
         vectors = cls.__new__(cls)
         vectors._fill(words, table)
+        vectors.step = step
         return vectors
 
     def _fill(self, words: Sequence[str], table: np.ndarray) -> None:
@@ -102,6 +103,8 @@ class WordVectors:
                 row = start + int(np.argmin(finite))
                 raise ConfigurationError(f"vector {row}, of the word {words[row - 1]!r}, holds nan or an infinity.")
         self.table = table
+        self.step: np.ndarray | None = None
+        """[D] float32 where the numbers of each dimension are multiples of its step, from -128 to 127; else None."""
         self._rows: dict[str, int] = {}
         self._composed_rows: dict[str, int] = {}
         for row, word in enumerate(words, start=1):
@@ -117,7 +120,9 @@ class WordVectors:
 
     def scale_to(self, norm: float) -> None:
         """Multiply all vectors by one factor, so that the median of their lengths is `norm`."""
-        self.table *= np.float32(norm / self.median_length())
+        factor = np.float32(norm / self.median_length())
+        self.table *= factor
+        self.step = None if self.step is None else self.step * factor
 
     def median_length(self) -> np.floating:
         """Median of the Euclidean lengths of the N vectors."""
@@ -138,6 +143,7 @@ class WordVectors:
         targets = other.table[[other._rows[word] for word in common]]
         left, _, right = np.linalg.svd(vectors.T @ targets)
         self.table = (self.table @ (left @ right)).astype(np.float32)
+        self.step = None
         return len(common)
 
     def row(self, form: str) -> int:
@@ -151,6 +157,11 @@ class WordVectors:
                 return row
         rows = (self._row_of(case) for case in (form.lower(), form.upper(), form.title()))
         return min((row for row in rows if row), default=UNKNOWN)
+
+    def rows(self, most: int) -> dict[str, int]:
+        """Rows of the first `most` words, by word as it is written and by word with composed letters."""
+        together = {**self._composed_rows, **self._rows}
+        return {word: row for word, row in together.items() if row <= most}
 
     def _row_of(self, word: str) -> int:
         row = self._rows.get(word, UNKNOWN)

@@ -1,6 +1,6 @@
 """One SavedModel per task: a graph with the task's weights frozen in, which loads without this package.
 
-Signature `serving_default`, axes B batch, T time, F features, C classes or outputs:
+Axes B batch, T time, F features, C classes or outputs; B and T are free. Signature `serving_default`:
 
     inputs    `inputs` [B, T, F] float32 (or [B, T, G] int32 n-gram buckets), `lengths` [B] int32
     outputs   `logits` [B, T, C] float32, and
@@ -8,20 +8,34 @@ Signature `serving_default`, axes B batch, T time, F features, C classes or outp
               sigmoid: `probabilities` [B, T, C], `bits` [B, T, C] int32
               (a linear output has logits alone)
 
-Steps at and after a row's length mean nothing. B and T are free.
+Steps at and after a row's length mean nothing.
+
+Signature `tag`, where inputs are words and outputs are classes with names:
+
+    inputs    `words` [B, T] string, with composed letters (Unicode's NFC); a shorter row is filled up with ""
+    outputs   `tags` [B, T] string, the names of the classes; "" in padding
+              `classes` [B, T] int32; -1 in padding
+              `probabilities` [B, T, C]; 0 in padding
+
+A row ends with its last word that is not empty. An empty word before it is one without letters, and has a tag.
+
+Beside the SavedModel, `metadata.json` says what it is, and `labels.txt` has the names of the classes, one a line.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.model import NgramEmbedding, TaskModel, append_task_id
+from clrnn_tf.model import TaskModel, append_task_id
+from clrnn_tf.ngram_embedding import look_up
 from clrnn_tf.recording.events import Observer
+from clrnn_tf.recording.run_directory import as_json, library_versions, write_text
 from clrnn_tf.streams.inputs import without_padding
 from clrnn_tf.streams.tasks import TaskStream
 
@@ -41,34 +55,81 @@ class FrozenTask(tf.Module):
         self._head = tf.constant(task_id)
         self._num_task_ids = model.num_task_ids
         self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
-        self._table = None
-        if stream.ngrams is not None and model.embedding is not None:
-            start = task_id * stream.ngrams.num_buckets
-            self._table = tf.Variable(model.embedding.table[start : start + stream.ngrams.num_buckets])
-        width = stream.num_features if stream.ngrams is None else stream.ngrams.num_ngrams
-        dtype = tf.float32 if stream.ngrams is None else tf.int32
+        self._ngrams = stream.ngrams
+        self._table = None if model.embedding is None else tf.Variable(model.embedding.table(task_id))
         self.serve = tf.function(
             self._serve,
             input_signature=[
-                tf.TensorSpec([None, None, width], dtype, name="inputs"),
+                tf.TensorSpec([None, None, stream.input_width], stream.input_dtype, name="inputs"),
                 tf.TensorSpec([None], tf.int32, name="lengths"),
             ],
         )
 
+        self.tag = None
+        """Signature `tag`; None where there is none."""
+        if stream.word_encoder is not None and stream.class_names:
+            self._encoder = stream.word_encoder(task_id)
+            self._class_names = tf.constant(["", *stream.class_names])
+            self.tag = tf.function(self._tag, input_signature=[tf.TensorSpec([None, None], tf.string, name="words")])
+
+    @property
+    def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        """What the SavedModel offers, by name."""
+        return {"serving_default": self.serve, **({} if self.tag is None else {"tag": self.tag})}
+
     def _serve(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs = without_padding(inputs, lengths)
-        if self._table is not None:
-            inputs = NgramEmbedding.look_up(self._table, inputs)
-        inputs = append_task_id(inputs, self._head, self._num_task_ids)
-        weights = {name: tf.convert_to_tensor(value) for name, value in self._weights.items()}
-        logits = self._network(weights, inputs, lengths, self._head).logits
+        logits = self._logits(self._embed(without_padding(inputs, lengths)), lengths)
         return {"logits": logits, **self._outputs.predictions(logits)}
 
+    def _tag(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
+        shape = tf.shape(words)
+        words = tf.pad(
+            words, [[0, tf.cast(size == 0, tf.int32)] for size in tf.unstack(shape)]
+        )  # the network wants one
+        lengths = lengths_of(words)
+        distinct, numbers = tf.unique(tf.reshape(words, [-1]))  # a text repeats most of its words
+        embedded = self._embed(self._encoder(distinct[tf.newaxis]))[0]  # [V, F]
+        inputs = without_padding(tf.gather(embedded, tf.reshape(numbers, tf.shape(words))), lengths)
+        predictions = self._outputs.predictions(self._logits(inputs, lengths))
+        real = tf.sequence_mask(lengths, tf.shape(words)[1])
+        classes = tf.where(real, predictions["classes"], -1)
+        outputs = {
+            "tags": tf.gather(self._class_names, classes + 1),
+            "classes": classes,
+            "probabilities": tf.where(real[..., tf.newaxis], predictions["probabilities"], 0.0),
+        }
+        return {name: value[: shape[0], : shape[1]] for name, value in outputs.items()}
 
-def export_task(model: TaskModel, stream: TaskStream, task_id: int, directory: Path) -> Path:
+    def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
+        if self._table is None or self._ngrams is None:
+            return inputs
+        return look_up(self._ngrams, self._table, inputs)
+
+    def _logits(self, embedded: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        embedded = append_task_id(embedded, self._head, self._num_task_ids)
+        weights = {name: tf.convert_to_tensor(value) for name, value in self._weights.items()}
+        return self._network(weights, embedded, lengths, self._head).logits
+
+
+def lengths_of(words: tf.Tensor) -> tf.Tensor:
+    """[B] int32: words [B, T] of each row up to the last one that is not empty."""
+    places = tf.range(1, tf.shape(words)[1] + 1)
+    return tf.reduce_max(tf.where(words != "", places, 0), axis=1)
+
+
+def export_task(
+    model: TaskModel, stream: TaskStream, task_id: int, directory: Path, accuracy: float | None = None
+) -> Path:
     """Write the SavedModel of one task to `directory/NAME/1` (1 is the version that a server expects).
 
     It is written beside and renamed when it is whole.
+
+    Args:
+      model: The trained model.
+      stream: Its tasks.
+      task_id: The task.
+      directory: Where to write.
+      accuracy: On the task's test split in percent, for the metadata.
 
     Raises:
       OSError: It cannot be written.
@@ -79,9 +140,12 @@ def export_task(model: TaskModel, stream: TaskStream, task_id: int, directory: P
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove(beside)
     try:
-        tf.saved_model.save(frozen, str(beside), signatures={"serving_default": frozen.serve})
+        tf.saved_model.save(frozen, str(beside), signatures=frozen.signatures)
     except tf.errors.OpError as error:
         raise OSError(f"{path} could not be written: {str(error).partition(chr(10))[0]}") from None
+    if stream.class_names:
+        write_text(beside / "labels.txt", "".join(f"{label}\n" for label in stream.class_names))
+    write_text(beside / "metadata.json", as_json(_metadata(frozen, stream, task_id, accuracy), indent=2))
     _remove(path)
     beside.rename(path)
     return path
@@ -101,6 +165,23 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _metadata(frozen: FrozenTask, stream: TaskStream, task_id: int, accuracy: float | None) -> Mapping[str, object]:
+    """What an exported model is, for people and for servers."""
+    inputs = {"width": stream.input_width, "dtype": stream.input_dtype.name}
+    return {
+        "task": stream[task_id].name,
+        "benchmark": stream.name,
+        "signatures": sorted(frozen.signatures),
+        "inputs": {"serving_default": inputs, **({} if frozen.tag is None else {"tag": "words"})},
+        "outputs": stream.outputs,
+        "class_names": stream.class_names,
+        "test_accuracy": accuracy,
+        "data_source": stream.data_source,
+        "fingerprint": stream.data_facts.get("fingerprint"),
+        "versions": library_versions(),
+    }
 
 
 def largest_difference(model: TaskModel, stream: TaskStream, task_id: int, path: Path) -> float:
@@ -139,8 +220,8 @@ class Exporter(Observer):
         stream = self._stream
         if stream is None:  # no run began
             return
-        for task in stream:
-            path = export_task(self._model, stream, task.task_id, self._directory)
+        for task, accuracy in zip(stream, matrix.final(), strict=True):
+            path = export_task(self._model, stream, task.task_id, self._directory, float(accuracy))
             difference = largest_difference(self._model, stream, task.task_id, path)
             if not difference < 1e-3:
                 raise RuntimeError(f"the export {path} differs from the model by {difference:g} in its logits.")

@@ -93,9 +93,9 @@ def test_old_ngram_tables_stay_as_they_are():
     stream = tiny.stream(2, ngrams=True)
     trainer = build_trainer(tiny.experiment("coresets", train={"steps": 10}), stream)
     trainer.fit(stream[0])
-    before = trainer.model.embedding.table.numpy()
+    before = trainer.model.embedding.tables.numpy()
     trainer.fit(stream[1])
-    after = trainer.model.embedding.table.numpy()
+    after = trainer.model.embedding.tables.numpy()
     np.testing.assert_array_equal(before[:8], after[:8])
     assert np.abs(before[8:] - after[8:]).max() > 0
 

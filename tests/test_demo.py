@@ -96,7 +96,7 @@ def test_the_picture_is_a_png_and_missing_where_matplotlib_is(tmp_path, monkeypa
 
 def test_a_run_that_exists_is_answered_with_one_line(tmp_path, capsys):
     (tmp_path / "fine_tuning").mkdir()
-    (tmp_path / "fine_tuning" / "config.yaml").write_text("{}")
+    (tmp_path / "fine_tuning" / "config.yaml").write_text("provenance: {versions: {clrnn_tf: 0.1.0}}")
     assert demo.main(["--out", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "--overwrite" in line
@@ -109,7 +109,7 @@ def test_the_demo_shows_forgetting_and_hnet_without_it(tmp_path, capsys):
         method: json.loads((tmp_path / method / "results.json").read_text(encoding="utf-8")) for method in demo.METHODS
     }
     final = {method: result["mean_final_accuracy"] for method, result in results.items()}
-    assert final["hnet"] > final["fine_tuning"] + 15.0  # 19 to 21 in single runs
+    assert final["hnet"] > final["fine_tuning"] + 15.0  # 20.8; 19.9 and 20.3 with seeds 1 and 2
     assert math.isclose(final["hnet"], final["from_scratch"], abs_tol=6.0)
     assert results["hnet"]["num_parameters"] < results["from_scratch"]["num_parameters"] / 2
     assert (tmp_path / "demo.png").is_file()

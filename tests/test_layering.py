@@ -10,26 +10,38 @@ TOP_LEVEL = ("clrnn_tf", "data_pipelines", "export", "trainers")
 BASE = {"errors", "seeds", "backend", "ranges", "yaml_files", "__init__"}
 DATA = {*BASE, "config", "outputs", "streams"}
 NETWORKS = {*DATA, "networks", "execution"}
-MODELS = {*NETWORKS, "hypernetworks", "model", "optimizers", "metrics"}
+MODELS = {*NETWORKS, "hypernetworks", "ngram_embedding", "model", "optimizers", "metrics"}
 MAY_IMPORT = {
     "errors, seeds, backend, ranges, yaml_files": {"errors"},
     "config": BASE,
     "streams": DATA,
     "outputs": BASE,
     "networks, execution, optimizers, metrics": NETWORKS,
-    "hypernetworks, model": NETWORKS | {"hypernetworks", "model"},
+    "hypernetworks, ngram_embedding, model": {*NETWORKS, "hypernetworks", "ngram_embedding", "model"},
     "task_inference": MODELS,
     "methods": MODELS | {"methods"},
     "recording.events": {*BASE, "streams", "metrics"},
     "training": MODELS | {"methods.base", "recording.events", "training"},
     "experiment": MODELS | {"methods", "methods.base", "recording.events", "training"},
     "recording": {*DATA, "metrics", "recording"},
+    "runs": MODELS | {"methods", "training", "recording", "experiment"},
     "__init__": BASE,
 }
 """What a package or module of `clrnn_tf` may import of `clrnn_tf`."""
 OUTSIDE = {
     "data_pipelines": {"errors", "config", "streams"},
-    "export": {"errors", "config", "streams", "model", "outputs", "recording.events", "metrics", "networks"},
+    "export": {
+        "errors",
+        "config",
+        "streams",
+        "ngram_embedding",
+        "model",
+        "outputs",
+        "recording.events",
+        "recording.run_directory",
+        "metrics",
+        "networks",
+    },
 }
 """What other top-level packages may import of `clrnn_tf`; trainers may import everything."""
 

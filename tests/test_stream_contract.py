@@ -23,6 +23,9 @@ STREAMS = {
     "tagging, fixed vectors": lambda: pos_tagging.make_stream(
         pos_tagging.Config(languages=("fi", "hi"), ngrams="frozen", num_buckets=500, ngram_dim=8, max_sentences=20)
     ),
+    "tagging, letters": lambda: pos_tagging.make_stream(
+        pos_tagging.Config(languages=("fi", "hi"), letters=True, num_buckets=500, ngram_dim=8, max_sentences=20)
+    ),
 }
 BATCH_SIZE = 6
 
@@ -49,9 +52,8 @@ def assert_equal_batches(ones, others):
 
 def check_batch(stream, task, batch, batch_size):
     time = batch.inputs.shape[1]
-    width = stream.ngrams.num_ngrams if stream.ngrams else stream.num_features
-    assert batch.inputs.shape == (batch_size, time, width)
-    assert batch.inputs.dtype == (np.int32 if stream.ngrams else np.float32)
+    assert batch.inputs.shape == (batch_size, time, stream.input_width)
+    assert batch.inputs.dtype == stream.input_dtype.as_numpy_dtype
     classes = stream.outputs == "softmax"
     assert batch.targets.shape == ((batch_size, time) if classes else (batch_size, time, stream.num_outputs))
     assert batch.targets.dtype == (np.int32 if classes else np.float32)

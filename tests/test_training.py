@@ -195,9 +195,9 @@ def test_without_a_validation_split_there_are_no_validations():
 def test_a_task_trains_its_own_ngram_table_only():
     stream = tiny.stream(2, ngrams=True)
     trainer = trainer_of(stream)
-    before = trainer.model.embedding.table.numpy()
+    before = trainer.model.embedding.tables.numpy()
     trainer.fit(stream[1])
-    change = np.abs(trainer.model.embedding.table.numpy() - before).max(axis=1)
+    change = np.abs(trainer.model.embedding.tables.numpy() - before).max(axis=1)
     assert change[:8].max() == 0
     assert change[9:15].min() > 0
     assert change[8] == 0  # bucket 0 is padding

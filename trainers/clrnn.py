@@ -16,7 +16,7 @@ from clrnn_tf.errors import ConfigurationError, nearest
 from trainers.run import guarded
 from trainers.run import main as run_benchmark
 
-COMMANDS = ("perceptron",)
+COMMANDS = ("perceptron", "tag")
 """Modules of this package that run something else than a benchmark."""
 
 

@@ -141,7 +141,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> 
     _announce(session)
     if matrix is None or not matrix.finished:
         trainer.observers += [
-            FileRecorder(run, experiment, trainer.method.facts()),
+            FileRecorder(run, experiment, {**trainer.method.facts(), **trainer.model.facts()}),
             TensorBoardRecorder(run.tensorboard, experiment),
             ProgressReporter(),
         ]

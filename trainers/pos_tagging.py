@@ -166,7 +166,13 @@ def _demo(preset: Preset, what: str) -> Preset:
         data=pos_tagging.Config(vectors="none", ngrams="frozen", ngram_dim=128),
         network=dataclasses.replace(_BILSTM, heads="multi" if preset.method == "fine_tuning" else "single"),
         train=TrainConfig(
-            steps=200, batch_size=32, learning_rate=5e-3, learning_rate_schedule="cosine", validate_every=200, jit="off"
+            steps=200,
+            batch_size=32,
+            learning_rate=5e-3,
+            learning_rate_schedule="cosine",
+            validate_every=200,
+            log_every=10,
+            jit="off",
         ),
         published_settings="",
         expected=None,
@@ -174,9 +180,13 @@ def _demo(preset: Preset, what: str) -> Preset:
 
 
 # Learning rates, strength and sizes were chosen on the dev sentences of the starter treebank (seed 0). A chunk has its
-# embedding for each task and no hidden layer: 256 weights lie in a plane of 96 dimensions that all tasks share. Small
-# initial weights matter: 60 sentences are learned by heart from large ones. Fine-tuning with a single head for all
-# languages, or over 400 steps, ends within a point of this one (seed 1).
+# embedding for each task and no hidden layer: 256 weights lie in a plane of 96 dimensions that all tasks share. The
+# scale of the initial embeddings matters: 60 sentences are learned by heart from large ones. On the dev sentences
+# (seed 0), HNET ends at 84.9, 85.0, 87.2, 85.7 and 85.5 % with chunk_embedding_std 0.01, 0.02, 0.05, 0.07 and 0.1. It
+# was 0.02 before, and test scores were seen then; 0.05 was taken for its dev score alone. With 128 dimensions instead
+# of 96 it ends at 86.1 %, fine-tuning at 68.1 %. These are 90 sentences: a point is chance. Over seeds 0, 1 and 2, dev
+# accuracy right after learning is 85.1 % with 0.02 and 85.6 % with 0.05.
+# Fine-tuning with a single head for all languages, or over 400 steps, ends within a point of this one (seed 1).
 _DEMO_FROM_SCRATCH = _demo(_FROM_SCRATCH, "a network of its own for each language,")
 _DEMO_HNET = dataclasses.replace(
     _demo(_PUBLISHED_HNET, "HNET"),
@@ -187,7 +197,7 @@ _DEMO_HNET = dataclasses.replace(
         task_embedding_size=0,
         chunk_embedding_size=96,
         chunk_embeddings="per_task",
-        chunk_embedding_std=0.02,
+        chunk_embedding_std=0.05,
         use_bias=False,
     ),
     train=dataclasses.replace(_DEMO_FROM_SCRATCH.train, learning_rate=2e-3),

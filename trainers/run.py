@@ -28,8 +28,16 @@ def main(benchmark: Benchmark, arguments: Sequence[str] | None = None, program: 
     return guarded(lambda: _run(benchmark, list(sys.argv[1:] if arguments is None else arguments), program))
 
 
-def guarded(run: Callable[[], int]) -> int:
-    """The exit code of `run`; what stops it is said in one line on standard error."""
+def guarded(
+    run: Callable[[], int],
+    interrupted: str = "stopped; the same command with --resume continues after the last finished task.",
+) -> int:
+    """The exit code of `run`; what stops it is said in one line on standard error.
+
+    Args:
+      run: What is done.
+      interrupted: What is said after an interrupt.
+    """
     try:
         unencodable_as_escapes()
         with one_line_warnings():
@@ -48,7 +56,7 @@ def guarded(run: Callable[[], int]) -> int:
     except OUT_OF_MEMORY as error:
         return _say(f"error: {one_line(error)}", 1)
     except KeyboardInterrupt:
-        return _say("\nstopped; the same command with --resume continues after the last finished task.", 130)
+        return _say(f"\n{interrupted}", 130)
     return code
 
 

@@ -60,9 +60,8 @@ class Coresets(Method[Config]):
         )
         self._counts = [min(self.options.size, split.num_examples) for split in splits]
         shape = (setup.num_tasks, max(self._counts), max(times))  # [K, N, T]
-        ngrams = setup.stream.ngrams
-        width, dtype = (setup.stream.num_features, tf.float32) if ngrams is None else (ngrams.num_ngrams, tf.int32)
-        self._inputs = tf.Variable(tf.zeros([*shape, width], dtype), trainable=False)
+        inputs = tf.zeros([*shape, setup.stream.input_width], setup.stream.input_dtype)
+        self._inputs = tf.Variable(inputs, trainable=False)
         self._loss_weights = tf.Variable(tf.zeros(shape), trainable=False)
         self._lengths = tf.Variable(tf.zeros(shape[:2], tf.int32), trainable=False)
         self._buckets = sorted({math.ceil(shape[2] * part / _NUM_BUCKETS) for part in range(1, _NUM_BUCKETS + 1)})

@@ -104,6 +104,7 @@ class RecurrentNetwork:
         last_steps: tf.Tensor | int | None = None,
         truncate: int | None = None,
         per_sequence_squares: bool = False,
+        dropout: tuple[float, tf.Tensor] | None = None,
     ) -> Outputs:
         """Run the network.
 
@@ -121,6 +122,7 @@ class RecurrentNetwork:
           per_sequence_squares: The gradient of a kernel or bias is sum_b (dL_b/dW)^2 over the sequences b of the
             batch, for losses that are sums over sequences of L_b. Gains and shifts are constants then. Memory grows by
             the batch size times the size of the largest kernel.
+          dropout: Rate of dropout of what the heads read, and its seed [2]; nothing is dropped without it.
 
         Raises:
           ValueError: The weights lack a tensor.
@@ -141,6 +143,9 @@ class RecurrentNetwork:
             states += layer_states
         for dense in self.dense_after:
             x = dense(weights, x, maps)
+        if dropout is not None:
+            rate, key = dropout
+            x = tf.nn.experimental.stateless_dropout(x, rate, seed=key)
         logits = self.heads(weights, x, head_ids, maps)
         return Outputs(
             _swap_batch_and_time(logits),

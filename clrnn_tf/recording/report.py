@@ -196,6 +196,8 @@ def _facts(results: Results) -> str:
     ]
     rows += [("trained parameters", f"{results['num_parameters']:,.0f}")]
     rows += [("weights of the main network", f"{results['num_main_network_weights']:,.0f}")]
+    if "num_table_parameters" in results:
+        rows += [("parameters of the tables of n-grams", f"{results['num_table_parameters']:,.0f}")]
     if "compression_ratio" in results:
         rows += [("parameters per generated weight", f"{results['compression_ratio']:.3f}")]
     rows += [

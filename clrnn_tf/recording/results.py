@@ -70,6 +70,8 @@ class Results(TypedDict):
     initial_further: NotRequired[dict[str, Scores]]
     num_parameters: float
     num_main_network_weights: float
+    num_table_parameters: NotRequired[float]
+    """Of the tables that n-grams are embedded by, of all tasks; not among the parameters above."""
     compression_ratio: NotRequired[float]
     separate_networks_bytes: NotRequired[float]
     benchmark: str

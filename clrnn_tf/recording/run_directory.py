@@ -37,7 +37,7 @@ from clrnn_tf.recording.results import Results, matrix_of
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
-_FILES = ("metrics.jsonl", "results.json", "results.csv", "confusion.npz", "report.html", "config.yaml")
+_FILES = ("metrics.jsonl", "results.json", "results.csv", "confusion.npz", "report.html")
 _FOLDERS = ("tensorboard", "checkpoints", "export")
 _START_ANEW = "Restore it from a copy, or start the run anew with --overwrite."
 
@@ -111,14 +111,14 @@ class RunDirectory:
                 require(usual, f"{entry} is no {kind}, so no run wrote it. Move it, or choose another --out.")
 
     def _remove_files(self) -> None:
-        """Remove what a run wrote; `config.yaml` last, so that what is left is a run to the end."""
+        """Remove what a run wrote but for `config.yaml`: until that is replaced, what is left is a run."""
         for name in (*_FOLDERS, *_FILES):
             for entry in (self.path / f"{name}.new", self.path / name):
                 if entry.is_dir() and not entry.is_symlink():
                     shutil.rmtree(entry)  # does not follow links
                 else:
                     entry.unlink(missing_ok=True)
-        kept = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
+        kept = sorted(entry.name for entry in self.path.iterdir() if entry.name not in ("config.yaml", ".lock"))
         if kept:
             warnings.warn(f"{self.path} has files of no run, which are kept: {', '.join(kept)}.", stacklevel=3)
 
@@ -181,8 +181,8 @@ class RunDirectory:
         require(self.results.is_file(), f"no results in {self.path}: it has no results.json.")
         try:
             return json.loads(self.results.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ConfigurationError(f"{self.results} is damaged ({error}).") from None
+        except (RecursionError, ValueError) as error:
+            raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
     def add_result(self, name: str, value: object) -> None:
         """Write one more entry to the results of a run."""

@@ -11,12 +11,36 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class NgramInputs:
-    """Inputs are buckets of hashed character n-grams, embedded by a trainable table per task."""
+    """Inputs hold buckets of hashed features (character n-grams), embedded by a trainable table per task.
+
+    Without real features beside them they are int32 [B, T, G]. With F real features they are float32 [B, T, F + G], the
+    buckets coming last as whole numbers, which float32 holds exactly up to 2^24.
+    """
 
     num_buckets: int
     """Rows of each task's table; bucket 0 is padding."""
     num_ngrams: int
     """G: buckets per token."""
+    num_features: int = 0
+    """F: real features before the buckets."""
+    initial_std: float = 0.5
+    """Standard deviation of the normal draws that tables start from."""
+
+    @property
+    def dtype(self) -> tf.DType:
+        """Of the inputs."""
+        return tf.float32 if self.num_features else tf.int32
+
+    @property
+    def width(self) -> int:
+        """Of the inputs: F + G."""
+        return self.num_features + self.num_ngrams
+
+    def split(self, inputs: tf.Tensor) -> tuple[tf.Tensor | None, tf.Tensor]:
+        """Inputs [B, T, F + G] as features [B, T, F], None without any, and buckets [B, T, G] int32."""
+        if not self.num_features:
+            return None, inputs
+        return inputs[..., : self.num_features], tf.cast(inputs[..., self.num_features :], tf.int32)
 
 
 def without_padding(inputs: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:

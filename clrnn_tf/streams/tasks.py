@@ -6,7 +6,7 @@ of arrays and of datasets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, overload
 
@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     """One batch, axes: B batch, T time, F features, C outputs of a head."""
 
     inputs: tf.Tensor
-    """[B, T, F] float32; or [B, T, G] int32 n-gram buckets where the stream has `ngrams`. Padding may hold anything."""
+    """[B, T, F] float32; or as `NgramInputs` says where the stream has `ngrams`. Padding may hold anything."""
     targets: tf.Tensor
     """[B, T] int32 class ids (softmax), or [B, T, C] float32 (sigmoid, linear). Anything where both weights are 0."""
     loss_weights: tf.Tensor
@@ -112,6 +112,19 @@ class TaskStream(Sequence[Task]):
     """How inputs can be generated; None where generated sequences would be of no use."""
     data_facts: Mapping[str, object] = field(default_factory=dict)
     """Facts about the data for results.json: coverage, fingerprint."""
+    word_encoder: Callable[[int], tf.Module] | None = None
+    """Makes, for a task id, what turns words [B, T] (strings, "" is padding) into `Batch.inputs`, in graph operations;
+    None where inputs are no words."""
+
+    @property
+    def input_width(self) -> int:
+        """Width of `Batch.inputs`: features, buckets, or both."""
+        return self.num_features if self.ngrams is None else self.ngrams.width
+
+    @property
+    def input_dtype(self) -> tf.DType:
+        """Kind of `Batch.inputs`."""
+        return tf.float32 if self.ngrams is None else self.ngrams.dtype
 
     def __post_init__(self) -> None:
         require(len(self.tasks) > 0, "a task stream needs at least one task. Received: 0.")

@@ -26,7 +26,7 @@ class TaskCheckpoints:
 
     def __init__(self, directory: Path, trainer: Trainer) -> None:
         self._directory = directory
-        variables = [*trainer.variables, *trainer.method.state_variables()]
+        variables = [*trainer.variables, *trainer.method.state_variables(), *trainer.model.state_variables()]
         self._checkpoint = tf.train.Checkpoint(**{f"variable{i:04d}": variable for i, variable in enumerate(variables)})
 
     def save(self, task_id: int) -> None:

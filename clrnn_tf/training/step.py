@@ -18,6 +18,7 @@ from clrnn_tf.methods.base import Method
 from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.networks.weights import Weights, orthogonal_penalty
 from clrnn_tf.optimizers import Optimizer, clip_by_global_norm, learning_rate_at
+from clrnn_tf.seeds import StepDraw
 from clrnn_tf.streams.tasks import Batch
 
 
@@ -108,7 +109,7 @@ class TrainingStep:
         """The gradient of the sum of all losses."""
         with self._tape() as tape:
             weights, penalties = self._method.weights_and_penalties(task_id, step)
-            task_loss, accuracy = self.task_scores(weights, batch, task_id, mixed)
+            task_loss, accuracy = self.task_scores(weights, batch, task_id, step, mixed)
             further = self._further_losses(weights, penalties, batch, task_id, step)
             total = tf.add_n([task_loss, *further.values()])
         gradients = self._workers.mean(self._gradients(tape, total))
@@ -121,7 +122,7 @@ class TrainingStep:
         """
         with self._tape() as tape:
             weights, _ = self._method.weights_and_penalties(task_id, step)
-            task_loss, accuracy = self.task_scores(weights, batch, task_id, mixed)
+            task_loss, accuracy = self.task_scores(weights, batch, task_id, step, mixed)
         task_gradients = self._workers.mean(self._gradients(tape, task_loss))
         with self._tape() as tape:
             weights, penalties = self._method.weights_and_penalties(task_id, step)
@@ -148,15 +149,23 @@ class TrainingStep:
         return losses
 
     def task_scores(
-        self, weights: Weights, batch: Batch, task_id: tf.Tensor, mixed: bool = False
+        self, weights: Weights, batch: Batch, task_id: tf.Tensor, step: tf.Tensor, mixed: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean loss over the batch and accuracy in percent, block by block."""
         scores = []
-        for block in split_by_length(batch, self._num_blocks):
-            prepared = self._model.prepare(block, block.task_id if mixed else task_id)  # a scalar is cheaper
+        for number, block in enumerate(split_by_length(batch, self._num_blocks)):
+            ids = block.task_id if mixed else task_id  # a scalar is cheaper
+            prepared = self._model.prepare(block, ids, self._dropout_key(task_id, step, number))
             scores.append(self.task_loss(weights, prepared.inputs, prepared._replace(inputs=None)))
         losses, right, scored = zip(*scores, strict=True)
         return tf.add_n(losses) / len(losses), 100.0 * tf.add_n(right) / tf.maximum(tf.add_n(scored), 1.0)
+
+    def _dropout_key(self, task_id: tf.Tensor, step: tf.Tensor, block: int) -> tf.Tensor | None:
+        """[2] seed of what a block drops; None where nothing is dropped."""
+        if not any(self._model.dropout):
+            return None
+        key = self._method.step_key(task_id, step, StepDraw.MAIN_NETWORK_DROPOUT)
+        return tf.random.experimental.stateless_fold_in(key, block)
 
     def _gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
         return [

@@ -99,6 +99,7 @@ class Trainer:
           TrainingDivergedError: A loss or gradient was not finite; the step was not taken.
         """
         self.optimizer.reset()
+        self.model.begin_task(task.task_id)
         self.method.before_task(task)
         batches = iter(batches_of_any_length(task.train.batches(self.config.batch_size, self.seed, task.task_id)))
         validation = self.validation(task.parts or [task])
@@ -111,6 +112,7 @@ class Trainer:
                 validation.run(step)
         validation.restore_best()
         self.method.after_task(task, self.model)
+        self.model.end_task()
         return step
 
     def validation(self, tasks: Sequence[Task]) -> Validation:

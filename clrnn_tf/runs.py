@@ -1,0 +1,154 @@
+"""A run that was trained, from its directory: its model, its data, its results, and what it says about sentences.
+
+The library does not know benchmarks and exports, which know the library. So `data_pipelines.NAME` and `export` are
+imported here when a run is loaded, by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from clrnn_tf import methods
+from clrnn_tf.config import Experiment, updated, with_present_names
+from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.experiment import build_trainer
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.model import TaskModel
+from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
+from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.yaml_files import read_settings
+
+
+class Run:
+    """A trained run. `load_run` makes it.
+
+    Args:
+      path: The run directory.
+      settings: What the run was trained with.
+      stream: Its tasks.
+      model: The model after the last task that was learned.
+      matrix: The results so far.
+    """
+
+    def __init__(
+        self, path: Path, settings: Experiment, stream: TaskStream, model: TaskModel, matrix: ResultMatrix
+    ) -> None:
+        self.path, self.settings, self.stream, self.model, self.matrix = path, settings, stream, model, matrix
+        self.results: dict[str, object] = json.loads(RunDirectory(path).results.read_text(encoding="utf-8"))
+        """What `results.json` holds."""
+        self._taggers: dict[str, Callable] = {}
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Names of the tasks that are learned: all of them where the run has ended."""
+        return self.matrix.task_names[: self.matrix.num_learned]
+
+    def tag(self, sentences: Sequence[Sequence[str]], language: str) -> list[list[str]]:
+        """Tags of the words of sentences.
+
+        Args:
+          sentences: Words, by sentence.
+          language: Name of the task that tags them.
+
+        Raises:
+          ConfigurationError: The language is not learned, or the inputs of the run are no words.
+        """
+        require(
+            language in self.learned,
+            f"'{language}' is not learned in {self.path}. Known: {', '.join(self.learned)}.",
+        )
+        require(
+            self.stream.word_encoder is not None and bool(self.stream.class_names),
+            f"tagging needs a run whose inputs are words. Received: {self.path}, of benchmark {self.stream.name}.",
+        )
+        require(
+            not any(isinstance(sentence, str) for sentence in sentences),
+            "sentences must be lists of words. Received: text; split it: [text.split()].",
+        )
+        if language not in self._taggers:
+            frozen = _module("export.saved_model").FrozenTask(self.model, self.stream, self._task_id(language))
+            self._taggers[language] = _module("export.tagger").Tagger(frozen.tag)
+        return [answer.tags for answer in self._taggers[language](sentences)]
+
+    def export(self, directory: Path | str) -> list[Path]:
+        """Write the SavedModel of each task that is learned to `directory/NAME/1`; the paths."""
+        export_task, final = _module("export").export_task, self.matrix.final()
+        return [
+            export_task(self.model, self.stream, task_id, Path(directory), float(final[task_id]))
+            for task_id in range(len(self.learned))
+        ]
+
+    def _task_id(self, name: str) -> int:
+        return self.matrix.task_names.index(name)
+
+
+def load_run(path: Path | str, data_dir: Path | str | None = None) -> Run:
+    """Load a run with the model as it was after the last task that was learned.
+
+    The data are read again, as the model needs to know their shapes and words. The commands `clrnn tag` and
+    `tf.saved_model.load` need none.
+
+    Args:
+      path: The run directory, written by `clrnn` or `python -m trainers.*`.
+      data_dir: Where the data are; by default, where they were when the run began.
+
+    Raises:
+      ConfigurationError: There is no run, it has learned no task yet, or its data have moved or changed.
+
+    `load_run("runs/pos").tag([["Das", "ist", "gut", "."]], "de")` gives `[["PRON", "AUX", "ADJ", "PUNCT"]]`.
+    """
+    run = RunDirectory(Path(path))
+    require(run.config.is_file(), f"no run in {path}: it has no config.yaml.")
+    stored = read_settings(run.config)
+    settings, pipeline = _settings(stored, run.config)
+    matrix = run.load()
+    if matrix is None or not matrix.rows:
+        raise ConfigurationError(f"the run in {path} has learned no task yet. Continue it with --resume.")
+    stream = pipeline.make_stream(settings.data, _data_dir(stored, data_dir, run.path))
+    run.require_same_data(stream)
+    trainer = build_trainer(settings, stream)
+    TaskCheckpoints(run.checkpoints, trainer).restore(len(matrix.rows) - 1)
+    return Run(run.path, settings, stream, trainer.model, matrix)
+
+
+def _settings(stored: dict[str, object], file: Path) -> tuple[Experiment, ModuleType]:
+    """The experiment of stored settings, and the module of its benchmark."""
+    benchmark, method = stored.get("benchmark"), stored.get("method")
+    if not (isinstance(benchmark, str) and benchmark.isidentifier() and isinstance(method, str)):
+        raise ConfigurationError(f"{file} must name a benchmark and a method. Received: {benchmark!r} and {method!r}.")
+    name = f"data_pipelines.{benchmark}"
+    try:
+        pipeline = _module(name)
+    except ModuleNotFoundError as error:
+        require(error.name not in (name, "data_pipelines"), f"{file}: there is no module {name} to read its data.")
+        raise
+    start = Experiment(
+        benchmark=benchmark, method=method, method_options=methods.load(method).Config(), data=pipeline.Config()
+    )
+    values = with_present_names(stored, method)
+    values.pop("provenance", None)
+    return updated(start, values), pipeline
+
+
+def _data_dir(stored: dict[str, object], data_dir: Path | str | None, path: Path) -> Path | None:
+    if data_dir is not None:
+        require(Path(data_dir).is_dir(), f"no such directory: data_dir {data_dir}.")
+        return Path(data_dir)
+    began_with = provenance_of(stored).get("data_dir")
+    if began_with is None:
+        return None
+    require(
+        Path(str(began_with)).is_dir(),
+        f"the data of the run in {path} were in {began_with}, which is not there. Say where they are: "
+        "load_run(path, data_dir=...), or --data-dir with --resume.",
+    )
+    return Path(str(began_with))
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(name)
