@@ -93,9 +93,8 @@ class Config:
     """What character n-grams become: `trained` embeds them by a table of each task, learned with it; `frozen` gives
     each of them a fixed random vector and each word the scaled sum, so that the network is all that is learned."""
     letters: bool = False
-    """Words are their vectors *and* their letters: hashed prefixes, suffixes, trigrams and shapes (see
-    `data_pipelines.letters`), embedded by a table of each task, learned with it. Words without a vector are scored,
-    too. Without vectors, letters alone."""
+    """Words are their vectors *and* their letters (`data_pipelines.letters`), embedded by a trainable table of each
+    task. Words without a vector are scored, too. Without vectors, letters alone."""
     num_buckets: int = 4096
     """Buckets into which n-grams are hashed: rows of each task's table, or fixed vectors."""
     ngram_dim: int = 32
