@@ -149,10 +149,9 @@ class TrainConfig(Settings):
     """Arithmetic of the main network while training; `bfloat16` is for GPUs. The hypernetwork, penalties, losses,
     the optimizer and evaluation stay in float32."""
     input_dropout: Fraction = 0.0
-    """Share of steps whose input features are 0 while training, and of steps whose embedded letters are; so words that
-    have no vector are learned, too."""
+    """Share of steps whose features are 0 while training, and of steps whose letters are."""
     output_dropout: Fraction = 0.0
-    """Rate of dropout of the features that the heads read, while training."""
+    """Rate of dropout before the heads, while training."""
     log_every: PositiveInt = 50
     """Steps per compiled call, and between log entries."""
     eval_batch_size: PositiveInt = 256

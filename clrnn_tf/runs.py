@@ -100,7 +100,7 @@ def load_run(path: Path | str, data_dir: Path | str | None = None) -> Run:
     Raises:
       ConfigurationError: There is no run, it has learned no task yet, or its data have moved or changed.
 
-    `load_run("runs/pos").tag([["Das", "ist", "gut", "."]], "de")` gives `[["PRON", "AUX", "ADJ", "PUNCT"]]`.
+    `load_run("runs/pos").tag([["Das", "ist", "gut", "."]], "de")` gives `[["DET", "AUX", "ADJ", "PUNCT"]]`.
     """
     run = RunDirectory(Path(path))
     require(run.config.is_file(), f"no run in {path}: it has no config.yaml.")

@@ -90,12 +90,11 @@ class Config:
     max_sentence_words: int = 1000
     """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
     ngrams: Literal["trained", "frozen"] = "trained"
-    """What character n-grams become: `trained` embeds them by a table of each task, learned with it; `frozen` gives
-    each of them a fixed random vector and each word the scaled sum, so that the network is all that is learned."""
+    """What character n-grams become: `trained` embeds them by a table of each task; `frozen` gives each a fixed random
+    vector, so that only the network is learned."""
     letters: bool = False
-    """Words are their vectors *and* their letters: hashed prefixes, suffixes, trigrams and shapes (see
-    `data_pipelines.letters`), embedded by a table of each task, learned with it. Words without a vector are scored,
-    too. Without vectors, letters alone."""
+    """Words are their vectors *and* their letters (`data_pipelines.letters`), embedded by a trainable table of each
+    task. Words without a vector are scored, too. Without vectors, letters alone."""
     num_buckets: int = 4096
     """Buckets into which n-grams are hashed: rows of each task's table, or fixed vectors."""
     ngram_dim: int = 32

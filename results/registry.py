@@ -234,13 +234,24 @@ def perceptron_table(results: Mapping[str, Any], entries: Sequence[Entry]) -> st
     beside = [runs[name] for name in _BESIDE_PERCEPTRON if name in runs]
     shown = [f"`{name}`, final" for name in _BESIDE_PERCEPTRON if name in runs]
     heads = ["language", "words trained", "all words", "words with a vector", *shown, "CPU s", "model kB"]
-    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    rows = [_row(heads), "|---" * len(heads) + "|"]
+    columns = []
     for task in results["tasks"]:
         scores = [task["accuracy"], task["accuracy_with_vector"], *(final.get(task["task"]) for final in beside)]
-        cells = [task["task"], f"{task['train_words']:,}", *(_percent(score, digits=1) for score in scores)]
-        cells += [f"{task['cpu_seconds']:,.0f}", f"{task['model_bytes'] / 1000:,.0f}"]
-        rows.append(f"| {' | '.join(cells)} |")
+        sizes = [f"{task['cpu_seconds']:,.0f}", f"{task['model_bytes'] / 1000:,.0f}"]
+        rows.append(_row([task["task"], f"{task['train_words']:,}", *_short(scores), *sizes]))
+        columns.append(scores)
+    means = [None if None in column else statistics.fmean(column) for column in zip(*columns, strict=True)]
+    rows.append(_row([f"mean of {len(columns)}", "", *_short(means), "", ""]))
     return "\n".join(rows) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _short(scores: Sequence[float | None]) -> list[str]:
+    return [_percent(score, digits=1) for score in scores]
 
 
 def _is_as_preset(entry: Entry) -> bool:

@@ -47,7 +47,7 @@ def test_blocks_change_neither_loss_nor_gradients(method):
         source = trainer.method.source
         batch = next(iter(stream[1].train.batches(16, 0, 1)))
         with tf.GradientTape() as tape:
-            loss, accuracy = trainer.step.task_scores(source(tf.constant(1)), batch, tf.constant(1))
+            loss, accuracy = trainer.step.task_scores(source(tf.constant(1)), batch, tf.constant(1), tf.constant(0))
         gradients = tape.gradient(loss, trainer.variables, unconnected_gradients="zero")
         results.append([loss, accuracy, *map(tf.convert_to_tensor, gradients)])
     for one, other in zip(*results, strict=True):

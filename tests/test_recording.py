@@ -147,6 +147,16 @@ def test_directories_that_are_there_are_kept(tmp_path):
     create(empty)
 
 
+def test_a_setting_that_is_newer_than_a_run_has_its_default(tmp_path):
+    run = RunDirectory.create(tmp_path / "run", tiny.experiment(), {"data_source": "generated for tests"})
+    settings = yaml.safe_load(run.config.read_text())
+    del settings["train"]["output_dropout"], settings["hnet"]["targets"]
+    run.config.write_text(yaml.safe_dump(settings))
+    RunDirectory.open(run.path, tiny.experiment())
+    with pytest.raises(ConfigurationError, match=r"train.output_dropout \(stored 0.0, now 0.5\)"):
+        RunDirectory.open(run.path, tiny.experiment(train={"output_dropout": 0.5}))
+
+
 def test_a_run_is_continued_with_its_own_settings_and_data_only(tmp_path):
     create(tmp_path / "run")
     run = RunDirectory.open(tmp_path / "run", tiny.experiment())

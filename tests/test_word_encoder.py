@@ -1,6 +1,7 @@
 """Words into inputs inside a graph, beside what the splits of the training pipeline make of the same words."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngra
 from data_pipelines.word_encoder import VectorLookup, WordEncoder
 from data_pipelines.word_vectors import WordVectors, composed_form, read_vectors
 
-REAL_DATA = Path("/work/shared/data")
+REAL_DATA = Path(os.environ.get("CLRNN_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
 ODD = [
     *("", " ", "-", "İstanbul", "ıslak", "ẞ", "ß", "STRASSE", "ΣΊΣΥΦΟΣ", "σίσυφος", "ſ", "ǆ", "ǅ", "Ǆ", "ﬁnd", "ŉ"),
     *("x²", "①②", "٣٤", "3.14", "1e5", "'s", "O'NEIL", "o'neil", "l'Homme", "mcdonald", "McDonald", "MCDONALD"),

@@ -1,4 +1,4 @@
-"""The perceptron beside our networks: UDPipe 1, trained and tested on the same sentences as the taggers.
+"""A perceptron (UDPipe 1) on the sentences of the taggers, to compare them with.
 
 UDPipe 1 (Straka & Straková, "Tokenizing, POS tagging, lemmatizing and parsing UD 2.0 with UDPipe", CoNLL 2017) tags by
 an averaged perceptron over words, their affixes and the tags before them. It has no word vectors, and one model for
@@ -164,7 +164,8 @@ class Results:
         }
 
     def _stored(self) -> dict[str, dict[str, Any]]:
-        require(self.path.is_file(), f"--resume needs --out with the file to continue. Received: {self.path}.")
+        if not self.path.exists():  # stopped before the first language was done
+            return {}
         stored = perceptron_results(self.path)
         changed = differences({name: stored.get(name) for name in self.facts}, self.facts)
         told = ", ".join(f"{name} (stored {old!r}, now {new!r})" for name, (old, new) in changed.items())

@@ -14,6 +14,7 @@ Files are written under another name and then renamed, so that a run killed at a
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -132,7 +133,7 @@ class RunDirectory:
         """
         run = cls(path)
         require(run.config.is_file(), f"no run to continue in {path}: it has no config.yaml.")
-        stored = with_present_names(read_settings(run.config), experiment.method)
+        stored = _with_defaults(experiment, with_present_names(read_settings(run.config), experiment.method))
         changed = [
             f"{name} (stored {old!r}, now {new!r})"
             for name, (old, new) in differences(stored, experiment.to_dict()).items()
@@ -248,6 +249,23 @@ def _without_nan(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _with_defaults(experiment: Experiment, stored: Mapping[str, object]) -> Mapping[str, object]:
+    """Stored settings, and the defaults of those that are newer than the version that stored them."""
+    parts = ("network", "hypernetwork", "train", "method_options", "data")
+    made = {name: getattr(experiment, name) for name in parts}
+    blank = dataclasses.replace(experiment, **{name: part and type(part)() for name, part in made.items()})
+    return _merged(blank.to_dict(), stored)
+
+
+def _merged(defaults: Mapping[str, object], stored: Mapping[str, object]) -> Mapping[str, object]:
+    merged = {**defaults, **stored}
+    for name, default in defaults.items():
+        value = merged[name]
+        if isinstance(default, Mapping) and isinstance(value, Mapping):
+            merged[name] = _merged(default, value)
+    return merged
 
 
 def differences(stored: object, present: object, name: str = "") -> dict[str, tuple[object, object]]:
