@@ -113,6 +113,12 @@ def _command(method: str, options: argparse.Namespace) -> list[str]:
     return ["--preset", f"demo_{method}", "--seed", str(options.seed), "--out", str(options.out / method), *overwrite]
 
 
+def _python() -> str:
+    """The interpreter as it is typed here: that of a virtual environment below the working directory, or `python`."""
+    running = Path(sys.executable)
+    return str(running.relative_to(Path.cwd())) if running.is_relative_to(Path.cwd()) else "python"
+
+
 def _farewell(out: Path, figure: Path | None, report: Path) -> list[str]:
     """Where everything is, and the next command to type."""
     return [
@@ -120,8 +126,9 @@ def _farewell(out: Path, figure: Path | None, report: Path) -> list[str]:
         f"report    {report}",
         f"taggers   {out / 'hnet' / 'export'}/LANGUAGE/1  (SavedModels that need TensorFlow alone)",
         "",
-        "Next, the same on treebanks and word vectors in a directory DIR:",
-        "  python -m trainers.pos_tagging --data-dir DIR --preset hnet",
+        "Next, tag a sentence, or learn the treebanks and word vectors in a directory DIR:",
+        f'  {_python()} -m trainers.tag {out / "hnet"} --language de "Das ist gut ."',
+        f"  {_python()} -m trainers.pos_tagging --data-dir DIR --preset hnet",
     ]
 
 

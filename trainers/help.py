@@ -95,7 +95,7 @@ def _flag_table(flags: Sequence[Flag], settings: object) -> Table:
     table = _grid()
     for flag in flags:
         value = getattr(settings, flag.path[-1])
-        word = str(flag.negative) if value is True else flag.text
+        word = str(flag.negative) if value is True and flag.path != ("help",) else flag.text
         typed, text = f"{word} {flag.kind}".strip(), f"{flag.help} [{_value_text(value)}]"
         if len(typed) > _FLAGS_WIDTH:
             typed, text = word, f"{flag.kind}. {text}"
