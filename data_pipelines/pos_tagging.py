@@ -241,11 +241,14 @@ def _task(
         _check_text(sentences, paths[0])
         if vectors is not None:
             rows = _rows(sentences, vectors)
+            if config.letters:
+                made = letter_split(sentences, vectors, config.num_buckets)
+            else:
+                made = vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", paths[0])
             shares[split] = _coverage(rows, split, name)
+            return made
         if config.letters:
-            return letter_split(sentences, vectors, config.num_buckets)
-        if vectors is not None:
-            return vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", paths[0])
+            return letter_split(sentences, None, config.num_buckets)
         if config.ngrams == "frozen":
             return frozen_ngram_split(sentences, config.num_buckets, config.ngram_dim)
         return ngram_split(sentences, config.num_buckets)

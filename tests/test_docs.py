@@ -127,6 +127,8 @@ def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
     if words[:2] == ["clrnn", "tag"]:
         importlib.import_module("trainers.tag").parser().parse_intermixed_args(words[2:])
         return
+    if words[:2] == ["clrnn", "perceptron"]:
+        words = ["python", "-m", "trainers.perceptron", *words[2:]]
     if words[0] == "clrnn":
         trainer, arguments = words[1].replace("-", "_"), words[2:]
         assert trainer in TRAINERS

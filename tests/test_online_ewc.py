@@ -120,7 +120,7 @@ def test_fisher_equals_a_loop_over_sequences(loss, direction):
     number = 25
     measure = FisherDiagonal(model, "data", None, seed=7, jit=False, num_sequences=number)
     measure.batch_size = 9
-    measured = measure.of(task)
+    measured = measure.measure(task)
     weights = model.source(tf.constant(1))
     sums = dict.fromkeys(weights, 0.0)
     indices = tf.concat([task.train.epoch_order(epoch, 7, 1) for epoch in range(3)], 0).numpy()[:number]
