@@ -7,7 +7,6 @@ imported here when a run is loaded, by name.
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -39,7 +38,7 @@ class Run:
         self, path: Path, settings: Experiment, stream: TaskStream, model: TaskModel, matrix: ResultMatrix
     ) -> None:
         self.path, self.settings, self.stream, self.model, self.matrix = path, settings, stream, model, matrix
-        self.results: dict[str, object] = json.loads(RunDirectory(path).results.read_text(encoding="utf-8"))
+        self.results = RunDirectory(path).read_results()
         """What `results.json` holds."""
         self._taggers: dict[str, Callable] = {}
 

@@ -77,11 +77,6 @@ class Command:
         """What the run should come near, where its settings are those of the preset."""
         return self.benchmark.expected(self.preset, self.experiment, self.data_dir)
 
-    @property
-    def settings_name(self) -> str:
-        """The preset, and the method if it is another than the preset's."""
-        return _settings_name(self.benchmark, self.preset, self.experiment.method)
-
 
 def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     """Understand the arguments of a command.
