@@ -31,7 +31,13 @@ _LARGEST = 2**31 - 1  # integers of settings become int32 tensors
 
 @dataclass(frozen=True)
 class NetworkConfig(Settings):
-    """The main network: dense layers, recurrent layers, dense layers, task heads."""
+    """The main network: dense layers, recurrent layers, dense layers, task heads.
+
+    Example:
+      >>> from clrnn_tf import NetworkConfig
+      >>> NetworkConfig(cell="elman", hidden_sizes=(64, 32), direction="bidirectional").heads
+      'multi'
+    """
 
     section = "network"
     cell: CellName = "lstm"
@@ -66,7 +72,13 @@ class NetworkConfig(Settings):
 
 @dataclass(frozen=True)
 class HypernetworkConfig(Settings):
-    """The hypernetwork: an MLP from a task embedding (and chunk embeddings) to the main network's weights."""
+    """The hypernetwork: an MLP from a task embedding (and chunk embeddings) to the main network's weights.
+
+    Example:
+      >>> from clrnn_tf import HypernetworkConfig
+      >>> HypernetworkConfig(chunk_size=500, hidden_sizes=(25, 25)).task_embedding_size
+      32
+    """
 
     section = "hypernetwork"
     chunk_size: int | None = 1000
@@ -112,7 +124,13 @@ class HypernetworkConfig(Settings):
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """Optimisation of one task; every task gets the same number of steps and a fresh optimizer state."""
+    """Optimisation of one task; every task gets the same number of steps and a fresh optimizer state.
+
+    Example:
+      >>> from clrnn_tf import TrainConfig
+      >>> TrainConfig(steps=500, learning_rate=5e-3, clip_norm=1.0).batch_size
+      64
+    """
 
     section = "train"
     steps: PositiveInt = 5000

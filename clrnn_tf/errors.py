@@ -10,6 +10,14 @@ class ConfigurationError(Exception):
     """A setting or an input that cannot work; the message says what was wanted and what came.
 
     Not a `ValueError`, which the command-line parser would catch and print in another form.
+
+    Example:
+      >>> from clrnn_tf import ConfigurationError, TrainConfig
+      >>> try:
+      ...     TrainConfig(steps=0)
+      ... except ConfigurationError as error:
+      ...     print(error)
+      train.steps must be above 0. Received: 0.
     """
 
 

@@ -25,7 +25,18 @@ def build_trainer(
     observers: Sequence[Observer] = (),
     workers: SingleWorker | None = None,
 ) -> Trainer:
-    """The network, method, model and trainer of an experiment on a stream, untrained."""
+    """The network, method, model and trainer of an experiment on a stream, untrained.
+
+    Example:
+      >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig, build_trainer
+      >>> from data_pipelines import copy_task
+      >>> stream = copy_task.make_stream(copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10))
+      >>> network, train = NetworkConfig(hidden_sizes=(8,)), TrainConfig(steps=2, jit="off")
+      >>> experiment = Experiment(method="fine_tuning", network=network, train=train)
+      >>> trainer = build_trainer(experiment, stream)
+      >>> trainer.fit(stream[0])
+      2
+    """
     workers = workers or SingleWorker()
     jit = uses_xla(experiment.train)
     module = methods.load(experiment.method)

@@ -81,6 +81,15 @@ class Adam(Optimizer):
     Args:
       variables: What is optimised, in a fixed order.
       config: Gives `adam_beta1`, `weight_decay` and `l2`.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import Adam, TrainConfig
+      >>> x = tf.Variable([1.0, -2.0])
+      >>> optimizer = Adam([x], TrainConfig())
+      >>> optimizer.apply([tf.constant([0.5, -0.5])], tf.constant(0.1), accept=tf.constant(True))
+      >>> x.numpy().round(3).tolist() == [0.8999999761581421, -1.899999976158142]
+      True
     """
 
     def __init__(self, variables: Sequence[tf.Variable], config: TrainConfig) -> None:

@@ -17,7 +17,17 @@ from clrnn_tf.networks.weights import Weights, WeightSpec, require_heads_last, r
 
 
 class Outputs(NamedTuple):
-    """What the main network computed; B batch, T time, C outputs of a head, H units."""
+    """What the main network computed; B batch, T time, C outputs of a head, H units.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import NetworkConfig, RecurrentNetwork, SharedWeights
+      >>> network = RecurrentNetwork(NetworkConfig(hidden_sizes=(5,)), num_features=3, num_outputs=2, num_tasks=1)
+      >>> weights = SharedWeights(network.weight_specs)(tf.constant(0))
+      >>> outputs = network(weights, tf.ones([6, 7, 3]), tf.fill([6], 7), tf.constant(0))
+      >>> outputs.hidden[0].shape
+      TensorShape([6, 7, 5])
+    """
 
     logits: tf.Tensor
     """[B, S, C] of the head of each example, for the last S steps (all T, unless fewer are asked for). Values at padded

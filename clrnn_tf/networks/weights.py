@@ -18,7 +18,14 @@ Weights = dict[str, tf.Tensor]
 
 
 class WeightSpec(NamedTuple):
-    """One tensor of the main network; kernels are laid out [inputs, outputs] as in Keras."""
+    """One tensor of the main network; kernels are laid out [inputs, outputs] as in Keras.
+
+    Example:
+      >>> from clrnn_tf import WeightSpec
+      >>> heads = WeightSpec("head/kernel", (3, 8, 5), "kernel", fan_in=8, bound=0.35, per_head=True)
+      >>> heads.size, heads.head_size
+      (120, 40)
+    """
 
     name: str
     shape: tuple[int, ...]

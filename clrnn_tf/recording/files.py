@@ -26,6 +26,23 @@ class FileRecorder(Observer):
       run: Where to write.
       experiment: Settings named in the results.
       facts: More facts for the results: parameters, compression ratio.
+
+    Example:
+      >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig, build_trainer
+      >>> from data_pipelines import copy_task
+      >>> stream = copy_task.make_stream(copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10))
+      >>> network, train = NetworkConfig(hidden_sizes=(8,)), TrainConfig(steps=2, jit="off")
+      >>> experiment = Experiment(method="fine_tuning", network=network, train=train)
+      >>> trainer = build_trainer(experiment, stream)
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> from clrnn_tf import FileRecorder, RunDirectory, learn
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     run = RunDirectory.create(Path(folder) / "run", experiment, {"data_source": stream.data_source})
+      ...     trainer.observers.append(FileRecorder(run, experiment, trainer.method.facts()))
+      ...     matrix = learn(stream, trainer)
+      ...     run.read_results()["num_tasks"]
+      2
     """
 
     def __init__(self, run: RunDirectory, experiment: Experiment, facts: Mapping[str, float]) -> None:

@@ -25,6 +25,22 @@ class ProgressReporter(Observer):
     Args:
       console: Where to write; decides whether it is a terminal.
       clock: Seconds since any fixed moment.
+
+    Example:
+      >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig, build_trainer
+      >>> from data_pipelines import copy_task
+      >>> stream = copy_task.make_stream(copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10))
+      >>> network, train = NetworkConfig(hidden_sizes=(8,)), TrainConfig(steps=2, jit="off")
+      >>> experiment = Experiment(method="fine_tuning", network=network, train=train)
+      >>> trainer = build_trainer(experiment, stream)
+      >>> import io
+      >>> from rich.console import Console
+      >>> from clrnn_tf import ProgressReporter, learn
+      >>> screen = io.StringIO()
+      >>> trainer.observers.append(ProgressReporter(Console(file=screen)))
+      >>> matrix = learn(stream, trainer)
+      >>> "accuracy" in screen.getvalue()
+      True
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:

@@ -34,7 +34,25 @@ pre { background: #f6f6f6; padding: .8rem; overflow: auto; }
 
 
 def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
-    """Write `report.html` into the run directory `path` and return its path."""
+    """Write `report.html` into the run directory `path` and return its path.
+
+    Example:
+      >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig, build_trainer
+      >>> from data_pipelines import copy_task
+      >>> stream = copy_task.make_stream(copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10))
+      >>> network, train = NetworkConfig(hidden_sizes=(8,)), TrainConfig(steps=2, jit="off")
+      >>> experiment = Experiment(method="fine_tuning", network=network, train=train)
+      >>> trainer = build_trainer(experiment, stream)
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> from clrnn_tf import FileRecorder, RunDirectory, learn, write_report
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     run = RunDirectory.create(Path(folder) / "run", experiment, {"data_source": stream.data_source})
+      ...     trainer.observers.append(FileRecorder(run, experiment, trainer.method.facts()))
+      ...     matrix = learn(stream, trainer)
+      ...     write_report(run.path).name
+      'report.html'
+    """
     run = RunDirectory(path)
     results, matrix = run.read_results(), run.load()
     if matrix is None:

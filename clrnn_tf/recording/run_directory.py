@@ -53,6 +53,15 @@ class RunDirectory:
 
     Args:
       path: An existing run directory; make a new one with `create`.
+
+    Example:
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> from clrnn_tf import Experiment, RunDirectory
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     run = RunDirectory.create(Path(folder) / "run", Experiment(method="si"), {"data_source": "made up"})
+      ...     run.config.is_file(), run.load()  # no task has been learned
+      (True, None)
     """
 
     def __init__(self, path: Path) -> None:

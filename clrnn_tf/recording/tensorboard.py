@@ -24,6 +24,22 @@ class TensorBoardRecorder(Observer):
     Args:
       directory: Where the event files go.
       experiment: Settings shown in the HParams tab.
+
+    Example:
+      >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig, build_trainer
+      >>> from data_pipelines import copy_task
+      >>> stream = copy_task.make_stream(copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10))
+      >>> network, train = NetworkConfig(hidden_sizes=(8,)), TrainConfig(steps=2, jit="off")
+      >>> experiment = Experiment(method="fine_tuning", network=network, train=train)
+      >>> trainer = build_trainer(experiment, stream)
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> from clrnn_tf import TensorBoardRecorder, learn
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     trainer.observers.append(TensorBoardRecorder(Path(folder), experiment))
+      ...     matrix = learn(stream, trainer)
+      ...     any(path.is_file() for path in Path(folder).rglob("*tfevents*"))
+      True
     """
 
     def __init__(self, directory: Path, experiment: Experiment) -> None:

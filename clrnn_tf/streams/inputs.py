@@ -15,6 +15,11 @@ class NgramInputs:
 
     Without real features beside them they are int32 [B, T, G]. With F real features they are float32 [B, T, F + G], the
     buckets coming last as whole numbers, which float32 holds exactly up to 2^24.
+
+    Example:
+      >>> from clrnn_tf import NgramInputs
+      >>> NgramInputs(num_buckets=4096, num_ngrams=9, num_features=64).width
+      73
     """
 
     num_buckets: int
@@ -56,7 +61,15 @@ def every_step(inputs: tf.Tensor) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class InputModel:
-    """What generative replay has to know of a benchmark's inputs."""
+    """What generative replay has to know of a benchmark's inputs.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import InputModel
+      >>> model = InputModel("bernoulli", lambda inputs: tf.one_hot([2], 3))  # the last of three steps counts
+      >>> model.loss_weights(tf.zeros([1, 3, 8])).numpy().tolist()
+      [[0.0, 0.0, 1.0]]
+    """
 
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     """Noise of the inputs: `gaussian` for real features, `bernoulli` for bits."""

@@ -18,7 +18,17 @@ from clrnn_tf.streams.inputs import InputModel, NgramInputs
 
 
 class Batch(NamedTuple):
-    """One batch, axes: B batch, T time, F features, C outputs of a head."""
+    """One batch, axes: B batch, T time, F features, C outputs of a head.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> from clrnn_tf import Batch
+      >>> real = tf.sequence_mask([3, 2], 3, tf.float32)  # the second sequence has a step of padding
+      >>> ids = tf.zeros([2], tf.int32)
+      >>> batch = Batch(tf.zeros([2, 3, 4]), tf.zeros([2, 3], tf.int32), real, real, tf.constant([3, 2]), ids)
+      >>> float(tf.reduce_sum(batch.eval_weights))
+      5.0
+    """
 
     inputs: tf.Tensor
     """[B, T, F] float32; or as `NgramInputs` says where the stream has `ngrams`. Padding may hold anything."""
@@ -35,7 +45,13 @@ class Batch(NamedTuple):
 
 
 class Split(Protocol):
-    """A split of one task."""
+    """A split of one task.
+
+    Example:
+      >>> from clrnn_tf import ArraySplit, DatasetSplit  # two classes that have what is asked for
+      >>> all(hasattr(split, name) for split in (ArraySplit, DatasetSplit) for name in ("batches", "in_order"))
+      True
+    """
 
     num_examples: int
     max_time: int | None

@@ -22,6 +22,21 @@ class TaskCheckpoints:
     Args:
       directory: Where they are written: `task000`, `task001`, ...
       trainer: What is saved and restored: its variables, and the state of its method.
+
+    Example:
+      >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig, build_trainer
+      >>> from data_pipelines import copy_task
+      >>> stream = copy_task.make_stream(copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10))
+      >>> network, train = NetworkConfig(hidden_sizes=(8,)), TrainConfig(steps=2, jit="off")
+      >>> experiment = Experiment(method="fine_tuning", network=network, train=train)
+      >>> trainer = build_trainer(experiment, stream)
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> from clrnn_tf import TaskCheckpoints, learn
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     checkpoints = TaskCheckpoints(Path(folder), trainer)
+      ...     matrix = learn(stream, trainer, save_task=checkpoints.save)
+      ...     checkpoints.restore(0)  # as after the first task
     """
 
     def __init__(self, directory: Path, trainer: Trainer) -> None:

@@ -25,7 +25,13 @@ from clrnn_tf.training.validation import Validation
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss or its gradient is not finite. Variables are those of the last good step."""
+    """The loss or its gradient is not finite. Variables are those of the last good step.
+
+    Example:
+      >>> from clrnn_tf import TrainingDivergedError
+      >>> issubclass(TrainingDivergedError, RuntimeError)
+      True
+    """
 
 
 class Trainer:

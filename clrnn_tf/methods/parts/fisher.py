@@ -33,6 +33,18 @@ class FisherDiagonal:
       seed: Seed of the choice of sequences and of sampled targets.
       jit: Whether XLA compiles it.
       num_sequences: Random training sequences of each task; None takes all.
+
+    Example:
+      >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig, build_trainer
+      >>> from data_pipelines import copy_task
+      >>> stream = copy_task.make_stream(copy_task.Config(num_tasks=2, num_train=40, num_test=10, num_validation=10))
+      >>> network, train = NetworkConfig(hidden_sizes=(8,)), TrainConfig(steps=2, jit="off")
+      >>> experiment = Experiment(method="fine_tuning", network=network, train=train)
+      >>> trainer = build_trainer(experiment, stream)
+      >>> from clrnn_tf import FisherDiagonal
+      >>> fisher = FisherDiagonal(trainer.model, "data", None, seed=0, jit=False, num_sequences=10).measure(stream[0])
+      >>> sorted(fisher) == sorted(spec.name for spec in trainer.model.network.weight_specs)
+      True
     """
 
     def __init__(
