@@ -32,6 +32,19 @@ class Run:
       stream: Its tasks.
       model: The model after the last task that was learned.
       matrix: The results so far.
+
+    Example:
+      >>> import contextlib, io, tempfile
+      >>> from clrnn_tf import load_run
+      >>> from trainers.copy_task import BENCHMARK
+      >>> from trainers.run import main
+      >>> sizes = "--data.num-tasks 2 --data.num-train 40 --data.num-test 9 --data.num-validation 9 --train.steps 2"
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     with contextlib.redirect_stdout(io.StringIO()):
+      ...         code = main(BENCHMARK, f"--preset hnet_short --train.jit off --out {folder}/run {sizes}".split())
+      ...     run = load_run(f"{folder}/run")
+      >>> run.learned, run.settings.method
+      (('task0', 'task1'), 'hnet')
     """
 
     def __init__(
@@ -99,7 +112,7 @@ def load_run(path: Path | str, data_dir: Path | str | None = None) -> Run:
     Raises:
       ConfigurationError: There is no run, it has learned no task yet, or its data have moved or changed.
 
-    `load_run("runs/pos").tag([["Das", "ist", "gut", "."]], "de")` gives `[["DET", "AUX", "ADJ", "PUNCT"]]`.
+    `Run` has an example. Of a tagger, `load_run("runs/pos").tag([["Das", "ist", "gut", "."]], "de")` gives the tags.
     """
     run = RunDirectory(Path(path))
     require(run.config.is_file(), f"no run in {path}: it has no config.yaml.")

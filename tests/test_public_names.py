@@ -20,6 +20,12 @@ def test_every_public_name_resolves_and_is_documented(name):
         assert value.__doc__ and value.__name__ == name
 
 
+@pytest.mark.parametrize("name", [name for name in clrnn_tf.__all__ if name not in ("__version__", "Weights")])
+def test_every_public_class_has_an_example(name):
+    value = getattr(clrnn_tf, name)
+    assert not isinstance(value, type) or ">>> " in value.__doc__
+
+
 def test_a_type_checker_sees_the_names_that_python_sees():
     tree = ast.parse((ROOT / "clrnn_tf" / "__init__.py").read_text(encoding="utf-8"))
     (typed,) = [node for node in tree.body if isinstance(node, ast.If)]
