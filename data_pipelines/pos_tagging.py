@@ -89,6 +89,9 @@ class Config:
     """At most this many sentences of each split."""
     max_sentence_words: int = 1000
     """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
+    length_pool: int = 0
+    """Sentences of a training batch are of similar length: those of this many batches are sorted together; 0 mixes all
+    lengths. Batches carry little padding then, and a step takes less than half of the time."""
     ngrams: Literal["trained", "frozen"] = "trained"
     """What character n-grams become: `trained` embeds them by a table of each task; `frozen` gives each a fixed random
     vector, so that only the network is learned."""
@@ -108,6 +111,7 @@ class Config:
             self.vector_norm is None or self.vector_norm > 0,
             f"data.vector_norm must be above 0, or None. Received: {self.vector_norm}.",
         )
+        require(self.length_pool >= 0, f"data.length_pool must be at least 0. Received: {self.length_pool}.")
         for name in ("max_tokens", "max_sentence_words", "ngram_dim"):
             require(getattr(self, name) > 0, f"data.{name} must be above 0. Received: {getattr(self, name)}.")
         require(self.num_buckets > 1, f"data.num_buckets must be above 1. Received: {self.num_buckets}.")
@@ -253,7 +257,8 @@ def _task(
             return frozen_ngram_split(sentences, config.num_buckets, config.ngram_dim)
         return ngram_split(sentences, config.num_buckets)
 
-    train, test = split_of("train", treebank.train), split_of("test", treebank.test)
+    train = split_of("train", treebank.train).with_length_pool(config.length_pool)
+    test = split_of("test", treebank.test)
     validation = split_of("validation", treebank.dev) if treebank.dev else None
     if vectors is not None:
         coverage[name] = shares
