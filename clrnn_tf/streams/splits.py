@@ -126,8 +126,9 @@ class ArraySplit:
     def first_batches(self, count: int, batch_size: int, seed: int, task_id: int) -> list[Batch]:
         """The first `count` of `batches`, made without a dataset."""
         epochs = range(-(-count * batch_size // self.num_examples))
-        indices = tf.concat([self.epoch_order(epoch, seed, task_id, batch_size) for epoch in epochs], 0)[: count * batch_size]
-        return [self._gather(chosen, task_id) for chosen in tf.reshape(indices, [count, batch_size])]
+        indices = tf.concat([self.epoch_order(epoch, seed, task_id, batch_size) for epoch in epochs], 0)
+        chosen = tf.reshape(indices[: count * batch_size], [count, batch_size])
+        return [self._gather(rows, task_id) for rows in chosen]
 
     def epoch_order(self, epoch: int | tf.Tensor, seed: int, task_id: int, batch_size: int) -> tf.Tensor:
         """A permutation [N] int32 of the examples: the order in which this epoch of this task trains on them."""
@@ -263,8 +264,7 @@ class DatasetSplit:
 def first_batches(split: Split, count: int, batch_size: int, seed: int, task_id: int) -> Iterable[Batch]:
     """The first `count` training batches, for use outside of compiled functions.
 
-    A small number of them is gathered directly where the split allows it, because setting up a dataset takes as long as
-    gathering a dozen.
+    A small number is gathered directly where the split allows it: a dataset takes as long to set up as a dozen.
     """
     if count > _MAX_EAGER_BATCHES or not isinstance(split, ArraySplit):
         return split.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
