@@ -62,5 +62,5 @@ ONLINE_EWC = dataclasses.replace(
     FINE_TUNING,
     summary="online EWC, words are vectors and letters: it holds the network and the table of letters in place",
     method="online_ewc",
-    method_options=online_ewc.Config(strength=10.0, num_sequences=200),
+    method_options=online_ewc.Config(strength=100.0, num_sequences=200),
 )
