@@ -8,10 +8,9 @@ frozen` they have fixed random vectors. Without a data directory, the project's 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,14 +20,23 @@ from clrnn_tf.errors import require
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import NgramInputs, Task, TaskStream
 from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets, ngram_vectors
-from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
+from data_pipelines.conllu_files import UPOS, Limits
 from data_pipelines.letters import NUM_FEATURES, letter_buckets
 from data_pipelines.storage import fingerprint, warn
-from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngram_split, vector_split
-from data_pipelines.treebanks import WITHHELD, Selected, Treebank, find_treebanks, select_treebanks
+from data_pipelines.tagging_splits import (
+    check_text,
+    coverage_of,
+    frozen_ngram_split,
+    letter_split,
+    ngram_split,
+    rows_of,
+    vector_split,
+)
+from data_pipelines.tfds_datasets import fetch
+from data_pipelines.tfds_treebanks import DATASET, release, tfds_treebanks
+from data_pipelines.treebanks import Selected, SplitName, find_treebanks, select_treebanks
 from data_pipelines.vector_tables import VectorTables, vector_files
 from data_pipelines.word_encoder import VectorLookup, WordEncoder
-from data_pipelines.word_vectors import UNKNOWN, WordVectors
 
 PAPER_ORDER = (
     "en",
@@ -53,7 +61,6 @@ PAPER_ORDER = (
     "sv",
 )
 STARTER = Path(__file__).parent / "starter_treebank"
-_MANY_BLANKS = 0.05  # share of words written `_` that is warned of
 _LETTERS_STD = 0.1  # of the tables that letters are embedded by
 _LOW_COVERAGE = 0.5  # share of words with a vector that is warned of
 
@@ -63,10 +70,10 @@ class Config:
     """Which languages, how words come in, and how much of the data."""
 
     languages: tuple[str, ...] = ()
-    """Languages in the order in which they are learned; empty takes all that are found, in the paper's order. A code
-    (`cs`) stands for the language's treebank with the most training words, and the prefix of a treebank's files
-    (`cs_pdt`) for that treebank. A task is named by its language, or by the prefix that was given where two treebanks
-    of one language are learned."""
+    """Languages in the order in which they are learned; empty takes all that are found, in the paper's order (of TFDS,
+    those of the paper). A code (`cs`) stands for the largest treebank of the language, and `cs_pdt` for that one."""
+    source: Literal["files", "tfds"] = "files"
+    """`files`: --data-dir, else the embedded treebank; `tfds` (or `--source tfds`): TensorFlow Datasets."""
     num_tasks: int | None = None
     """Only this many languages, the first ones."""
     vectors: Literal["auto", "none"] = "auto"
@@ -138,14 +145,13 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     Raises:
       ConfigurationError: A language, file or vectors file is missing or malformed, or no word has a vector.
     """
-    root = STARTER if data_dir is None else data_dir
-    selected = select(config, root)
+    selected = select(config, data_dir)
     languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
     files = vector_files(() if config.vectors == "none" else languages, config.vectors_dir, data_dir)
     tables = VectorTables(files, config.align_vectors, config.vector_norm)
     coverage: dict[str, dict[str, float]] = {}
     tasks = tuple(_task(task_id, chosen, tables, config, coverage) for task_id, chosen in enumerate(selected))
-    read = [*(path for chosen in selected for path in _files(chosen.treebank)), *files.values()]
+    texts = [path for chosen in selected for split in chosen.treebank.splits for path in chosen.treebank.files(split)]
     return TaskStream(
         name="pos_tagging",
         tasks=tasks,
@@ -156,7 +162,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         class_names=UPOS,
         ngrams=_ngrams(config, tables.width),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
-        data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint(read)},
+        data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint([*texts, *files.values()])},
         word_encoder=_encoders([chosen.treebank.language for chosen in selected], files, config),
     )
 
@@ -198,8 +204,12 @@ def _ngrams(config: Config, width: int | None) -> NgramInputs | None:
     return None if width or config.ngrams == "frozen" else NgramInputs(config.num_buckets, NUM_NGRAMS)
 
 
-def select(config: Config, root: Path) -> list[Selected]:
-    """The treebanks below `root` that the settings name, in the order in which they are learned."""
+def select(config: Config, data_dir: Path | None) -> list[Selected]:
+    """The treebanks that the settings name, in the order in which they are learned."""
+    if config.source == "tfds":
+        names = (config.languages or PAPER_ORDER)[: config.num_tasks]
+        return select_treebanks(tfds_treebanks(), names, f"{DATASET} of TensorFlow Datasets")
+    root = STARTER if data_dir is None else data_dir
     treebanks = find_treebanks(root)
     if config.languages:
         return select_treebanks(treebanks, config.languages[: config.num_tasks], root)
@@ -209,8 +219,18 @@ def select(config: Config, root: Path) -> list[Selected]:
     return select_treebanks(treebanks, ordered, root, at_most=config.num_tasks, passes_over=True)
 
 
-def _files(treebank: Treebank) -> tuple[Path, ...]:
-    return (*treebank.train, *treebank.test, *treebank.dev)
+def download(config: Config) -> None:
+    """Fetch and prepare the treebanks that `source = tfds` reads, after saying what is fetched.
+
+    Raises:
+      ConfigurationError: The settings name another source, or there is no network.
+    """
+    require(
+        config.source == "tfds",
+        f"--download fetches what --source tfds reads. Received: data.source {config.source}.",
+    )
+    downloads = {treebank.prefix: treebank.download for treebank in tfds_treebanks()}
+    fetch(downloads[chosen.treebank.prefix] for chosen in select(config, None))
 
 
 def _source_in_words(
@@ -220,11 +240,12 @@ def _source_in_words(
     words = "word vectors " + next(iter(files.values())).parent.name if files else "" if config.letters else ngrams
     words += (" and " if words else "") + "hashed features of letters" if config.letters else ""
     words += f", aligned to {selected[0].treebank.language}" if config.align_vectors else ""
-    if data_dir is None:
+    if data_dir is None and config.source == "files":
         return f"starter treebank of this project, {len(selected)} languages, {words}"
     names = ", ".join(chosen.treebank.name for chosen in selected)
     others = ", ".join(treebank.name for chosen in selected for treebank in chosen.passed_over)
-    return f"Universal Dependencies treebanks {names}{f' (passed over: {others})' if others else ''}; {words}"
+    where = f" of TensorFlow Datasets, {release()}" if config.source == "tfds" else ""
+    return f"Universal Dependencies treebanks {names}{f' (passed over: {others})' if others else ''}{where}; {words}"
 
 
 def _task(
@@ -236,16 +257,16 @@ def _task(
     limits = Limits(config.max_tokens, config.max_sentences, config.max_sentence_words)
     shares: dict[str, float] = {}
 
-    def split_of(split: str, paths: tuple[Path, ...]) -> ArraySplit:
-        sentences = read_sentences(paths, limits)
-        _check_text(sentences, paths[0])
+    def split_of(split: SplitName, name_of_split: str) -> ArraySplit:
+        sentences, place = treebank.sentences(split, limits), treebank.place(split)
+        check_text(sentences, place)
         if vectors is not None:
-            rows = _rows(sentences, vectors)
+            rows = rows_of(sentences, vectors)
             if config.letters:
                 made = letter_split(sentences, vectors, config.num_buckets)
             else:
-                made = vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", paths[0])
-            shares[split] = _coverage(rows, split, name)
+                made = vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", place)
+            shares[name_of_split] = coverage_of(rows, name_of_split, name)
             return made
         if config.letters:
             return letter_split(sentences, None, config.num_buckets)
@@ -253,38 +274,11 @@ def _task(
             return frozen_ngram_split(sentences, config.num_buckets, config.ngram_dim)
         return ngram_split(sentences, config.num_buckets)
 
-    train, test = split_of("train", treebank.train), split_of("test", treebank.test)
-    validation = split_of("validation", treebank.dev) if treebank.dev else None
+    train, test = split_of("train", "train"), split_of("test", "test")
+    validation = split_of("dev", "validation") if "dev" in treebank.splits else None
     if vectors is not None:
         coverage[name] = shares
         if min(shares.values()) < _LOW_COVERAGE:
             listed = ", ".join(f"{share:.0%} ({split})" for split, share in shares.items())
             warn(f"few words of '{name}' have a vector: {listed}.")
     return Task(task_id, name, train, test, validation)
-
-
-def _check_text(sentences: list[Sentence], path: Path) -> None:
-    """Refuse a split whose words are withheld, and warn where many of them are."""
-    counts = Counter(word.form in BLANK_FORMS for sentence in sentences for word in sentence)
-    share = counts[True] / counts.total()
-    require(share <= WITHHELD, f"{share:.0%} of the words of {path} are written '_': the text is withheld. Get it.")
-    if share > _MANY_BLANKS:
-        warn(f"{share:.0%} of the words of {path} are written '_': a part of its text is withheld.")
-
-
-def _rows(sentences: list[Sentence], vectors: WordVectors) -> list[list[int]]:
-    """Rows of the table of vectors, by sentence."""
-    row = lru_cache(maxsize=None)(vectors.row)
-    return [[row(word.form) for word in sentence] for sentence in sentences]
-
-
-def _coverage(rows: list[list[int]], split: str, name: str) -> float:
-    """The share of words that have a vector."""
-    flat = [row for sentence in rows for row in sentence]
-    share = 1 - flat.count(UNKNOWN) / len(flat)
-    require(
-        share > 0,
-        f"no word of the {split} split of '{name}' has a vector. Are these vectors of its language? Else use character "
-        "n-grams with data.vectors none.",
-    )
-    return round(share, 4)
