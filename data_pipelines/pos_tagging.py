@@ -64,8 +64,8 @@ class Config:
     """Which languages, how words come in, and how much of the data."""
 
     languages: tuple[str, ...] = ()
-    """Languages in the order in which they are learned; empty takes all that are found, in the paper's order (of TFDS,
-    those of the paper). A code (`cs`) stands for the largest treebank of the language, and `cs_pdt` for that one."""
+    """Languages in the order in which they are learned; empty takes all found (of TFDS, those of the paper). `cs` is
+    the largest Czech treebank, `cs_pdt` that one."""
     source: Literal["files", "tfds"] = "files"
     """`files`: --data-dir, else the embedded treebank; `tfds` (or `--source tfds`): TensorFlow Datasets."""
     num_tasks: int | None = None
@@ -73,19 +73,17 @@ class Config:
     vectors: Literal["auto", "none"] = "auto"
     """`auto`: vectors where a file is found, else character n-grams; `none`: n-grams."""
     vectors_dir: Path | None = None
-    """Directory with a file for each language: `xx.npz`, `xx.vec`, `xx.txt` (either also with `.gz`), `xx.pkl`, or
-    named as published (`cc.xx.300.vec`, `wiki.xx.vec`, `polyglot-xx.pkl`, `glove.6B.50d.txt`). Default: `wordvec` in
-    the data."""
+    """Directory with a vectors file for each language (names in docs/commands.md); by default `wordvec` in the data."""
     vector_norm: float | None = None
     """Scale the vectors of each language to this median length; `None` leaves them as they are in the file."""
     align_vectors: bool = False
-    """Rotate the vectors of each language so that the words it shares with the first one lie near theirs (orthogonal
-    Procrustes). Vectors made for each language alone have no directions in common."""
+    """Rotate the vectors of each language onto those of the first, by the words that they share (orthogonal
+    Procrustes)."""
     unknown_words: Literal["mask", "drop_sentence"] = "mask"
     """Words without a vector: `mask` trains on them but does not score them; `drop_sentence` drops their sentences,
     as published."""
     max_tokens: int = 300_000
-    """Sentences of a split are taken in file order until this many words."""
+    """Sentences are taken in order up to this many words."""
     max_sentences: int | None = None
     """At most this many sentences of each split."""
     max_sentence_words: int = 1000
@@ -94,11 +92,9 @@ class Config:
     """Sentences of a training batch are of similar length: those of this many batches are sorted together; 0 mixes all
     lengths. Batches carry little padding then, and a step takes less than half of the time."""
     ngrams: Literal["trained", "frozen"] = "trained"
-    """What character n-grams become: `trained` embeds them by a table of each task; `frozen` gives each a fixed random
-    vector, so that only the network is learned."""
+    """`trained` embeds character n-grams by a table of each task; `frozen` gives each a fixed random vector."""
     letters: bool = False
-    """Words are their vectors *and* their letters (`data_pipelines.letters`), embedded by a trainable table of each
-    task. Words without a vector are scored, too. Without vectors, letters alone."""
+    """Words are their vectors *and* their letters, embedded by a trainable table; those without a vector are scored."""
     tables: Literal["per_task", "shared"] = "per_task"
     """`per_task` embeds letters by a table of each task, which cannot forget; `shared` by one of all tasks. Methods
     that hold weights in place hold it, too (`online_ewc`, `si`)."""
