@@ -89,17 +89,15 @@ class Config:
     max_sentence_words: int = 1000
     """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
     length_pool: int = 0
-    """Sentences of a training batch are of similar length: those of this many batches are sorted together; 0 mixes all
-    lengths. Batches carry little padding then, and a step takes less than half of the time."""
+    """Batches hold sentences of similar length: those of this many batches are sorted together; 0 mixes all lengths."""
     ngrams: Literal["trained", "frozen"] = "trained"
     """`trained` embeds character n-grams by a table of each task; `frozen` gives each a fixed random vector."""
     letters: bool = False
     """Words are their vectors *and* their letters, embedded by a trainable table; those without a vector are scored."""
     tables: Literal["per_task", "shared"] = "per_task"
-    """`per_task` embeds letters by a table of each task, which cannot forget; `shared` by one of all tasks. Methods
-    that hold weights in place hold it, too (`online_ewc`, `si`)."""
+    """Letters are embedded by a table of each task, which cannot forget, or by one of all, which EWC and SI hold."""
     table_bytes: Literal[4, 1] = 4
-    """Bytes of a number in the tables of learned tasks; 1 rounds them, to a quarter of the memory."""
+    """Bytes of a number in tables of learned tasks; 1 rounds them."""
     num_buckets: int = 4096
     """Buckets into which n-grams are hashed: rows of each task's table, or fixed vectors."""
     ngram_dim: int = 32
