@@ -87,7 +87,7 @@ class Config:
     max_sentences: int | None = None
     """At most this many sentences of each split."""
     max_sentence_words: int = 1000
-    """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
+    """Longer sentences are cut into pieces of this many words, with a warning."""
     length_pool: int = 0
     """Batches hold sentences of similar length: those of this many batches are sorted together; 0 mixes all lengths."""
     ngrams: Literal["trained", "frozen"] = "trained"
