@@ -185,7 +185,7 @@ def _task(task_id: int, config: Config, state: np.random.RandomState) -> Task:
     inputs = state.uniform(-limit, limit, (config.num_steps, sum(sizes), config.input_width))
     added = (config.output_steps or config.num_steps) - config.num_steps
     inputs = np.pad(inputs, [(0, added), (0, 0), (0, 0)])
-    arrays = [np.float32(array.swapaxes(0, 1)) for array in (inputs, teacher.answers(inputs))]
+    arrays = [array.swapaxes(0, 1).astype(np.float32) for array in (inputs, teacher.answers(inputs))]
     starts = itertools.accumulate(sizes, initial=0)
     train, test, validation = ([array[first:end] for array in arrays] for first, end in itertools.pairwise(starts))
     return Task(task_id, f"teacher{task_id}", _split(*train), _split(*test), _split(*validation) if sizes[2] else None)

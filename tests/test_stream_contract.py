@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipelines import copy_task, pos_tagging
+from data_pipelines import cognitive_tasks, copy_task, pos_tagging, student_teacher
 
 COPY = {"num_tasks": 2, "num_train": 40, "num_test": 11, "num_validation": 7}
 STREAMS = {
@@ -25,6 +25,12 @@ STREAMS = {
     ),
     "tagging, letters": lambda: pos_tagging.make_stream(
         pos_tagging.Config(languages=("fi", "hi"), letters=True, num_buckets=500, ngram_dim=8, max_sentences=20)
+    ),
+    "student and teacher": lambda: student_teacher.make_stream(
+        student_teacher.Config(num_tasks=2, num_train=40, num_test=11, num_validation=7, output_steps=12)
+    ),
+    "cognitive": lambda: cognitive_tasks.make_stream(
+        cognitive_tasks.Config(tasks=("delayanti", "multidm"), ring_size=8, num_train=40, num_test=11, num_validation=7)
     ),
 }
 BATCH_SIZE = 6
