@@ -93,7 +93,8 @@ class ProgressReporter(Observer):
         scores = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
         loss, accuracy = (np.mean([getattr(score, name) for score in scores]) for name in ("loss", "accuracy"))
         shown = f"loss {loss:.3f}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
-        mean = f"{matrix.final().mean():.2f} %"
+        metric = _shown_metric(matrix)
+        mean = f"{matrix.final(metric).mean():.2f} %" if metric == "accuracy" else f"{matrix.final(metric).mean():.3f}"
         kept = sum(result.kept_bytes.values())
         self._console.print(
             f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {shown} in {result.train_seconds:.0f} s; "
@@ -139,22 +140,30 @@ class ProgressReporter(Observer):
 
 
 def results_table(matrix: ResultMatrix) -> Table:
-    """During and final accuracy of each task, then their means and what was forgotten."""
-    table = Table(title="test accuracy, %")
+    """During and final accuracy of each task, then their means and what was forgotten; losses without an accuracy."""
+    metric = _shown_metric(matrix)
+    table = Table(title="test accuracy, %" if metric == "accuracy" else f"test {metric}")
     for name in ("task", "during", "final", "change"):
         table.add_column(name, justify="left" if name == "task" else "right")
-    for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False):
+    scores = matrix.during(metric), matrix.final(metric)
+    for name, during, final in zip(matrix.task_names, *scores, strict=False):
         table.add_row(name, number_text(during), number_text(final), number_text(final - during, "+"))
     table.add_section()
-    summary = matrix.summary()
-    during, final = summary["mean_during_accuracy"], summary["mean_final_accuracy"]
+    during, final = (float(values.mean()) for values in scores)
     table.add_row("mean", number_text(during), number_text(final), number_text(final - during, "+"))
-    table.caption = (
-        f"forgetting {number_text(summary['forgetting'])}, "
-        f"backward transfer {number_text(summary['backward_transfer'])}, "
-        f"worst final {number_text(summary['worst_final_accuracy'])}"
-    )
+    if metric == "accuracy":
+        summary = matrix.summary()
+        table.caption = (
+            f"forgetting {number_text(summary['forgetting'])}, "
+            f"backward transfer {number_text(summary['backward_transfer'])}, "
+            f"worst final {number_text(summary['worst_final_accuracy'])}"
+        )
     return table
+
+
+def _shown_metric(matrix: ResultMatrix) -> str:
+    """`accuracy`, or `loss` where outputs have no accuracy."""
+    return "loss" if np.isnan(matrix.scores()).all() else "accuracy"
 
 
 def number_text(value: float, sign: str = "") -> str:
