@@ -111,7 +111,7 @@ class BatchMaker:
         steps = tf.range(tf.shape(fixation)[1])
         return Batch(
             inputs=without_padding(self._inputs(fields, fixation), lengths),
-            targets=self._targets(fixation, _as_radians(fields["response"])),
+            targets=self._targets(fixation, _as_radians(fields["response"][:, 0])),
             loss_weights=self._cost(fixation, lengths),
             eval_weights=tf.cast(steps == lengths[:, tf.newaxis] - 1, tf.float32),
             lengths=lengths,
@@ -120,17 +120,17 @@ class BatchMaker:
 
     def _inputs(self, fields: dict[str, tf.Tensor], fixation: tf.Tensor) -> tf.Tensor:
         """[B, T, 1 + 2 N]: fixation signal, and two rings with the sum of their stimuli."""
-        bumps = (
-            self._bump(_as_radians(fields["directions"])) * tf.cast(fields["strengths"], tf.float32)[..., tf.newaxis]
-        )
-        rings = [tf.reduce_sum(part, axis=2) for part in tf.split(bumps, 2, axis=2)]
+        bumps = self._bump(_as_radians(fields["directions"][:, 0]))  # [B, S, N]; the same at all steps
+        strengths = tf.cast(fields["strengths"], tf.float32)  # [B, T, S]
+        of_modalities = zip(tf.split(strengths, 2, axis=2), tf.split(bumps, 2, axis=1), strict=True)
+        rings = [tf.matmul(strength, bump) for strength, bump in of_modalities]  # [B, T, N]
         inputs = tf.concat([fixation[..., tf.newaxis], *rings], axis=-1)
         return inputs + tf.gather(self._noise, tf.cast(fields["noise"], tf.int32))
 
     def _targets(self, fixation: tf.Tensor, response: tf.Tensor) -> tf.Tensor:
-        """[B, T, 1 + N]: a fixation unit that is active until the response, and then a bump in its direction."""
+        """[B, T, 1 + N]: a fixation unit that is active until the response, then a bump in its direction [B]."""
         responds = 1.0 - fixation
-        ring = _REST + responds[..., tf.newaxis] * self._bump(response)
+        ring = _REST + responds[..., tf.newaxis] * self._bump(response)[:, tf.newaxis]
         unit = fixation * _HEIGHT + responds * _REST
         return tf.concat([unit[..., tf.newaxis], ring], axis=-1)
 

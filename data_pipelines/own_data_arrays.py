@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,11 @@ def read_npz(path: Path) -> list[Record]:
       ConfigurationError: It cannot be read, or arrays do not fit together.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        archive = np.load(path, allow_pickle=False)
+        require(isinstance(archive, np.lib.npyio.NpzFile), f"{path} must be an archive of arrays (numpy.savez).")
+        with archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ConfigurationError(f"{path} cannot be read as an archive of arrays: {error}.") from None
     for name in ("x", "y"):
         require(name in arrays, f"{path}: array '{name}' is missing. Its arrays: {', '.join(arrays)}.")
