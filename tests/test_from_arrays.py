@@ -113,6 +113,18 @@ def test_missing_values_are_refused_or_filled():
             np.testing.assert_array_equal(inputs[:, 2:], np.isnan(x[2]))
 
 
+def test_without_standardisation_missing_values_become_the_mean_of_the_training_data():
+    x = np.array([[[1.0], [2.0], [6.0]], [[np.nan], [3.0], [3.0]]])
+    stream = TaskStream.from_arrays(
+        [(x, [0, 1])], test=[(x, [0, 1])], preparation=Preparation(standardize="none", missing="mean")
+    )
+    np.testing.assert_allclose(all_of(stream[0].test).inputs[1, :, 0], [3, 3, 3])
+    numbers = TaskStream.from_arrays(
+        [(np.nan_to_num(x), [0.5, 9.0])], test=[(np.ones((1, 3, 1)), [4.0])], preparation=RAW
+    )
+    assert all_of(numbers[0].test).targets[0, -1] == 4.0
+
+
 def test_values_are_carried_over_any_number_of_missing_steps():
     coder = SequenceCoder(Statistics(np.zeros(1), np.ones(1)), "previous")
     generator = draws(3)

@@ -20,6 +20,8 @@ class Statistics(NamedTuple):
     """[F] of the inputs."""
     stds: np.ndarray
     """[F]."""
+    fills: np.ndarray | None = None
+    """[F]: the mean after scaling, which missing values become; None for 0."""
     target_means: np.ndarray | None = None
     """[C] of targets that are numbers; None for classes and bits."""
     target_stds: np.ndarray | None = None
@@ -42,7 +44,7 @@ def measured(values: np.ndarray, counted: np.ndarray) -> tuple[np.ndarray, np.nd
 class SequenceCoder(tf.Module):
     """Turns sequences as they are measured into `Batch.inputs`, and outputs into answers, in graph operations.
 
-        x' = (x - mean) / std,    missing values become 0, or the last value that was there
+        x' = (x - mean) / std,    missing values become the mean, or the last value that was there
 
     An exported model keeps it: its signature `raw` takes sequences as they are in the user's files.
 
@@ -85,7 +87,8 @@ class SequenceCoder(tf.Module):
         scaled = (inputs - self.statistics.means.astype(np.float32)) / self.statistics.stds.astype(np.float32)
         if self._previous:
             scaled = _filled_forward(scaled)
-        encoded = tf.where(tf.math.is_nan(scaled), 0.0, scaled)
+        fills = 0.0 if self.statistics.fills is None else self.statistics.fills.astype(np.float32)
+        encoded = tf.where(tf.math.is_nan(scaled), fills, scaled)
         if self._missing_flags:
             encoded = tf.concat([encoded, tf.cast(missing, tf.float32)], axis=-1)
         return without_padding(encoded, lengths)

@@ -172,18 +172,19 @@ def _coders(tasks: Sequence[TaskData], kind: TargetKind, preparation: Preparatio
 
 
 def _statistics(train: LabelledSequences, kind: TargetKind, standardize: bool) -> Statistics:
-    """Of the training sequences; zeros and ones (but means, where values are missing) without standardisation."""
+    """Of the training sequences; without standardisation, such that nothing is scaled."""
     means, stds = measured(train.inputs, train.real)
+    statistics = Statistics(means, stds)
     if not standardize:
-        means, stds = np.zeros_like(means), np.ones_like(stds)
+        statistics = Statistics(np.zeros_like(means), np.ones_like(stds), fills=means)
     if kind.outputs != "linear":
-        return Statistics(means, stds)
+        return statistics
     targets = train.targets if kind.per_step else train.targets[:, np.newaxis]
     counted = train.real if kind.per_step else np.ones([len(train), 1], bool)
     target_means, target_stds = measured(targets, counted)
     if not standardize:
         target_means, target_stds = np.zeros_like(target_means), np.ones_like(target_stds)
-    return Statistics(means, stds, target_means, target_stds)
+    return statistics._replace(target_means=target_means, target_stds=target_stds)
 
 
 def _task(number: int, data: TaskData, kind: TargetKind, coder: SequenceCoder, buckets: Sequence[int]) -> Task:
