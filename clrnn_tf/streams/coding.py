@@ -80,6 +80,7 @@ class SequenceCoder(tf.Module):
         """Width of `Batch.inputs`: F, or 2 F with flags."""
         return self.num_inputs * (2 if self._missing_flags else 1)
 
+    @tf.autograph.experimental.do_not_convert
     def encode(self, inputs: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         """[B, T, F] as measured -> [B, T, num_features] as the network reads it, 0 at and after the lengths."""
         inputs = tf.cast(inputs, tf.float32)
@@ -93,6 +94,7 @@ class SequenceCoder(tf.Module):
             encoded = tf.concat([encoded, tf.cast(missing, tf.float32)], axis=-1)
         return without_padding(encoded, lengths)
 
+    @tf.autograph.experimental.do_not_convert
     def decode(self, outputs: Mapping[str, tf.Tensor], lengths: tf.Tensor) -> dict[str, tf.Tensor]:
         """Outputs by name [B, T, ...] as answers: at the last step alone where a sequence has one, [B, ...].
 
