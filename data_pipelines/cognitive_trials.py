@@ -1,7 +1,7 @@
 """Trials of cognitive tasks: from directions, strengths and times to batches.
 
 A trial is stored as the strengths of up to four stimuli (two in each modality) at every step; inputs and targets are
-made from them when a batch is formed, which takes a fifth of the memory.
+made from them when a batch is formed, which takes a tenth of the memory.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Trials:
         is_on = (steps >= stimuli.on[:, np.newaxis]) & (steps < stimuli.off[:, np.newaxis])  # [N, T, S]
         shape = is_on.shape[:2]
         return {
-            "strengths": (is_on * stimuli.strengths[:, np.newaxis]).astype(np.float16),
+            "strengths": (is_on * stimuli.strengths[:, np.newaxis]).astype(np.float32),
             "directions": np.broadcast_to(_as_fractions(stimuli.directions)[:, np.newaxis], is_on.shape),
             "response": np.broadcast_to(_as_fractions(self.response)[:, np.newaxis], shape),
             "fixation": steps[..., 0] < self.go[:, np.newaxis],
@@ -121,8 +121,8 @@ class BatchMaker:
     def _inputs(self, fields: dict[str, tf.Tensor], fixation: tf.Tensor) -> tf.Tensor:
         """[B, T, 1 + 2 N]: fixation signal, and two rings with the sum of their stimuli."""
         bumps = self._bump(_as_radians(fields["directions"][:, 0]))  # [B, S, N]; the same at all steps
-        strengths = tf.cast(fields["strengths"], tf.float32)  # [B, T, S]
-        of_modalities = zip(tf.split(strengths, 2, axis=2), tf.split(bumps, 2, axis=1), strict=True)
+        strengths = tf.split(fields["strengths"], 2, axis=2)  # of each modality, [B, T, S / 2]
+        of_modalities = zip(strengths, tf.split(bumps, 2, axis=1), strict=True)
         rings = [tf.matmul(strength, bump) for strength, bump in of_modalities]  # [B, T, N]
         inputs = tf.concat([fixation[..., tf.newaxis], *rings], axis=-1)
         return inputs + tf.gather(self._noise, tf.cast(fields["noise"], tf.int32))
