@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from clrnn_tf.config import Experiment, NetworkConfig, TrainConfig
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.methods import generative_replay
+from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.networks.weight_sources import SharedWeights
+from clrnn_tf.recording.report import _task_table
 from clrnn_tf.training.learning import learn
 from data_pipelines import student_teacher
 from data_pipelines.student_teacher import Config, draw_teacher, make_stream, teachers
@@ -164,3 +167,11 @@ def test_every_preset_can_be_made():
     for name, preset in BENCHMARK.presets.items():
         assert preset.experiment("student_teacher").method == preset.method, name
     assert student_teacher.quick(Config()).num_tasks == 3
+
+
+def test_a_report_of_numbers_shows_the_explained_variance():
+    matrix = ResultMatrix(("a", "b"), [Evaluation(2.0, math.nan, None, {"explained_variance": -80.0})] * 2)
+    matrix.add([Evaluation(0.1, math.nan, None, {"explained_variance": 97.0})] * 2)
+    assert matrix.headline == "explained_variance"
+    assert "Test explained variance in percent" in _task_table(matrix, ()) and "97.00" in _task_table(matrix, ())
+    assert ResultMatrix(("a",), [Evaluation(2.0, 5.0)]).headline == "accuracy"
