@@ -76,7 +76,7 @@ class Labels:
         )
         inputs = [record.inputs for record in part.records]
         values = targets if self.kind.per_step else np.stack(targets)
-        found, _ = labelled((inputs, values), part.source, self.kind)
+        found = labelled((inputs, values), part.source, self.kind)
         return dataclasses.replace(found, records=tuple(record.name for record in part.records))
 
     def _targets(self, record: Record, place: str) -> np.ndarray:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.outputs import OutputName
-from clrnn_tf.streams.labelled import Arrays, LabelledSequences, TargetKind, labelled
+from clrnn_tf.streams.labelled import Arrays, LabelledSequences, kind_of, labelled
 from clrnn_tf.streams.own import Description, Preparation, TaskData, stream_of
 from clrnn_tf.streams.tasks import TaskStream
 
@@ -38,15 +38,19 @@ def stream_from_arrays(parts: Parts, labels: Labels, preparation: Preparation) -
     number = len(parts.train)
     require(number > 0, "a task stream needs at least one task. Received: 0.")
     names = _checked_names(labels.task_names, number)
-    kind = _asked_kind(labels.outputs, parts.train[0])
+    known = ("softmax", "sigmoid", "linear")
+    require(
+        labels.outputs in (None, *known),
+        f"outputs must be one of {', '.join(known)} for arrays. Received: {labels.outputs}.",
+    )
+    kind = kind_of(parts.train[0], f"task '{names[0]}', train", labels.outputs)
     tasks: list[dict[str, LabelledSequences]] = [{} for _ in names]
     for split, of_tasks in parts._asdict().items():
         if of_tasks is not None:
             require(len(of_tasks) == number, f"{split} must hold {number} tasks. Received: {len(of_tasks)}.")
             for name, arrays, found in zip(names, of_tasks, tasks, strict=True):
-                found[split], kind = labelled(arrays, f"task '{name}', {split}", kind)
+                found[split] = labelled(arrays, f"task '{name}', {split}", kind)
     data = [TaskData(name, **found) for name, found in zip(names, tasks, strict=True)]
-    assert kind is not None  # noqa: S101 - for the type checker: there is at least one task
     return stream_of(data, kind, preparation, Description("arrays", "arrays", labels.class_names))
 
 
@@ -75,17 +79,6 @@ def _checked_names(names: tuple[str, ...], number: int) -> tuple[str, ...]:
             f"task_names must consist of letters, digits and _. Received: {name!r}.",
         )
     return names
-
-
-def _asked_kind(outputs: OutputName | None, arrays: Arrays) -> TargetKind | None:
-    """The kind of labels where `outputs` says what they are; whether there is one for each step, their shape says."""
-    if outputs is None or not isinstance(arrays, tuple | list) or len(arrays) < 2:
-        return None
-    known = ("softmax", "sigmoid", "linear")
-    require(outputs in known, f"outputs must be one of {', '.join(known)} for arrays. Received: {outputs}.")
-    y = arrays[1]
-    rank = 1 + np.ndim(y[0]) if isinstance(y, list | tuple) and len(y) else np.ndim(y)
-    return TargetKind(outputs, per_step=rank == (2 if outputs == "softmax" else 3))
 
 
 def _read(dataset: tf.data.Dataset, source: str) -> Arrays:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -105,40 +105,65 @@ class LabelledSequences:
             raise ConfigurationError(f"{self.place(place[0])}: labels must {wanted}. Received: {targets[place]}{step}.")
 
 
-def labelled(arrays: Arrays, source: str, kind: TargetKind | None = None) -> tuple[LabelledSequences, TargetKind]:
-    """Arrays as checked sequences, and what their labels are.
-
-    Class ids are whole numbers, [N] or [N, T] (-1: a step without a label). Bits are booleans, or whole numbers where
-    `kind` says so, [N, C] or [N, T, C]. Real numbers are floats [N], [N, C] or [N, T, C] (NaN: a step without).
+def labelled(arrays: Arrays, source: str, kind: TargetKind) -> LabelledSequences:
+    """Arrays as checked sequences.
 
     Args:
       arrays: Sequences, labels and, where they are not all of T steps, lengths.
       source: Where they come from, for messages.
-      kind: What the labels are; None finds out from their type and shape.
+      kind: What the labels are.
 
     Raises:
       ConfigurationError: They do not fit together.
     """
-    require(
-        isinstance(arrays, tuple | list) and len(arrays) in (2, 3),
-        f"{source} must be (sequences, labels) or (sequences, labels, lengths). "
-        f"Received: {len(arrays) if isinstance(arrays, tuple | list) else type(arrays).__name__}.",
-    )
-    x, y, *rest = arrays
+    x, y, *rest = _checked_tuple(arrays, source)
     inputs, lengths = _padded_inputs(x, source)
     if rest and rest[0] is not None:
         lengths = _given_lengths(rest[0], inputs, source)
     targets = _padded_targets(y, inputs.shape[1], source)
-    kind = kind or _kind_of(targets, source)
     require(
         len(targets) == len(inputs),
         f"{source} must have one label (or row of labels) for each of the {len(inputs)} sequences. "
         f"Received: {len(targets)}.",
     )
-    return LabelledSequences(inputs, _targets_of(targets, kind, inputs.shape[1], source), lengths, source), kind
+    return LabelledSequences(inputs, _targets_of(targets, kind, inputs.shape[1], source), lengths, source)
 
 
-def _padded_inputs(x: ArrayLike, source: str) -> tuple[np.ndarray, np.ndarray]:
+def kind_of(arrays: Arrays, source: str, outputs: OutputName | None = None) -> TargetKind:
+    """What the labels of arrays are, by their type and shape.
+
+    Class ids are whole numbers, [N] or [N, T]. Bits are booleans, [N, C] or [N, T, C]. Real numbers are floats [N],
+    [N, C] or [N, T, C].
+
+    Args:
+      arrays: Sequences and labels.
+      source: Where they come from, for messages.
+      outputs: What they are, where their type does not say it.
+
+    Raises:
+      ConfigurationError: They are nothing of this.
+    """
+    targets = _padded_targets(_checked_tuple(arrays, source)[1], None, source)
+    if outputs is None:
+        is_class = targets.dtype.kind in "iu" and targets.ndim < 3
+        outputs = "softmax" if is_class else "linear" if targets.dtype.kind == "f" else "sigmoid"
+    require(
+        targets.ndim > 1 or outputs != "sigmoid",
+        f"{source}: bits must be [N, C] or [N, T, C]. Received: {targets.dtype} of shape {targets.shape}.",
+    )
+    return TargetKind(outputs, per_step=targets.ndim == (2 if outputs == "softmax" else 3))
+
+
+def _checked_tuple(arrays: Arrays, source: str) -> Sequence[ArrayLike | None]:
+    require(
+        isinstance(arrays, tuple | list) and len(arrays) in (2, 3),
+        f"{source} must be (sequences, labels) or (sequences, labels, lengths). "
+        f"Received: {len(arrays) if isinstance(arrays, tuple | list) else type(arrays).__name__}.",
+    )
+    return arrays
+
+
+def _padded_inputs(x: ArrayLike | None, source: str) -> tuple[np.ndarray, np.ndarray]:
     """[N, T, F] float32, and the lengths [N]."""
     if isinstance(x, list | tuple):
         sequences = [_matrix(item, f"{source}, sequence {index}") for index, item in enumerate(x)]
@@ -154,17 +179,17 @@ def _padded_inputs(x: ArrayLike, source: str) -> tuple[np.ndarray, np.ndarray]:
         for row, sequence in zip(inputs, sequences, strict=True):
             row[: len(sequence)] = sequence
     else:
-        inputs = _numbers(x, source)
-        inputs = inputs[..., np.newaxis] if inputs.ndim == 2 else inputs
+        given = _numbers(x, source)
+        inputs = given[..., np.newaxis] if given.ndim == 2 else given
         require(
             inputs.ndim == 3 and inputs.size > 0,
-            f"{source}: sequences must be [N, T, F] (or [N, T]) and not empty. Received: {np.shape(x)}.",
+            f"{source}: sequences must be [N, T, F] (or [N, T]) and not empty. Received: {given.shape}.",
         )
         lengths = np.full(len(inputs), inputs.shape[1], np.int32)
     return inputs, lengths
 
 
-def _numbers(values: ArrayLike, source: str) -> np.ndarray:
+def _numbers(values: ArrayLike | None, source: str) -> np.ndarray:
     try:
         return np.asarray(values).astype(np.float32)
     except (TypeError, ValueError):
@@ -199,11 +224,12 @@ def _given_lengths(lengths: ArrayLike, inputs: np.ndarray, source: str) -> np.nd
     return array.astype(np.int32)
 
 
-def _padded_targets(y: ArrayLike, time: int, source: str) -> np.ndarray:
-    """Labels as one array; of lists that differ in length, the end is filled up with "no label"."""
+def _padded_targets(y: ArrayLike | None, time: int | None, source: str) -> np.ndarray:
+    """Labels as one array; of lists that differ in length, the end is filled up with "no label" (to T, if given)."""
     if isinstance(y, list | tuple) and y and np.ndim(y[0]) > 0 and len({np.shape(item)[0] for item in y}) > 1:
         rows = [np.asarray(item) for item in y]
         longest = max(len(row) for row in rows)
+        time = longest if time is None else time
         require(longest <= time, f"{source}: labels must be of at most {time} steps, T. Received: {longest}.")
         shape = (len(rows), time, *rows[0].shape[1:])
         is_class = rows[0].dtype.kind in "iu" and rows[0].ndim == 1
@@ -218,18 +244,6 @@ def _padded_targets(y: ArrayLike, time: int, source: str) -> np.ndarray:
         f"Received: {array.dtype} of shape {array.shape}.",
     )
     return array
-
-
-def _kind_of(targets: np.ndarray, source: str) -> TargetKind:
-    """See `labelled`."""
-    if targets.dtype.kind in "iu" and targets.ndim < 3:
-        return TargetKind("softmax", per_step=targets.ndim == 2)
-    if targets.dtype.kind == "f":
-        return TargetKind("linear", per_step=targets.ndim == 3)
-    require(
-        targets.ndim > 1, f"{source}: bits must be [N, C] or [N, T, C]. Received: {targets.dtype} of {targets.shape}."
-    )
-    return TargetKind("sigmoid", per_step=targets.ndim == 3)
 
 
 def _targets_of(targets: np.ndarray, kind: TargetKind, time: int, source: str) -> np.ndarray:

@@ -65,6 +65,20 @@ class TaskData(NamedTuple):
     validation: LabelledSequences | None = None
 
 
+class SplitData(NamedTuple):
+    """One task's sequences, with those to test on."""
+
+    name: str
+    train: LabelledSequences
+    test: LabelledSequences
+    validation: LabelledSequences | None
+
+    @property
+    def parts(self) -> list[LabelledSequences]:
+        """The splits that there are."""
+        return [self.train, self.test] + ([] if self.validation is None else [self.validation])
+
+
 class Description(NamedTuple):
     """What a stream says about itself."""
 
@@ -83,30 +97,26 @@ def stream_of(
       ConfigurationError: Sequences or labels are not as they must be; the message names the place.
     """
     require(len(tasks) > 0, "a task stream needs at least one task. Received: 0.")
-    tasks = [_with_tests(task, number, preparation) for number, task in enumerate(tasks)]
-    num_outputs = _num_outputs(tasks, kind, description.class_names)
-    _check(tasks, kind, preparation, num_outputs)
-    coders = _coders(tasks, kind, preparation)
-    buckets = _length_buckets(tasks)
+    split = [_with_tests(task, number, preparation) for number, task in enumerate(tasks)]
+    num_outputs = _num_outputs(split, kind, description.class_names)
+    _check(split, kind, preparation, num_outputs)
+    coders = _coders(split, kind, preparation)
+    buckets = _length_buckets(split)
     return TaskStream(
         name=description.name,
-        tasks=tuple(_task(number, task, kind, coders[number], buckets) for number, task in enumerate(tasks)),
+        tasks=tuple(_task(number, task, kind, coders[number], buckets) for number, task in enumerate(split)),
         num_features=coders[0].num_features,
         num_outputs=num_outputs,
         outputs=kind.outputs,
         data_source=description.data_source,
         class_names=description.class_names,
-        input_model=_input_model(tasks, kind),
+        input_model=_input_model(split, kind),
         data_facts=description.data_facts or {},
         sequence_coder=coders.__getitem__,
     )
 
 
-def _parts(task: TaskData) -> list[LabelledSequences]:
-    return [part for part in (task.train, task.test, task.validation) if part is not None]
-
-
-def _with_tests(task: TaskData, number: int, preparation: Preparation) -> TaskData:
+def _with_tests(task: TaskData, number: int, preparation: Preparation) -> SplitData:
     """The task with test (and validation) sequences taken from the training sequences where it has none."""
     test_share = 0.0 if task.test is not None else preparation.test_share
     validation_share = 0.0 if task.validation is not None else preparation.validation_share
@@ -122,26 +132,26 @@ def _with_tests(task: TaskData, number: int, preparation: Preparation) -> TaskDa
         f"taken from them. Received: {total}.",
     )
     order = np.random.default_rng([preparation.data_seed, number]).permutation(total)
-    taken = [np.sort(part) for part in np.split(order, np.cumsum(sizes))]
-    return TaskData(
+    test, validation, train = (task.train.chosen(np.sort(part)) for part in np.split(order, np.cumsum(sizes)))
+    return SplitData(
         task.name,
-        task.train.chosen(taken[2]) if sum(sizes) else task.train,
-        task.train.chosen(taken[0]) if sizes[0] else task.test,
-        task.train.chosen(taken[1]) if sizes[1] else task.validation,
+        train if sum(sizes) else task.train,
+        test if task.test is None else task.test,
+        validation if sizes[1] else task.validation,
     )
 
 
-def _num_outputs(tasks: Sequence[TaskData], kind: TargetKind, class_names: tuple[str, ...]) -> int:
+def _num_outputs(tasks: Sequence[SplitData], kind: TargetKind, class_names: tuple[str, ...]) -> int:
     """C: as many as there are names, else what the training data need."""
     if kind.outputs == "softmax":
         return len(class_names) or 1 + max(int(task.train.targets.max()) for task in tasks)
     return tasks[0].train.targets.shape[-1]
 
 
-def _check(tasks: Sequence[TaskData], kind: TargetKind, preparation: Preparation, num_outputs: int) -> None:
+def _check(tasks: Sequence[SplitData], kind: TargetKind, preparation: Preparation, num_outputs: int) -> None:
     width = tasks[0].train.inputs.shape[2]
     for task in tasks:
-        for part in _parts(task):
+        for part in task.parts:
             require(
                 part.inputs.shape[2] == width,
                 f"{part.source}: steps must have {width} values, as in {tasks[0].train.source}. "
@@ -159,7 +169,7 @@ def _check(tasks: Sequence[TaskData], kind: TargetKind, preparation: Preparation
         require(num_outputs > 1, "labels must be of at least two classes. Received: 1.")
 
 
-def _coders(tasks: Sequence[TaskData], kind: TargetKind, preparation: Preparation) -> list[SequenceCoder]:
+def _coders(tasks: Sequence[SplitData], kind: TargetKind, preparation: Preparation) -> list[SequenceCoder]:
     """The coder of each task."""
 
     def coder(train: LabelledSequences) -> SequenceCoder:
@@ -187,13 +197,12 @@ def _statistics(train: LabelledSequences, kind: TargetKind, standardize: bool) -
     return statistics._replace(target_means=target_means, target_stds=target_stds)
 
 
-def _task(number: int, data: TaskData, kind: TargetKind, coder: SequenceCoder, buckets: Sequence[int]) -> Task:
+def _task(number: int, data: SplitData, kind: TargetKind, coder: SequenceCoder, buckets: Sequence[int]) -> Task:
     def split(part: LabelledSequences) -> ArraySplit:
         return _split(part, kind, coder, buckets)
 
-    train, test, validation = data.train, data.test, data.validation
-    assert test is not None  # noqa: S101 - for the type checker: it was taken from the training data
-    return Task(number, data.name, split(train), split(test), None if validation is None else split(validation))
+    validation = None if data.validation is None else split(data.validation)
+    return Task(number, data.name, split(data.train), split(data.test), validation)
 
 
 def _split(part: LabelledSequences, kind: TargetKind, coder: SequenceCoder, buckets: Sequence[int]) -> ArraySplit:
@@ -208,18 +217,18 @@ def _split(part: LabelledSequences, kind: TargetKind, coder: SequenceCoder, buck
     return ArraySplit({"inputs": inputs, "targets": targets, "lengths": part.lengths}, batch_maker(kind), buckets)
 
 
-def _length_buckets(tasks: Sequence[TaskData]) -> tuple[int, ...]:
+def _length_buckets(tasks: Sequence[SplitData]) -> tuple[int, ...]:
     """Lengths at equal shares of all sequences, so that batches carry little padding; () where lengths are equal."""
-    lengths = np.concatenate([part.lengths for task in tasks for part in _parts(task)])
+    lengths = np.concatenate([part.lengths for task in tasks for part in task.parts])
     if np.ptp(lengths) == 0:
         return ()
     quantiles = np.quantile(lengths, np.arange(1, _BUCKETS) / _BUCKETS, method="higher")
     return tuple(sorted({int(-(-length // 8) * 8) for length in quantiles}))
 
 
-def _input_model(tasks: Sequence[TaskData], kind: TargetKind) -> InputModel | None:
+def _input_model(tasks: Sequence[SplitData], kind: TargetKind) -> InputModel | None:
     """None where sequences differ in length: nothing in a generated one would say where it ends."""
-    lengths = {int(length) for task in tasks for part in _parts(task) for length in np.unique(part.lengths)}
+    lengths = {int(length) for task in tasks for part in task.parts for length in np.unique(part.lengths)}
     if len(lengths) > 1:
         return None
     weights: Callable[[tf.Tensor], tf.Tensor] = every_step if kind.per_step else partial(_at, step=lengths.pop() - 1)
