@@ -140,20 +140,21 @@ def test_the_ideal_student_has_loss_0(options):
 
 def test_generative_replay_learns_teachers_one_after_another():
     """The published code fails here with a KeyError."""
-    stream = make_stream(SMALL)
+    stream = make_stream(dataclasses.replace(SMALL, num_tasks=2))
     experiment = Experiment(
         method="generative_replay",
         method_options=generative_replay.Config(latent_dim=4, decoder_cell="elman", decoder_hidden_sizes=(10,)),
         network=NetworkConfig(cell="elman", hidden_sizes=(16,)),
-        train=TrainConfig(steps=60, batch_size=16, learning_rate=1e-2, jit="off"),
+        train=TrainConfig(steps=40, batch_size=16, learning_rate=1e-2, jit="off"),
     )
     matrix = learn(stream, build_trainer(experiment, stream))
     losses = matrix.scores("loss")
     assert np.isfinite(losses).all()
-    assert all(losses[k, k] < 0.5 * matrix.initial[k].loss for k in range(3))
+    assert all(losses[k, k] < 0.5 * matrix.initial[k].loss for k in range(2))
     assert np.isnan(matrix.final()).all()
 
 
+@pytest.mark.slow
 def test_a_quick_run_of_the_command(tmp_path, capsys):
     sizes = "--data.num-train 60 --data.num-test 20 --data.num-validation 9 --data.num-tasks 2 --train.steps 10"
     words = f"--quick --preset hnet_short --train.jit off --out {tmp_path / 'run'} {sizes}".split()
