@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf import Preparation, TaskStream
-from data_pipelines import cognitive_tasks, copy_task, pos_tagging, student_teacher
+from data_pipelines import cognitive_tasks, copy_task, pos_tagging, speech_commands, student_teacher
 
 COPY = {"num_tasks": 2, "num_train": 40, "num_test": 11, "num_validation": 7}
 STREAMS = {
@@ -35,6 +35,9 @@ STREAMS = {
     ),
     "own, a label for each sequence": lambda: own_stream(one_label=True),
     "own, numbers for each step": lambda: own_stream(one_label=False),
+    "spoken words": lambda: speech_commands.make_stream(
+        speech_commands.Config(num_tasks=2, words_per_task=3, clips_per_word=7)
+    ),
 }
 BATCH_SIZE = 6
 
