@@ -236,7 +236,8 @@ def _facts(results: Results) -> str:
     rows += [("trained parameters", f"{results['num_parameters']:,.0f}")]
     rows += [("weights of the main network", f"{results['num_main_network_weights']:,.0f}")]
     if "num_table_parameters" in results:
-        rows += [("parameters of the tables of n-grams", f"{results['num_table_parameters']:,.0f}")]
+        size = f", {results['table_bytes'] / 1e6:,.3f} MB" if "table_bytes" in results else ""  # not in older results
+        rows += [("parameters of the tables of n-grams", f"{results['num_table_parameters']:,.0f}{size}")]
     if "compression_ratio" in results:
         rows += [("parameters per generated weight", f"{results['compression_ratio']:.3f}")]
     rows += [
