@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import io
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Draw = Callable[["Axes", Batch, TaskStream], None]
 _SAMPLES = 6  # of each task in the picture
 _MOST_TASKS = 6  # in the picture
+_DOTS = 110  # per inch
 
 
 def main(pipeline: ModuleType, arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +50,7 @@ def main(pipeline: ModuleType, arguments: Sequence[str] | None = None) -> int:
         print(description(stream, inspect.getdoc(pipeline) or ""))
         picture = options.picture or Path("runs") / f"{stream.name}_samples.png"
         picture.parent.mkdir(parents=True, exist_ok=True)
-        samples_figure(stream, draw_of(pipeline)).savefig(picture, dpi=110)
+        samples_figure(stream, draw_of(pipeline)).savefig(picture, dpi=_DOTS)
         print(f"samples    {picture}")
     except (ConfigurationError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -87,6 +89,13 @@ def samples_figure(stream: TaskStream, draw: Draw) -> Figure:
             axes.set_title(_label(example, stream), fontsize=7)
         row[0].set_ylabel(task.name, fontsize=7)
     return figure
+
+
+def samples_png(stream: TaskStream, draw: Draw) -> bytes:
+    """The figure of samples as a PNG file."""
+    buffer = io.BytesIO()
+    samples_figure(stream, draw).savefig(buffer, format="png", dpi=_DOTS)
+    return buffer.getvalue()
 
 
 def draw_of(pipeline: ModuleType) -> Draw:

@@ -8,6 +8,7 @@ frozen` they have fixed random vectors. Without a data directory, the project's 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import NgramInputs, Task, TaskStream
 from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets, ngram_vectors
 from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
+from data_pipelines.describe import main
 from data_pipelines.letters import NUM_FEATURES, letter_buckets
 from data_pipelines.storage import fingerprint, warn
 from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngram_split, vector_split
@@ -288,3 +290,7 @@ def _coverage(rows: list[list[int]], split: str, name: str) -> float:
         "n-grams with data.vectors none.",
     )
     return round(share, 4)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.modules[__name__]))

@@ -19,7 +19,7 @@ _RATE = 4000  # samples a second
 _SAMPLES = NUM_FRAMES * _RATE
 _HOP, _WINDOW, _BANDS = 200, 256, 64
 _TABLE = 1024  # samples of one period of a tone
-_MEAN_RANGE, _SPREAD_RANGE = (-7.0, 4.0), (0.0, 3.0)  # of log energies, mapped to 0 and 255
+_MEAN_RANGE, _SPREAD_RANGE = (-3.0, 5.0), (0.0, 3.0)  # of log energies, mapped to 0 and 255
 
 
 def synthesise(classes: Iterable[int], clips_per_class: int, seed: int) -> AudioClips:

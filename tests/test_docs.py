@@ -23,7 +23,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|toml|jsonl|png)|(?:[\w-]+/)+)`")
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
 SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
-TRAINERS = ("copy_task", "pos_tagging")
+TRAINERS = ("copy_task", "pos_tagging", "sequential_stroke_mnist", "split_audioset", "stroke_mnist")
 
 
 def named(path):

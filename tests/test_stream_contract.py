@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_pipelines import copy_task, pos_tagging
+from data_pipelines import copy_task, pos_tagging, sequential_stroke_mnist, split_audioset, stroke_mnist
 
 COPY = {"num_tasks": 2, "num_train": 40, "num_test": 11, "num_validation": 7}
 STREAMS = {
@@ -22,6 +22,13 @@ STREAMS = {
     ),
     "tagging, fixed vectors": lambda: pos_tagging.make_stream(
         pos_tagging.Config(languages=("fi", "hi"), ngrams="frozen", num_buckets=500, ngram_dim=8, max_sentences=20)
+    ),
+    "strokes, pairs of digits": lambda: stroke_mnist.make_stream(stroke_mnist.Config(num_tasks=2, num_validation=9)),
+    "strokes, sequences": lambda: sequential_stroke_mnist.make_stream(
+        sequential_stroke_mnist.Config(num_digits=3, num_tasks=2, num_train=40, num_test=11, num_validation=8)
+    ),
+    "sounds": lambda: split_audioset.make_stream(
+        split_audioset.Config(num_tasks=2, classes_per_task=3, clips_per_class=10, scaled=True)
     ),
     "tagging, letters": lambda: pos_tagging.make_stream(
         pos_tagging.Config(languages=("fi", "hi"), letters=True, num_buckets=500, ngram_dim=8, max_sentences=20)

@@ -54,6 +54,7 @@ def published_preset(
         heads="multi" if _flag(left, "MH") else "single",
         task_id_input=_flag(left, "TASK-ID-IN"),
         recurrent_initializer="orthogonal" if _flag(left, "orth_init") else "uniform",
+        biases="two",
     )
     options = _OPTIONS[method](left)
     hypernetwork = _hypernetwork(left) if method.startswith("hnet") else HypernetworkConfig()
