@@ -6,7 +6,7 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,10 +60,11 @@ def read_npz(path: Path) -> AudioClips:
 def write_npz(path: Path, clips: AudioClips) -> None:
     """Write what `read_npz` reads."""
     meta = np.frombuffer(json.dumps({"class_names": clips.class_names}).encode(), np.uint8)
+    arrays: dict[str, Any] = dict(zip(_ARRAYS, (*clips[:4], meta), strict=True))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("wb") as file:
-        np.savez_compressed(file, **dict(zip(_ARRAYS, (*clips[:4], meta), strict=True)))
+        np.savez_compressed(file, **arrays)
     partial.replace(path)
 
 

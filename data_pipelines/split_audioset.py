@@ -170,16 +170,16 @@ def _read(config: Config, data_dir: Path | None) -> Clips:
         used = np.concatenate(rows)  # others are not synthesised
         size = config.clips_per_class or _SYNTHESISED
         places = np.split(np.arange(len(used)), len(rows))
-        facts: dict[str, object] = {"licence": _LICENCES["synthetic"]}
-        return Clips(
-            sound_events.synthesise(used.tolist(), size, config.data_seed), places, "synthesised sound events", facts
-        )
+        data = sound_events.synthesise(used.tolist(), size, config.data_seed)
+        return Clips(data, places, "synthesised sound events", {"licence": _LICENCES["synthetic"]})
     if data_dir is None and config.cache is None:
         raise ConfigurationError(f"data.source {config.source} needs a directory. Name it with --data-dir.")
     data, path, words = _found(config, data_dir)
     if config.clips_per_class is not None:
         data = limited(data, config.clips_per_class, str(path))
-    facts = {"licence": _LICENCES["audioset"]} | ({"fingerprint": fingerprint([path])} if path.is_file() else {})
+    facts: dict[str, object] = {"licence": _LICENCES["audioset"]}
+    if path.is_file():
+        facts["fingerprint"] = fingerprint([path])
     return Clips(data, classes_of_tasks(config, len(data.class_names)), words, facts)
 
 
@@ -191,7 +191,7 @@ def _found(config: Config, data_dir: Path | None) -> tuple[AudioClips, Path, str
             return read_npz(path), path, f"AudioSet, VGGish embeddings in {path.name}"
     if config.source in ("auto", "tfrecord"):
         if config.cache is not None and config.cache.is_file():
-            return read_npz(config.cache), config.cache, f"AudioSet, VGGish embeddings kept in {config.cache.name}"
+            return _cached(config, config.cache), config.cache, f"AudioSet, VGGish embeddings in {config.cache.name}"
         for folder in reversed(folders):
             if folder.is_dir() and find_shards(folder):
                 data = read_shards(folder, config.num_classes, config.clips_per_class or _MOST, config.data_seed)
@@ -205,6 +205,17 @@ def _found(config: Config, data_dir: Path | None) -> tuple[AudioClips, Path, str
         f"no clips in {data_dir}: {_PREPARED} or .tfrecord files were wanted there or in its folder audioset. Leave "
         "--data-dir out to synthesise sounds."
     )
+
+
+def _cached(config: Config, cache: Path) -> AudioClips:
+    """Clips that were kept, if they are of as many classes as are asked for."""
+    data = read_npz(cache)
+    require(
+        len(data.class_names) == config.num_classes,
+        f"{cache} holds {len(data.class_names)} classes. Received: data.num_classes {config.num_classes}. Remove the "
+        "file, or name another one.",
+    )
+    return data
 
 
 def _task(task_id: int, classes: np.ndarray, clips: AudioClips, config: Config) -> Task:

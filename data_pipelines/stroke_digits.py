@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,14 +93,16 @@ def read_npz(path: Path) -> StrokeData:
         ) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ConfigurationError(f"{path} is no archive of strokes, or is cut off ({error}). Get it again.") from None
-    return StrokeData(
-        *(_checked(*(found[name] for name in _names(split)), where=f"{path}, {split}") for split in _SPLITS)
-    )
+    parts = []
+    for split in _SPLITS:
+        steps, lengths, labels = (found[name] for name in _names(split))
+        parts.append(_checked(steps, lengths, labels, f"{path}, {split}"))
+    return StrokeData(*parts)
 
 
 def write_npz(path: Path, data: StrokeData) -> None:
     """Write what `read_npz` reads."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, digits in zip(_SPLITS, data, strict=True):
         kinds = (np.int8, np.int16, np.uint8)
         arrays |= {name: array.astype(kind) for name, array, kind in zip(_names(split), digits, kinds, strict=True)}

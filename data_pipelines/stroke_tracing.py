@@ -90,7 +90,7 @@ def _without_spurs(pixels: set[Pixel]) -> set[Pixel]:
 
 def _strokes_from(start: Pixel, pixels: set[Pixel]) -> list[list[Pixel]]:
     left = set(pixels)
-    strokes = []
+    strokes: list[list[Pixel]] = []
     while left:
         if strokes:
             start = _nearest_start(strokes[-1][-1], left)

@@ -122,6 +122,8 @@ def test_clips_from_shards_are_kept_for_the_next_run(tmp_path):
     (folder / "eval" / "b.tfrecord").unlink()
     again = make_stream(config, folder)
     assert "kept.npz" in again.data_source
+    fewer = Config(num_tasks=1, classes_per_task=2, num_classes=2, num_validation=0, cache=cache)
+    assert "holds 3 classes. Received: data.num_classes 2" in error(lambda: make_stream(fewer, folder))
     for one, other in zip(
         *(stream[0].train.in_order(4, 0).as_numpy_iterator() for stream in (first, again)), strict=True
     ):

@@ -3,7 +3,9 @@
 import dataclasses
 import gzip
 import importlib.util
+import sys
 import tarfile
+import types
 
 import numpy as np
 import pytest
@@ -228,3 +230,23 @@ def test_the_embedded_strokes_look_like_digits():
     assert np.bincount(train.labels).min() > 130
     assert 25 < train.lengths.mean() < 45
     assert 1.0 < train.steps[:, 2].sum() / len(train.labels) < 2.0
+
+
+@needs_scikit_image
+def test_images_of_tfds_become_strokes(monkeypatch):
+    images = np.zeros((2, 28, 28, 1), np.uint8)
+    images[:, 5:20, 12:14] = 250
+    split = {"image": images, "label": np.array([1, 7])}
+    asked = []
+
+    def load(name, **options):
+        asked.append((name, options["split"]))
+        return [split, split]
+
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", types.SimpleNamespace(load=load))
+    strokes = read_strokes(None, "tfds")
+    assert asked == [("mnist", ["train", "test"])]
+    assert strokes.data.test.labels.tolist() == [1, 7]
+    assert strokes.source == "TFDS mnist, traced as strokes"
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    assert "pip install tensorflow_datasets" in error(lambda: read_strokes(None, "tfds"))
