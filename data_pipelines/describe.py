@@ -68,8 +68,6 @@ def description(stream: TaskStream, text: str = "") -> str:
         lines += [f"classes    {', '.join(stream.class_names)}"]
     heads = ("task", "train", "validation", "test", "steps: shortest, mean, longest", "classes in the test data")
     rows: list[tuple[str, ...]] = [heads, *(_row(task, stream) for task in stream)]
-        ("task", "train", "validation", "test", "steps: shortest, mean, longest", "classes in the test data")
-    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)
