@@ -11,7 +11,7 @@ import inspect
 import io
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -69,6 +69,8 @@ def description(stream: TaskStream, text: str = "") -> str:
     heads = ("task", "train", "validation", "test", "steps: shortest, mean, longest", "classes in the test data")
     rows: list[tuple[str, ...]] = [heads, *(_row(task, stream) for task in stream)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    if "classes" in stream.data_facts:
+        lines += [f"{task.name:<10} {', '.join(classes_of(task, stream))}" for task in stream]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)
 
@@ -86,7 +88,7 @@ def samples_figure(stream: TaskStream, draw: Draw) -> Figure:
             example = Batch(*(np.asarray(field)[number] for field in batch))
             draw(axes, example, stream)
             axes.set(xticks=[], yticks=[])
-            axes.set_title(_label(example, stream), fontsize=7)
+            axes.set_title(_label(example, classes_of(task, stream), stream), fontsize=7)
         row[0].set_ylabel(task.name, fontsize=7)
     return figure
 
@@ -114,13 +116,24 @@ def draw_image(axes: Axes, example: Batch, stream: TaskStream) -> None:
         axes.axhline(len(rows[0]) - 0.5, color="white", linewidth=1)
 
 
-def _label(example: Batch, stream: TaskStream) -> str:
+def classes_of(task: Task, stream: TaskStream) -> Sequence[str]:
+    """Names of a task's classes: those in the fact `classes` of the data, by the task's name, else those of the stream.
+
+    Without any, their numbers.
+    """
+    of_tasks = stream.data_facts.get("classes")
+    if isinstance(of_tasks, Mapping) and task.name in of_tasks:
+        return [str(name) for name in of_tasks[task.name]]
+    return stream.class_names or [str(number) for number in range(stream.num_outputs)]
+
+
+def _label(example: Batch, classes: Sequence[str], stream: TaskStream) -> str:
     """The class of a sequence that is asked for one; else its length."""
     scored = np.flatnonzero(example.eval_weights)
     if stream.outputs != "softmax" or len(scored) != 1:
         return f"{int(example.lengths)} steps"
-    number = int(example.targets[scored[0]])
-    return f"class {stream.class_names[number] if stream.class_names else number}"
+    name = classes[int(example.targets[scored[0]])]
+    return f"class {name}" if len(name) < 3 else f"{name[:23]}..." if len(name) > 26 else name
 
 
 def _row(task: Task, stream: TaskStream) -> tuple[str, ...]:

@@ -104,15 +104,17 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     """
     strokes = read_strokes(data_dir, config.source, config.cache)
     time = max(int(digits.lengths.max()) for digits in strokes.data)  # generated sequences are as long
+    tasks = tuple(_task(number, config, strokes.data, time) for number in range(len(config.tasks)))
+    named = zip(tasks, (group for _, group in config.tasks), strict=True)
     return TaskStream(
         name="stroke_mnist",
-        tasks=tuple(_task(number, config, strokes.data, time) for number in range(len(config.tasks))),
+        tasks=tasks,
         num_features=NUM_FEATURES,
         num_outputs=config.classes_per_task,
         outputs="softmax",
         data_source=strokes.source,
         input_model=InputModel("gaussian", partial(end_of_last_digit, num_digits=1)),
-        data_facts=strokes.facts,
+        data_facts={**strokes.facts, "classes": {task.name: list(map(str, group)) for task, group in named}},
     )
 
 
