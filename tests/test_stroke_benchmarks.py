@@ -116,6 +116,7 @@ def test_the_fifteen_tasks_are_plain_then_swapped_then_flipped():
 def test_all_digits_are_one_task_without_a_split():
     stream = stroke_mnist.make_stream(stroke_mnist.Config(classes_per_task=10))
     assert (len(stream), stream.num_outputs, stream[0].train.num_examples) == (1, 10, 1337)
+    assert stroke_mnist.quick(stroke_mnist.Config(classes_per_task=10)).num_tasks == 1
 
 
 def test_validation_digits_are_the_first_and_are_not_trained_on():
