@@ -58,8 +58,7 @@ class NetworkConfig(Settings):
     recurrent_initializer: Literal["uniform", "orthogonal"] = "uniform"
     """`orthogonal` draws each hidden-to-hidden matrix (each LSTM gate's block) orthogonal (shared weights only)."""
     biases: Literal["one", "two"] = "one"
-    """Biases of each recurrent sum x W + h U + b. `two` adds a second one, as published: both move under Adam, so that
-    their sum moves twice as far."""
+    """Biases of each recurrent sum; published: two."""
     task_id_input: bool = False
     """Whether the network reads the task: a one-hot task id follows the features of every step."""
 

@@ -75,8 +75,8 @@ class RecurrentLayer:
       name: Scope of its weights; those of a direction are in `name/direction`.
       cell: What is unrolled.
       directions: In the order in which outputs are concatenated.
-      biases: With `two`, a weight `recurrent_bias` is added to the cell's `bias`. It starts in +-1/sqrt(H), as the
-        recurrent weights do.
+      biases: With `two`, a weight `recurrent_bias` is added to the cell's `bias`, as in the published code. It starts
+        in +-1/sqrt(H). Both move under Adam, so their sum moves twice as far as one bias would.
 
     Raises:
       ConfigurationError: Two biases are wanted of a cell that has no `bias`.
