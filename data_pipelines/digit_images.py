@@ -12,7 +12,10 @@ import numpy as np
 from clrnn_tf.errors import ConfigurationError, require
 from data_pipelines.stroke_digits import StrokeData, StrokeDigits, joined
 from data_pipelines.stroke_tracing import SIZE, trace
+from data_pipelines.tfds_datasets import Download, builder, examples, rows
 
+LICENCE = "CC BY-SA 3.0 (LeCun, Cortes and Burges, MNIST)"
+_TFDS = "mnist"
 _IDX = {"train": "train", "test": "t10k"}
 _UNSIGNED_BYTES = 8  # code of this type in an IDX header
 _STARTER_TRAIN = 1437  # of the 1,797 digits of scikit-learn: the first 80 %
@@ -44,24 +47,25 @@ def read_idx(directory: Path) -> StrokeData:
     return StrokeData(*(traced(_read_split(directory, split), f"{directory}, {split}") for split in _IDX))
 
 
-def read_tfds(data_dir: Path | None) -> StrokeData:
-    """Strokes of TFDS `mnist`, which is downloaded where it is not prepared.
+def tfds_download() -> Download:
+    """What has to be fetched for TFDS `mnist`."""
+    sizes = {address: info.size for address, info in builder(_TFDS).url_infos.items()}
+    return Download(_TFDS, sizes, LICENCE)
+
+
+def read_tfds() -> StrokeData:
+    """Strokes of TFDS `mnist`.
 
     Raises:
-      ConfigurationError: tensorflow_datasets is not installed, or the data cannot be had.
+      ConfigurationError: tensorflow_datasets is not installed, or the data set is not prepared, or damaged.
     """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError:
-        raise ConfigurationError(
-            "data.source tfds needs tensorflow_datasets. Run pip install tensorflow_datasets."
-        ) from None
-    try:
-        loaded = tfds.load("mnist", split=["train", "test"], data_dir=data_dir, batch_size=-1)
-    except Exception as error:  # what a download raises is open
-        raise ConfigurationError(f"TFDS could not give mnist: {' '.join(str(error).split())[:300]}") from None
-    images = [Images(np.asarray(split["image"])[..., 0], np.asarray(split["label"])) for split in loaded]
-    return StrokeData(*(traced(split, f"TFDS mnist, {name}") for split, name in zip(images, _IDX, strict=True)))
+    download, parts = tfds_download(), []
+    for split in _IDX:
+        where = f"TFDS {_TFDS}, {split}"
+        read = list(rows(examples(download, split, ("image", "label")), where))
+        pixels = np.stack([row["image"][..., 0] for row in read])
+        parts.append(traced(Images(pixels, np.array([row["label"] for row in read])), where))
+    return StrokeData(*parts)
 
 
 def read_scikit_learn() -> StrokeData:

@@ -28,6 +28,7 @@ from data_pipelines.stroke_batches import end_of_last_digit, stroke_split
 from data_pipelines.stroke_digits import NUM_FEATURES, StrokeDigits
 from data_pipelines.stroke_pictures import draw_strokes as draw_example  # noqa: F401 - for the description
 from data_pipelines.stroke_sources import SourceName, read_strokes
+from data_pipelines.stroke_sources import download as download  # for the flag --download
 
 _NEIGHBOURS = tuple((digit, digit + 1) for digit in range(0, 10, 2))
 _PAIRS = tuple(itertools.combinations(range(10), 2))

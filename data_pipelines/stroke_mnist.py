@@ -25,6 +25,7 @@ from data_pipelines.stroke_batches import end_of_last_digit, stroke_split
 from data_pipelines.stroke_digits import NUM_FEATURES, StrokeData, StrokeDigits
 from data_pipelines.stroke_pictures import draw_strokes as draw_example  # noqa: F401 - for the description
 from data_pipelines.stroke_sources import SourceName, read_strokes
+from data_pipelines.stroke_sources import download as download  # for the flag --download
 
 _SIDE = 29  # x and 29 - x are mirror images in coordinates 1 to 28
 Variant = Literal["plain", "swapped", "flipped"]

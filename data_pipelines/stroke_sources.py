@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from clrnn_tf.errors import ConfigurationError, require
-from data_pipelines.digit_images import find_idx, read_idx, read_tfds
+from data_pipelines.digit_images import LICENCE, find_idx, read_idx, read_tfds, tfds_download
 from data_pipelines.storage import fingerprint
 from data_pipelines.stroke_digits import StrokeData, read_npz, write_npz
 from data_pipelines.stroke_text import find_text, read_text
+from data_pipelines.tfds_datasets import fetch
 
 SourceName = Literal["auto", "npz", "text", "images", "tfds", "starter"]
 STARTER = Path(__file__).parent / "starter_strokes" / "strokes.npz"
@@ -22,7 +23,7 @@ _WANTED = {
 }
 _LICENCES = {
     "strokes": "CC BY-SA 3.0 (E. de Jong, MNIST digits stroke sequence data)",
-    "images": "CC BY-SA 3.0 (LeCun, Cortes and Burges, MNIST)",
+    "images": LICENCE,
     "starter": "CC BY 4.0 (Alpaydin and Kaynak, UCI optical recognition of handwritten digits)",
 }
 
@@ -35,6 +36,26 @@ class Strokes(NamedTuple):
     """In words."""
     facts: dict[str, object]
     """For `TaskStream.data_facts`: licence, fingerprint."""
+
+
+class HasSource(Protocol):
+    """Settings of a benchmark of strokes."""
+
+    @property
+    def source(self) -> SourceName:
+        """Where strokes come from."""
+
+
+def download(config: HasSource) -> None:
+    """Fetch and prepare the images that `source = tfds` reads, after saying what is fetched.
+
+    Raises:
+      ConfigurationError: The settings name another source, or there is no network.
+    """
+    require(
+        config.source == "tfds", f"--download fetches what --source tfds reads. Received: data.source {config.source}."
+    )
+    fetch([tfds_download()])
 
 
 def read_strokes(data_dir: Path | None, source: SourceName = "auto", cache: Path | None = None) -> Strokes:
@@ -53,7 +74,7 @@ def read_strokes(data_dir: Path | None, source: SourceName = "auto", cache: Path
     if cache is not None and cache.is_file():
         return _prepared(cache, f"digits as strokes, kept in {cache.name}", "images" if source == "tfds" else "strokes")
     if source == "tfds":
-        strokes = Strokes(read_tfds(data_dir), "TFDS mnist, traced as strokes", {"licence": _LICENCES["images"]})
+        strokes = Strokes(read_tfds(), "TFDS mnist, traced as strokes", {"licence": _LICENCES["images"]})
         return _kept(strokes, cache)
     if data_dir is None:
         raise ConfigurationError(f"data.source {source} needs a directory. Name it with --data-dir.")

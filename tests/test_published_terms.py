@@ -75,7 +75,7 @@ def test_every_published_run_is_a_preset_and_says_its_numbers(trainer, number):
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_without_data_a_starter_preset_is_taken(trainer):
-    assert trainer.BENCHMARK.default_preset("hnet", None) == "starter_hnet"
+    assert trainer.BENCHMARK.default_preset("hnet", embedded=True) == "starter_hnet"
     assert trainer.BENCHMARK.expected("starter_hnet", trainer.PRESETS["starter_hnet"].experiment("x"), None) is None
 
 

@@ -3,12 +3,12 @@
 import dataclasses
 import gzip
 import importlib.util
-import sys
 import tarfile
 import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
 from data_pipelines import digit_images, stroke_mnist
@@ -234,19 +234,22 @@ def test_the_embedded_strokes_look_like_digits():
 
 @needs_scikit_image
 def test_images_of_tfds_become_strokes(monkeypatch):
-    images = np.zeros((2, 28, 28, 1), np.uint8)
-    images[:, 5:20, 12:14] = 250
-    split = {"image": images, "label": np.array([1, 7])}
+    image = np.zeros((28, 28, 1), np.uint8)
+    image[5:20, 12:14] = 250
     asked = []
 
-    def load(name, **options):
-        asked.append((name, options["split"]))
-        return [split, split]
+    def examples(download, split, features):
+        asked.append((download.dataset, split, features))
+        found = {"image": np.stack([image] * 2), "label": np.array([1, 7])}
+        return tf.data.Dataset.from_tensor_slices(found)
 
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", types.SimpleNamespace(load=load))
+    monkeypatch.setattr(digit_images, "builder", lambda name: types.SimpleNamespace(url_infos={}))
+    monkeypatch.setattr(digit_images, "examples", examples)
     strokes = read_strokes(None, "tfds")
-    assert asked == [("mnist", ["train", "test"])]
+    assert asked == [("mnist", split, ("image", "label")) for split in ("train", "test")]
     assert strokes.data.test.labels.tolist() == [1, 7]
     assert strokes.source == "TFDS mnist, traced as strokes"
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    assert "pip install tensorflow_datasets" in error(lambda: read_strokes(None, "tfds"))
+
+
+def test_only_the_source_tfds_is_downloaded():
+    assert "Received: data.source auto." in error(lambda: stroke_mnist.download(stroke_mnist.Config()))
