@@ -21,7 +21,7 @@ from clrnn_tf.recording.comparisons import Comparison, comparisons_from
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.progress import ProgressReporter
 from clrnn_tf.recording.report import is_whole_report, write_report
-from clrnn_tf.recording.run_directory import RunDirectory
+from clrnn_tf.recording.run_directory import RunDirectory, write_bytes
 from clrnn_tf.recording.run_lock import RunLock
 from clrnn_tf.recording.tensorboard import TensorBoardRecorder
 from clrnn_tf.streams.tasks import TaskStream
@@ -29,6 +29,7 @@ from clrnn_tf.task_inference import TaskInference
 from clrnn_tf.training.checkpoints import TaskCheckpoints
 from clrnn_tf.training.learning import learn
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
+from data_pipelines.describe import samples_png
 from export.saved_model import Exporter, is_whole
 from trainers.failures import OUT_OF_MEMORY, one_line
 from trainers.inference import infer_tasks
@@ -178,6 +179,9 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> 
 def _infer_and_report(session: Session, run: RunDirectory, matrix: ResultMatrix) -> None:
     if session.inference is not None:
         infer_tasks(session.inference, session.stream, matrix, run, session.command.experiment.train.eval_batch_size)
+    draw = getattr(session.command.benchmark.pipeline, "draw_example", None)
+    if draw is not None:
+        write_bytes(run.path / "samples.png", samples_png(session.stream, draw))
     print(f"results in {run.results}, report in {write_report(run.path, session.comparisons)}", flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import math
@@ -81,6 +82,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix, comparisons)),
         _inference(results),
+        _samples(path / "samples.png"),
         _section("Beside other results", _comparison_table([this_run, *comparisons])),
         _section("Time and size", _facts(results)),
         f"<details><summary>Settings</summary><pre>{_text(run.config.read_text(encoding='utf-8'))}</pre></details>",
@@ -214,6 +216,14 @@ def _inference(results: Results) -> str:
     )
     table = f"<table><caption>{caption}</caption><tr>{heads}</tr>{_rows(rows)}{_rows([means], 'mean')}</table>"
     return _section("Task unknown", table)
+
+
+def _samples(picture: Path) -> str:
+    """The picture of training examples; empty without one."""
+    if not picture.is_file():
+        return ""
+    code = base64.b64encode(picture.read_bytes()).decode()
+    return _section("Samples of the data", f'<img alt="samples" width="100%" src="data:image/png;base64,{code}">')
 
 
 def _comparison_table(comparisons: Sequence[Comparison]) -> str:
