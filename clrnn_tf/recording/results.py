@@ -72,6 +72,7 @@ class Results(TypedDict):
     num_parameters: float
     num_main_network_weights: float
     num_table_parameters: NotRequired[float]
+    table_bytes: NotRequired[float]
     """Of the tables that n-grams are embedded by, of all tasks; not among the parameters above."""
     compression_ratio: NotRequired[float]
     separate_networks_bytes: NotRequired[float]
