@@ -2,8 +2,8 @@
 
 import os
 
-from trainers.streams import load_tensorflow, replace_closed_streams
+from trainers.streams import import_tensorflow_quietly, replace_closed_streams
 
 replace_closed_streams()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-load_tensorflow()
+import_tensorflow_quietly()

@@ -29,10 +29,12 @@ from clrnn_tf.training.checkpoints import TaskCheckpoints
 from clrnn_tf.training.learning import learn
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from export.saved_model import Exporter, is_whole
-from trainers.failures import OUT_OF_MEMORY, one_line
+from trainers.failures import one_line
 from trainers.inference import infer_tasks
 from trainers.settings import Command
 from trainers.streams import closed_stderr, drop_output
+
+_REFUSED = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> 
     except TrainingDivergedError as error:
         print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)
         return 1
-    except (*OUT_OF_MEMORY, OSError) as error:
+    except _REFUSED as error:
         print(f"error: {one_line(error)} What was learned before is in {run.path}.", file=sys.stderr)
         drop_output()
         return 1
