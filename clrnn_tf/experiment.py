@@ -10,6 +10,7 @@ from clrnn_tf.config import Experiment
 from clrnn_tf.execution.batch_blocks import num_blocks
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker
+from clrnn_tf.execution.memory import memory_bytes, require_batches_fit, require_weights_fit
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Dropout, TaskModel
 from clrnn_tf.networks.network import RecurrentNetwork
@@ -44,9 +45,12 @@ def build_trainer(
         experiment = dataclasses.replace(experiment, method_options=module.Config())
     method_type = module.METHOD
     method_type.check(experiment)
+    memory = memory_bytes()
+    require_batches_fit(experiment.train, stream, memory)
     num_task_ids = len(stream) if experiment.network.task_id_input else 0
     num_inputs = stream.num_features + num_task_ids
     network = RecurrentNetwork(experiment.network, num_inputs, stream.num_outputs, len(stream))
+    require_weights_fit(network.weight_specs, memory)
     method = method_type(
         MethodSetup(
             network=network,
