@@ -17,6 +17,7 @@ from clrnn_tf.execution.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.comparisons import Comparison, comparisons_from
+from clrnn_tf.recording.coverage import few_vectors
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.progress import ProgressReporter
 from clrnn_tf.recording.report import is_whole_report, write_report
@@ -181,6 +182,9 @@ def _announce(session: Session) -> None:
     if command.options.quick:
         print("--quick: too short to learn; accuracies mean nothing.")
     print(f"data: {stream.data_source}", flush=True)
+    few = few_vectors(stream.data_facts)
+    if few:
+        print(few, flush=True)
 
 
 def _expected(command: Command) -> list[Comparison]:

@@ -13,6 +13,7 @@ from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.comparisons import Comparison
+from clrnn_tf.recording.coverage import coverage_table
 from clrnn_tf.recording.figures import Curve
 from clrnn_tf.recording.results import Results, further_means
 from clrnn_tf.recording.run_directory import RunDirectory, write_text
@@ -78,6 +79,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix, comparisons)),
         _inference(results),
+        coverage_table(results.get("data", {})),
         _section("Beside other results", _comparison_table([this_run, *comparisons])),
         _section("Time and size", _facts(results)),
         f"<details><summary>Settings</summary><pre>{_text(run.config.read_text(encoding='utf-8'))}</pre></details>",
