@@ -227,6 +227,9 @@ def _facts(results: Results) -> str:
         (name, f"{task['train_seconds']:.1f} s")
         for name, task in ((f"training of {task['task']} ({task['steps']} steps)", task) for task in timing["tasks"])
     ]
+    if "compile_seconds" in timing:
+        share = f"{timing['compile_seconds']:.0f} s, {timing.get('compile_share', 0.0):.0%} of steps and tests"
+        rows += [("of it and of the tests before training: compilation, estimated", share)]
     rows += [("trained parameters", f"{results['num_parameters']:,.0f}")]
     rows += [("weights of the main network", f"{results['num_main_network_weights']:,.0f}")]
     if "num_table_parameters" in results:
