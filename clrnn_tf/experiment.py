@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment
-from clrnn_tf.execution.batch_blocks import num_blocks
+from clrnn_tf.execution.batch_blocks import length_buckets_of, num_blocks
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker
 from clrnn_tf.execution.memory import memory_bytes, require_batches_fit, require_weights_fit
@@ -60,6 +60,7 @@ def build_trainer(
             options=experiment.method_options,
             jit=jit,
             num_blocks=num_blocks(experiment.train, jit, stream, workers.count),
+            length_buckets=length_buckets_of(stream),
         )
     )
     embedding = None
