@@ -18,6 +18,7 @@ from clrnn_tf.execution.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.comparisons import Comparison, comparisons_from
+from clrnn_tf.recording.coverage import few_vectors
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.progress import ProgressReporter
 from clrnn_tf.recording.report import is_whole_report, write_report
@@ -31,10 +32,12 @@ from clrnn_tf.training.learning import learn
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from data_pipelines.describe import samples_png
 from export.saved_model import Exporter, is_whole
-from trainers.failures import OUT_OF_MEMORY, one_line
+from trainers.failures import one_line
 from trainers.inference import infer_tasks
 from trainers.settings import Command
 from trainers.streams import closed_stderr, drop_output
+
+_REFUSED = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> 
     except TrainingDivergedError as error:
         print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)
         return 1
-    except (*OUT_OF_MEMORY, OSError) as error:
+    except _REFUSED as error:
         print(f"error: {one_line(error)} What was learned before is in {run.path}.", file=sys.stderr)
         drop_output()
         return 1
@@ -194,6 +197,9 @@ def _announce(session: Session) -> None:
     if command.options.quick:
         print("--quick: too short to learn; accuracies mean nothing.")
     print(f"data: {stream.data_source}", flush=True)
+    few = few_vectors(stream.data_facts)
+    if few:
+        print(few, flush=True)
 
 
 def _expected(command: Command) -> list[Comparison]:

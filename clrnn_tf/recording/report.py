@@ -14,6 +14,7 @@ from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.comparisons import Comparison
+from clrnn_tf.recording.coverage import coverage_table
 from clrnn_tf.recording.figures import Curve
 from clrnn_tf.recording.results import Results, further_means
 from clrnn_tf.recording.run_directory import RunDirectory, write_text
@@ -83,6 +84,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         _section("Tasks", _task_table(matrix, comparisons)),
         _inference(results),
         _samples(path / "samples.png"),
+        coverage_table(results.get("data", {})),
         _section("Beside other results", _comparison_table([this_run, *comparisons])),
         _section("Time and size", _facts(results)),
         f"<details><summary>Settings</summary><pre>{_text(run.config.read_text(encoding='utf-8'))}</pre></details>",
@@ -243,6 +245,9 @@ def _facts(results: Results) -> str:
         (name, f"{task['train_seconds']:.1f} s")
         for name, task in ((f"training of {task['task']} ({task['steps']} steps)", task) for task in timing["tasks"])
     ]
+    if "compile_seconds" in timing:
+        share = f"{timing['compile_seconds']:.0f} s, {timing.get('compile_share', 0.0):.0%} of steps and tests"
+        rows += [("of it and of the tests before training: compilation, estimated", share)]
     rows += [("trained parameters", f"{results['num_parameters']:,.0f}")]
     rows += [("weights of the main network", f"{results['num_main_network_weights']:,.0f}")]
     if "num_table_parameters" in results:

@@ -35,6 +35,10 @@ class Timing(TypedDict):
 
     tasks: list[TaskTiming]
     total_seconds: float
+    compile_seconds: NotRequired[float]
+    """Since the run was begun or last continued; see `TaskResult.compile_seconds`."""
+    compile_share: NotRequired[float]
+    """Of steps, validations and tests since then, those before training included."""
 
 
 class InferenceResults(TypedDict):

@@ -86,4 +86,13 @@ def _learn_task(stream: TaskStream, trainer: Trainer, task: Task, observers: Seq
     trained = time.perf_counter()
     evaluations = [trainer.evaluate(tested_task, tested_task.test) for tested_task in stream]
     tested = time.perf_counter()
-    return TaskResult(task, evaluations, trained - began, tested - trained, steps, trainer.method.kept_bytes())
+    return TaskResult(
+        task,
+        evaluations,
+        train_seconds=trained - began,
+        eval_seconds=tested - trained,
+        steps=steps,
+        kept_bytes=trainer.method.kept_bytes(),
+        compile_seconds=trainer.times.compile_seconds,
+        compile_share=trainer.times.compile_share,
+    )

@@ -94,6 +94,7 @@ class Trainer:
         self.step = TrainingStep(model, method, self.optimizer, config, self.workers)
         in_halves = method.setup.num_blocks > 1
         self.evaluate = Evaluator(model, config.eval_batch_size, uses_xla(config), in_halves)
+        self.times = self.evaluate.times
 
     def fit(self, task: Task) -> int:
         """Train on one task with a fresh optimizer state and return the number of steps taken.
@@ -142,6 +143,8 @@ class Trainer:
                 f"the loss of task {task.name} is not finite at step {step + int(done)}; the variables of the step "
                 "before are kept. Use a lower train.learning_rate or set train.clip_norm."
             )
+        seconds = time.perf_counter() - began
+        self.times.add(("steps", task.task_id), seconds, count)
         log = TrainingLog(
             task=task,
             step=step + count,
@@ -149,7 +152,7 @@ class Trainer:
             losses={name: float(value) for name, value in means.losses.items()},
             accuracy=float(means.accuracy) if self.model.outputs.has_accuracy else math.nan,
             gradient_norm=float(means.gradient_norm),
-            seconds_per_step=(time.perf_counter() - began) / count,
+            seconds_per_step=seconds / count,
         )
         for observer in self.observers:
             observer.trained(log)
