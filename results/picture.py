@@ -18,7 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 _ROOT = Path(__file__).parent.parent
-_COMMAND = "python -m trainers.pos_tagging --data-dir DIR --preset {}"
+_COMMAND = "python -m trainers.pos_tagging --data-dir DIR --preset {}_letters --data.vectors-dir DIR/wordvec128"
+_TEXT_AT = 10.6  # languages from the left
 _FORGETS, _KEEPS, _SEPARATE, _INK = "#c8553d", "#1f6f8b", "#7d7d7d", "#333333"
 
 
@@ -54,14 +55,13 @@ def picture(runs: Mapping[str, Run]) -> Figure:
         _band(axes, tuned, _FORGETS)
         _band(axes, hnet, _KEEPS)
         axes.plot(separate["final_accuracy"], color=_SEPARATE, linewidth=1.2, linestyle=(0, (4, 2)))
-        _label(axes, 6.6, 51, f"fine-tuning forgets: {_means(tuned)}", _FORGETS)
-        _label(axes, 0.25, 77.0, f"HNET: {_means(hnet)}", _KEEPS)
-        _label(axes, 10.4, 97.5, f"one network per language: {separate['mean_final_accuracy']:.1f} %", _SEPARATE)
-        axes.text(0.1, 97.5, "right after learning", color=_FORGETS, fontsize=9)
-        axes.text(3.3, 8.5, "after all 20 languages", color=_FORGETS, fontsize=9)
+        _label(axes, 60.5, f"one network per language: {separate['mean_final_accuracy']:.1f} %", _SEPARATE)
+        _label(axes, 56.5, f"HNET: {_means(hnet)}", _KEEPS)
+        _label(axes, 52.5, f"fine-tuning forgets: {_means(tuned)}", _FORGETS)
+        axes.text(_TEXT_AT, 48.5, "right after learning → after all 20 languages", fontsize=9, va="center")
         names = tuned["task_names"]
         axes.set_xticks(range(len(names)), names)
-        axes.set(ylim=(0, 102), xlim=(-0.4, len(names) - 0.6), ylabel="tagging accuracy, %")
+        axes.set(ylim=(45, 100), xlim=(-0.4, len(names) - 0.6), ylabel="tagging accuracy, %")
         axes.set_xlabel("languages in the order in which they were learned")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
@@ -78,8 +78,8 @@ def _band(axes: Axes, run: Run, colour: str) -> None:
     axes.plot(where, final, color=colour, linewidth=1.8, marker="o", markersize=4)
 
 
-def _label(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
-    axes.text(x, y, text, color=colour, fontweight="bold", va="center")
+def _label(axes: Axes, y: float, text: str, colour: str) -> None:
+    axes.text(_TEXT_AT, y, text, color=colour, fontweight="bold", va="center")
 
 
 def _means(run: Run) -> str:
