@@ -70,21 +70,23 @@ def check(directory: Path) -> dict[str, object]:
 
 
 def warm_up_problems(signatures: Mapping[str, Any], path: Path) -> list[str]:
-    """Warm-up requests that cannot be read, or that no signature can answer."""
+    """Warm-up requests that cannot be read or answered, and signatures that have none."""
     if not path.is_file():
         return []
     try:
         from tensorflow_serving.apis import prediction_log_pb2
     except ModuleNotFoundError:
         return [f"{WARM_UP} cannot be read without tensorflow-serving-api."]
+    not_asked = set(signatures)
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
             inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
             signatures[request.model_spec.signature_name](**inputs)
+            not_asked.discard(request.model_spec.signature_name)
     except Exception as error:  # noqa: BLE001 - whatever a record may hold
         return [f"{WARM_UP} cannot be answered: {_in_one_line(error)}"]
-    return []
+    return [f"{WARM_UP} has no request to signature {name}." for name in sorted(not_asked)]
 
 
 def read_probes(path: Path) -> dict[str, dict[str, dict[str, np.ndarray]]]:
