@@ -11,6 +11,7 @@ from clrnn_tf.streams.inputs import NgramInputs
 FINE = ""
 """The error of a row that has none."""
 _MOST_NAMES = 20
+_LONGEST_NAME = 60  # characters of what was typed that an error repeats
 _BLANKS = {tf.string: "", tf.int32: -1, tf.float32: float("nan")}
 
 
@@ -30,7 +31,8 @@ def first_of(*errors: tf.Tensor) -> tf.Tensor:
 def unknown_names(task_ids: tf.Tensor, names: tf.Tensor, known: Sequence[str]) -> tf.Tensor:
     """Rows whose task, a string [B], was not found: their id [B] is -1."""
     listed = ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")
-    return tf.where(task_ids < 0, tf.strings.join(["unknown task '", names, f"'. Known: {listed}."]), FINE)
+    received = tf.strings.substr(_as_text(names), 0, _LONGEST_NAME, unit="UTF8_CHAR")
+    return tf.where(task_ids < 0, tf.strings.join(["unknown task '", received, f"'. Known: {listed}."]), FINE)
 
 
 def unknown_ids(task_ids: tf.Tensor, num_tasks: int) -> tf.Tensor:
@@ -69,8 +71,9 @@ def not_finite(name: str, values: tf.Tensor) -> tf.Tensor:
 def wrong_words(words: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
     """Rows of words [B, T] with one, before their padding, that is not UTF-8."""
     words = tf.where(tf.sequence_mask(lengths, tf.shape(words)[1]), words, "")
-    read = tf.strings.unicode_transcode(words, "UTF-8", "UTF-8", errors="replace")
-    return tf.where(tf.reduce_any(read != words, axis=1), "words must be UTF-8. Received: other bytes.", FINE)
+    return tf.where(
+        tf.reduce_any(_as_text(words) != words, axis=1), "words must be UTF-8. Received: other bytes.", FINE
+    )
 
 
 def without_bad_rows(outputs: dict[str, tf.Tensor], errors: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -80,3 +83,8 @@ def without_bad_rows(outputs: dict[str, tf.Tensor], errors: tf.Tensor) -> dict[s
         of_row = tf.reshape(is_bad, [-1] + [1] * (value.shape.rank - 1))
         blanked[name] = tf.where(of_row, tf.constant(_BLANKS[value.dtype], value.dtype), value)
     return {**blanked, "error": errors}
+
+
+def _as_text(strings: tf.Tensor) -> tf.Tensor:
+    """Strings in UTF-8: what is not becomes the sign for it. A server cannot write other bytes as JSON."""
+    return tf.strings.unicode_transcode(strings, "UTF-8", "UTF-8", errors="replace")

@@ -198,6 +198,12 @@ def test_ids_and_words_of_bad_rows_get_errors(servable, tagger):
         [True, False],
         [False] * 2,
     ]
+    names = tf.constant([b"\xff", ("\u00e9" * 1_000).encode()])
+    outputs = ask(functions, "tag", words=words[1:3, :1], lengths=tf.constant([1, 1]), task=names)
+    assert [error.decode() for error in outputs["error"]] == [
+        "unknown task '\ufffd'. Known: t0, t1, t2.",
+        f"unknown task '{60 * chr(233)}'. Known: t0, t1, t2.",
+    ]
 
 
 def test_buckets_that_no_table_has_are_errors():
