@@ -24,7 +24,7 @@ PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
 MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml")
 SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
-TRAINERS = ("copy_task", "pos_tagging")
+TRAINERS = ("copy_task", "pos_tagging", "speech_commands")
 
 
 def named(path):
@@ -53,6 +53,8 @@ def names_of(page):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=named)
 def test_the_python_of_a_page_runs(page):
+    if page.stem == "datasets":
+        pytest.importorskip("tensorflow_datasets", reason="TensorFlow Datasets is the extra 'datasets'")
     names_of(page)
 
 
