@@ -88,15 +88,21 @@ def _value(spec: tf.TensorSpec, batch: MixedBatch, names: Sequence[str], are_wor
         longest = max(map(len, rows))
         return _as_stored(np.array([row + [""] * (longest - len(row)) for row in rows], object))
     if spec.name == "inputs":
-        return batch.inputs if spec.shape.rank == 3 else batch.inputs[:, 0]
+        inputs = batch.inputs if spec.shape.rank == 3 else batch.inputs[:, 0]
+        return inputs if inputs.shape[-1] == spec.shape[-1] else _ramp((*inputs.shape[:-1], spec.shape[-1]))
     if spec.name == "lengths":
         return np.array([len(row) for row in rows], np.int32) if are_words else batch.lengths
     num_rows = len(_SENTENCES) if are_words else len(batch.lengths)
     if spec.name == "state":
-        return np.linspace(-0.5, 0.5, num_rows * spec.shape[1], dtype=np.float32).reshape(num_rows, -1)
+        return _ramp((num_rows, spec.shape[1]))
     if spec.name == "task_id":
         return np.append(batch.task_ids[: num_rows - 1], np.int32(len(names)))
     return _as_stored(np.array([*(names[task_id] for task_id in batch.task_ids[: num_rows - 1]), _NOBODY], object))
+
+
+def _ramp(shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers that rise from -0.5 to 0.5."""
+    return np.linspace(-0.5, 0.5, int(np.prod(shape)), dtype=np.float32).reshape(shape)
 
 
 def _as_stored(value: np.ndarray) -> np.ndarray:

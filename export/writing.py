@@ -52,13 +52,20 @@ def write_servable(
     return path
 
 
-def metadata(stream: TaskStream, signatures: Iterable[str]) -> dict[str, object]:
-    """What an exported model is, for people and for servers."""
+def metadata(stream: TaskStream, signatures: Iterable[str], raw_width: int | None = None) -> dict[str, object]:
+    """What an exported model is, for people and for servers.
+
+    Args:
+      stream: The tasks.
+      signatures: By name.
+      raw_width: Numbers of a step as measured, where there is a signature `raw`.
+    """
     inputs: dict[str, object] = {"width": stream.input_width, "dtype": stream.input_dtype.name}
+    raw = {} if raw_width is None else {"raw": {**inputs, "width": raw_width}}
     return {
         "benchmark": stream.name,
         "signatures": sorted(signatures),
-        "inputs": {"serving_default": inputs, **({"tag": "words"} if "tag" in signatures else {})},
+        "inputs": {"serving_default": inputs, **({"tag": "words"} if "tag" in signatures else {}), **raw},
         "outputs": stream.outputs,
         "class_names": stream.class_names,
         "data_source": stream.data_source,

@@ -24,7 +24,7 @@ PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
 MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml")
 SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
-TRAINERS = ("copy_task", "pos_tagging", "speech_commands")
+TRAINERS = ("cognitive_tasks", "copy_task", "own_data", "pos_tagging", "speech_commands", "student_teacher")
 
 
 def named(path):

@@ -43,18 +43,18 @@ def available() -> bool:
 
 
 def matrix_figure(matrix: ResultMatrix) -> Figure | None:
-    """The accuracy matrix as a heat map: rows are tasks learned so far, columns are tasks tested."""
+    """The matrix of the headline metric as a heat map: rows are tasks learned so far, columns are tasks tested."""
     if not available():
         return None
     from matplotlib.figure import Figure
 
     scores = np.full((len(matrix.row_names), matrix.num_tasks), np.nan)
-    scores[: len(matrix.rows)] = matrix.scores()
+    scores[: len(matrix.rows)] = matrix.scores(matrix.headline)
     size = max(3.5, 0.42 * matrix.num_tasks)
     figure = Figure(figsize=(size + 1.2, size), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(scores, vmin=0, vmax=100, cmap="viridis")
-    figure.colorbar(image, ax=axes, label="test accuracy, %", shrink=0.8)
+    figure.colorbar(image, ax=axes, label=f"test {matrix.headline.replace('_', ' ')}, %", shrink=0.8)
     axes.set(xlabel="tested on", ylabel="after learning", xticks=range(matrix.num_tasks), yticks=range(len(scores)))
     axes.set_xticklabels(matrix.task_names, rotation=90 if matrix.num_tasks > 6 else 0)
     axes.set_yticklabels(matrix.row_names)
