@@ -88,12 +88,19 @@ class Run:
         return [answer.tags for answer in self._taggers[language](sentences)]
 
     def export(self, directory: Path | str) -> list[Path]:
-        """Write the SavedModel of each task that is learned to `directory/NAME/1`; the paths."""
-        export_task, final = _module("export").export_task, self.matrix.final()
-        return [
-            export_task(self.model, self.stream, task_id, Path(directory), float(final[task_id]))
-            for task_id in range(len(self.learned))
+        """Write the SavedModel of each task that is learned to `directory/NAME/1`, and one for all of them.
+
+        That one is in `directory/all-tasks/1`, see `export.all_tasks`.
+
+        Returns:
+          The paths, the one for all tasks last.
+        """
+        export, final, number = _module("export"), self.matrix.final(), len(self.learned)
+        paths = [
+            export.export_task(self.model, self.stream, task_id, Path(directory), float(final[task_id]))
+            for task_id in range(number)
         ]
+        return [*paths, export.export_all_tasks(self.model, self.stream, Path(directory), final, number)]
 
     def _task_id(self, name: str) -> int:
         return self.matrix.task_names.index(name)

@@ -95,9 +95,9 @@ class TaskInference(tf.Module):
         )
         self.model = model
         self.num_tasks = num_tasks
-        self._run = tf.function(self._run_task, jit_compile=jit)
+        self._run = tf.function(self._run_task, jit_compile=jit, autograph=False)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def __call__(self, inputs: tf.Tensor, lengths: tf.Tensor, step_weights: tf.Tensor | None = None) -> Inferred:
         """Infer the task of each sequence of a batch, and answer with its network.
 

@@ -25,13 +25,12 @@ Signature `raw`, where sequences are standardised before the network reads them:
     outputs   those of `serving_default`; numbers also as `values`, in the units of the training data, and classes with
               names as `labels`, strings. Where a sequence has one label, they are of its last step: there is no T.
 
-Beside the SavedModel, `metadata.json` says what it is, and `labels.txt` has the names of the classes, one a line.
+Beside the SavedModel, `metadata.json` says what it is, `labels.txt` has the names of the classes, one a line, and
+`assets.extra/probes.npz` has requests with the answers to them, for `export.verify`.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +40,12 @@ from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.model import TaskModel, append_task_id
 from clrnn_tf.ngram_embedding import Table, look_up
 from clrnn_tf.recording.events import Observer
-from clrnn_tf.recording.run_directory import as_json, library_versions, write_text
 from clrnn_tf.streams.inputs import without_padding
 from clrnn_tf.streams.tasks import TaskStream
+from export.all_tasks import export_all_tasks, largest_difference_of_all
+from export.answering import tags_of
+from export.probes import mixed_batch, recorded
+from export.writing import metadata, write_servable
 
 
 class FrozenTask(tf.Module):
@@ -75,7 +77,7 @@ class FrozenTask(tf.Module):
         """Signature `tag`; None where there is none."""
         if stream.word_encoder is not None and stream.class_names:
             self._encoder = stream.word_encoder(task_id)
-            self._class_names = tf.constant(["", *stream.class_names])
+            self._class_names = stream.class_names
             self.tag = tf.function(self._tag, input_signature=[tf.TensorSpec([None, None], tf.string, name="words")])
 
         self.raw = None
@@ -87,6 +89,11 @@ class FrozenTask(tf.Module):
             self.raw = tf.function(
                 self._serve_raw, input_signature=[spec, tf.TensorSpec([None], tf.int32, name="lengths")]
             )
+
+    @property
+    def raw_width(self) -> int | None:
+        """Numbers of a step of the signature `raw`; None where there is none."""
+        return None if self.raw is None else self._coder.num_inputs
 
     @property
     def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
@@ -113,14 +120,7 @@ class FrozenTask(tf.Module):
         distinct, numbers = tf.unique(tf.reshape(words, [-1]))  # a text repeats most of its words
         embedded = self._embed(self._encoder(distinct[tf.newaxis]))[0]  # [V, F]
         inputs = without_padding(tf.gather(embedded, tf.reshape(numbers, tf.shape(words))), lengths)
-        predictions = self._outputs.predictions(self._logits(inputs, lengths))
-        real = tf.sequence_mask(lengths, tf.shape(words)[1])
-        classes = tf.where(real, predictions["classes"], -1)
-        outputs = {
-            "tags": tf.gather(self._class_names, classes + 1),
-            "classes": classes,
-            "probabilities": tf.where(real[..., tf.newaxis], predictions["probabilities"], 0.0),
-        }
+        outputs = tags_of(self._outputs.predictions(self._logits(inputs, lengths)), lengths, self._class_names)
         return {name: value[: shape[0], : shape[1]] for name, value in outputs.items()}
 
     def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -164,60 +164,9 @@ def export_task(
     """
     frozen = FrozenTask(model, stream, task_id)
     name = stream[task_id].name
-    path, beside = directory / name / "1", directory / f".{name}.tmp"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove(beside)
-    try:
-        tf.saved_model.save(frozen, str(beside), signatures=frozen.signatures)
-    except tf.errors.OpError as error:
-        raise OSError(f"{path} could not be written: {str(error).partition(chr(10))[0]}") from None
-    if stream.class_names:
-        write_text(beside / "labels.txt", "".join(f"{label}\n" for label in stream.class_names))
-    write_text(beside / "metadata.json", as_json(_metadata(frozen, stream, task_id, accuracy), indent=2))
-    _remove(path)
-    beside.rename(path)
-    return path
-
-
-def is_whole(path: Path) -> bool:
-    """Whether there is a SavedModel at `path` that can be loaded."""
-    try:
-        tf.saved_model.load(str(path))
-    except Exception:  # noqa: BLE001 - damage shows as almost anything
-        return False
-    return True
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _metadata(frozen: FrozenTask, stream: TaskStream, task_id: int, accuracy: float | None) -> Mapping[str, object]:
-    """What an exported model is, for people and for servers."""
-    inputs = {"width": stream.input_width, "dtype": stream.input_dtype.name}
-    return {
-        "task": stream[task_id].name,
-        "benchmark": stream.name,
-        "signatures": sorted(frozen.signatures),
-        "inputs": {
-            "serving_default": inputs,
-            **({} if frozen.tag is None else {"tag": "words"}),
-            **(
-                {}
-                if stream.sequence_coder is None
-                else {"raw": {**inputs, "width": stream.sequence_coder(task_id).num_inputs}}
-            ),
-        },
-        "outputs": stream.outputs,
-        "class_names": stream.class_names,
-        "test_accuracy": accuracy,
-        "data_source": stream.data_source,
-        "fingerprint": stream.data_facts.get("fingerprint"),
-        "versions": library_versions(),
-    }
+    facts = {"task": name, **metadata(stream, frozen.signatures, frozen.raw_width), "test_accuracy": accuracy}
+    probes = recorded(frozen.signatures, mixed_batch(stream, [task_id]), [task.name for task in stream])
+    return write_servable(frozen, frozen.signatures, directory / name / "1", facts, stream.class_names, probes)
 
 
 def largest_difference(model: TaskModel, stream: TaskStream, task_id: int, path: Path) -> float:
@@ -231,7 +180,7 @@ def largest_difference(model: TaskModel, stream: TaskStream, task_id: int, path:
 
 
 class Exporter(Observer):
-    """Exports every task when a run has ended, and checks each export against the model.
+    """Exports every task, and all in one, when a run has ended, and checks each export against the model.
 
     Args:
       model: The model that is trained.
@@ -248,7 +197,7 @@ class Exporter(Observer):
         self._stream = stream
 
     def run_ended(self, matrix: ResultMatrix) -> None:
-        """Write and verify one SavedModel per task.
+        """Write and verify one SavedModel per task, and one for all tasks.
 
         Raises:
           RuntimeError: An export does not compute what the model computes.
@@ -258,7 +207,12 @@ class Exporter(Observer):
             return
         for task, accuracy in zip(stream, matrix.final(), strict=True):
             path = export_task(self._model, stream, task.task_id, self._directory, float(accuracy))
-            difference = largest_difference(self._model, stream, task.task_id, path)
-            if not difference < 1e-3:
-                raise RuntimeError(f"the export {path} differs from the model by {difference:g} in its logits.")
-            self.largest_difference = max(self.largest_difference, difference)
+            self._require_equal(path, largest_difference(self._model, stream, task.task_id, path))
+        path = export_all_tasks(self._model, stream, self._directory, matrix.final())
+        served = tf.saved_model.load(str(path)).signatures["by_task_id"]
+        self._require_equal(path, largest_difference_of_all(self._model, stream, served))
+
+    def _require_equal(self, path: Path, difference: float) -> None:
+        if not difference < 1e-3:
+            raise RuntimeError(f"the export {path} differs from the model by {difference:g} in its logits.")
+        self.largest_difference = max(self.largest_difference, difference)

@@ -22,6 +22,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|toml|jsonl|png)|(?:[\w-]+/)+)`")
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
+MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml")
 SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
 TRAINERS = (
     "cognitive_tasks",
@@ -119,7 +120,7 @@ def test_the_metric_of_the_page_is_measured(monkeypatch):
 
 def commands():
     """Lines of shell blocks, and of code in tables and text, that call the project's own commands."""
-    starts = ("clrnn ", "python -m trainers.", "python results/")
+    starts = ("clrnn ", "python -m trainers.", "python -m export.", "python results/")
     found = set()
     for page in PAGES[:2] + PAGES[3:]:  # the changelog has commands of the past
         lines = [line for text in blocks(page, "") for line in text.splitlines()]
@@ -136,6 +137,9 @@ def test_there_are_commands_to_check():
 def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
     """Its flags are known and its settings are good; nothing is trained."""
     words = shlex.split(command)
+    if words[:2] == ["python", "-m"] and words[2].startswith("export."):
+        importlib.import_module(words[2]).parser().parse_intermixed_args(words[3:])
+        return
     if words[:2] == ["clrnn", "tag"]:
         importlib.import_module("trainers.tag").parser().parse_intermixed_args(words[2:])
         return

@@ -51,7 +51,7 @@ def test_a_finished_run_has_one_verified_model_for_each_task(tmp_path):
     exporter = Exporter(trainer.model, tmp_path)
     trainer.observers.append(exporter)
     learn(stream, trainer)
-    assert sorted(path.parent.parent.name for path in tmp_path.glob("*/1/saved_model.pb")) == ["t0", "t1"]
+    assert sorted(path.parent.parent.name for path in tmp_path.glob("*/1/saved_model.pb")) == ["all-tasks", "t0", "t1"]
     assert exporter.largest_difference < 1e-5
 
 

@@ -41,6 +41,7 @@ OUTSIDE = {
         "recording.run_directory",
         "metrics",
         "networks",
+        "task_inference",
     },
 }
 """What other top-level packages may import of `clrnn_tf`; trainers may import everything."""

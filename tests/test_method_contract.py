@@ -11,6 +11,7 @@ from clrnn_tf.experiment import build_trainer
 from clrnn_tf.recording.events import Observer
 from clrnn_tf.training.checkpoints import TaskCheckpoints
 from clrnn_tf.training.learning import learn
+from export.all_tasks import AllTasks, largest_difference_of_all
 from export.saved_model import export_task, largest_difference
 from tests import tiny
 
@@ -161,6 +162,13 @@ def test_an_exported_model_equals_its_source(name, run_of, tmp_path):
     model = run_of(name).trainer.model
     path = export_task(model, stream_of(), 1, tmp_path)
     assert largest_difference(model, stream_of(), 1, path) < 1e-5
+
+
+@every_method
+def test_the_model_of_all_tasks_equals_its_source(name, run_of):
+    model = run_of(name).trainer.model
+    by_task_id = AllTasks(model, stream_of()).functions["by_task_id"]
+    assert largest_difference_of_all(model, stream_of(), by_task_id) < 1e-5
 
 
 UNDER_XLA = [

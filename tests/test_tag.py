@@ -241,7 +241,8 @@ def test_a_run_is_loaded_with_its_model_and_tags_as_its_export(run, answer, tmp_
         tagged = loaded.tag(sentences, language)
         expected = answer(run, "-l", language, *map(" ".join, sentences))[1]
         assert [[upos for _, upos in split(line)] if line else [] for line in expected.splitlines()] == tagged
-    (path, _) = loaded.export(tmp_path / "models")
+    path, *_, of_all = loaded.export(tmp_path / "models")
+    assert of_all == tmp_path / "models" / "all-tasks" / "1"
     assert path == tmp_path / "models" / "de" / "1"
     metadata = json.loads((path / "metadata.json").read_text())
     assert metadata == json.loads((run / "export" / "de" / "1" / "metadata.json").read_text())

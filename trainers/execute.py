@@ -31,7 +31,9 @@ from clrnn_tf.training.checkpoints import TaskCheckpoints
 from clrnn_tf.training.learning import learn
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from data_pipelines.describe import samples_png
-from export.saved_model import Exporter, is_whole
+from export.all_tasks import ALL_TASKS
+from export.saved_model import Exporter
+from export.writing import is_whole
 from trainers.failures import one_line
 from trainers.inference import infer_tasks
 from trainers.settings import Command
@@ -123,9 +125,9 @@ def _writes_alone(command: Command, workers: SingleWorker) -> contextlib.Abstrac
 
 
 def _is_exported(run: RunDirectory, matrix: ResultMatrix) -> bool:
-    """Whether the model of every task is there and can be loaded."""
+    """Whether the model of every task, and that of all tasks, is there and can be loaded."""
     with closed_stderr():
-        return all(is_whole(run.export / name / "1") for name in matrix.task_names)
+        return all(is_whole(run.export / name / "1") for name in (*matrix.task_names, ALL_TASKS))
 
 
 def _session(command: Command, comparisons: list[Comparison], workers: SingleWorker) -> Session:
@@ -167,7 +169,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> 
         matrix = learn(stream, trainer, matrix=matrix, save_task=TaskCheckpoints(run.checkpoints, trainer).save)
         if exporter in trainer.observers:
             difference = exporter.largest_difference
-            print(f"exported {len(stream)} models to {run.export}; largest difference {difference:.1e}")
+            print(f"exported {len(stream)} tasks, and all in one, to {run.export}; largest difference {difference:.1e}")
         _infer_and_report(session, run, matrix)
     except TrainingDivergedError as error:
         print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)

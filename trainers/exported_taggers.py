@@ -84,7 +84,9 @@ def infer_language(taggers: Mapping[str, Path], sentences: Sequence[Sequence[str
 
 
 def _takes_words(path: Path) -> bool:
+    """Whether a model takes words and nothing else; that of all tasks takes the task as well."""
     try:
-        return "tag" in json.loads((path / "metadata.json").read_text(encoding="utf-8"))["signatures"]
+        said = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
+        return "tag" in said["signatures"] and "task" in said
     except (OSError, ValueError, LookupError, TypeError):
         return False
