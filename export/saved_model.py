@@ -31,11 +31,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.durable_files import write_text
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.model import TaskModel, append_task_id
 from clrnn_tf.ngram_embedding import look_up
 from clrnn_tf.recording.events import Observer
-from clrnn_tf.recording.run_directory import as_json, library_versions, write_text
+from clrnn_tf.recording.run_directory import as_json, library_versions
 from clrnn_tf.streams.inputs import without_padding
 from clrnn_tf.streams.tasks import TaskStream
 

@@ -45,7 +45,9 @@ class RunOptions:
     quick: bool = False
     """Try everything in under a minute. Too short to learn: accuracies mean nothing."""
     resume: bool = False
-    """Continue the run in --out after its last finished task."""
+    """Continue the run in --out where its last checkpoint is."""
+    checkpoint_every: int | None = None
+    """Steps from checkpoint to checkpoint; else one a minute."""
     overwrite: bool = False
     """Replace the run in --out."""
     data_dir: Path | None = None

@@ -13,17 +13,16 @@ Files are written under another name and then renamed, so that a run killed at a
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
-import os
 import shutil
 import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,6 +31,7 @@ import yaml
 
 import clrnn_tf
 from clrnn_tf.config import Experiment, with_present_names
+from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.results import Results, checked_results, matrix_of
@@ -173,6 +173,26 @@ class RunDirectory:
             f"Received: fingerprint {present}. Restore the data, or start the run anew with --overwrite.",
         )
 
+    def require_same_run(
+        self, stored: Mapping[str, Any], present: Mapping[str, object], experiment: Experiment
+    ) -> None:
+        """Require that a run is the one whose checkpoint it continues.
+
+        Args:
+          stored: Facts about the run, with the checkpoint; `settings` are those of the experiment.
+          present: The same facts as they are now.
+          experiment: The settings.
+
+        Raises:
+          ConfigurationError: `config.yaml` has been edited, the data are others, or the checkpoint is of another run.
+        """
+        stored = {**stored, "settings": _with_defaults(experiment, stored["settings"])}
+        changed = differences(stored, present)
+        named = ", ".join(
+            f"{name.removeprefix('settings.')} (before {old!r}, now {new!r})" for name, (old, new) in changed.items()
+        )
+        require(not changed, f"the run in {self.path} has changed since its checkpoint: {named}. {_START_ANEW}")
+
     def load(self) -> ResultMatrix | None:
         """Results so far, or None before the first task was finished."""
         if not self.results.is_file():
@@ -229,22 +249,6 @@ def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
     if not isinstance(provenance, Mapping):
         raise ConfigurationError(f"provenance must hold facts by name. Received: {provenance!r}.")
     return provenance
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a text file whole, or leave the old one unchanged."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file whole, or leave the old one unchanged."""
-    beside = path.with_name(path.name + ".new")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            beside.unlink()
 
 
 def as_json(value: object, indent: int | None = None) -> str:
