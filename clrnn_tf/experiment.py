@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment
+from clrnn_tf.errors import require
 from clrnn_tf.execution.batch_blocks import num_blocks
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker
@@ -47,6 +48,14 @@ def build_trainer(
     num_task_ids = len(stream) if experiment.network.task_id_input else 0
     num_inputs = stream.num_features + num_task_ids
     network = RecurrentNetwork(experiment.network, num_inputs, stream.num_outputs, len(stream))
+    embedding = None
+    if stream.ngrams is not None and stream.ngrams.tables == "shared":
+        require(
+            method_type.takes_shared_table,
+            f"{experiment.method} needs a table of n-grams for each task. Received: one that all tasks share. "
+            "Use data.tables per_task.",
+        )
+        embedding = _embedding(stream, experiment.seed)
     method = method_type(
         MethodSetup(
             network=network,
@@ -55,14 +64,20 @@ def build_trainer(
             seed=experiment.seed,
             options=experiment.method_options,
             jit=jit,
+            shared_table=None if embedding is None else embedding.tables,
             num_blocks=num_blocks(experiment.train, jit, stream, workers.count),
         )
     )
-    embedding = None
-    if stream.ngrams is not None:
-        size = stream.num_features - stream.ngrams.num_features
-        mixed = any(task.parts for task in method.tasks(stream))
-        embedding = NgramEmbedding(stream.ngrams, size, len(stream), experiment.seed, mixed)
+    if embedding is None:
+        embedding = _embedding(stream, experiment.seed, mixed=any(task.parts for task in method.tasks(stream)))
     dropout = Dropout(experiment.train.input_dropout, experiment.train.output_dropout)
     model = TaskModel(network, method.source, stream.outputs, embedding, num_task_ids, dropout)
     return Trainer(model, method, experiment.train, experiment.seed, observers, workers)
+
+
+def _embedding(stream: TaskStream, seed: int, mixed: bool = False) -> NgramEmbedding | None:
+    """Tables of the stream's n-grams; None without any."""
+    if stream.ngrams is None:
+        return None
+    size = stream.num_features - stream.ngrams.num_features
+    return NgramEmbedding(stream.ngrams, size, len(stream), seed, mixed)

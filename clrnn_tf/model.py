@@ -105,7 +105,9 @@ class TaskModel(tf.Module):
 
     def facts(self) -> dict[str, float]:
         """Facts for the results file: parameters of the tables that n-grams are embedded by, of all tasks."""
-        return {} if self.embedding is None else {"num_table_parameters": int(tf.size(self.embedding.tables))}
+        if self.embedding is None:
+            return {}
+        return {"num_table_parameters": int(tf.size(self.embedding.tables)), "table_bytes": self.embedding.num_bytes}
 
     def state_variables(self) -> list[tf.Variable]:
         """What a checkpoint must hold besides the trained variables and the method's."""
@@ -114,7 +116,8 @@ class TaskModel(tf.Module):
     @property
     def depends_on_task(self) -> bool:
         """Whether the answers to one input differ by task."""
-        of_model = self.network.num_heads > 1 or self.embedding is not None or self.num_task_ids > 0
+        has_tables = self.embedding is not None and not self.embedding.is_shared
+        of_model = self.network.num_heads > 1 or has_tables or self.num_task_ids > 0
         return of_model or self.source.depends_on_task
 
     def __call__(self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> Outputs:

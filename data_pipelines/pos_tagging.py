@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-import tensorflow as tf
-
 from clrnn_tf.errors import require
 from clrnn_tf.streams.splits import ArraySplit
-from clrnn_tf.streams.tasks import NgramInputs, Task, TaskStream
-from data_pipelines.char_ngrams import NUM_NGRAMS, ngram_buckets, ngram_vectors
+from clrnn_tf.streams.tasks import Task, TaskStream
 from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
-from data_pipelines.letters import NUM_FEATURES, letter_buckets
 from data_pipelines.storage import fingerprint, warn
+from data_pipelines.tagging_inputs import ngram_inputs, num_features, word_encoders
 from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngram_split, vector_split
 from data_pipelines.treebanks import WITHHELD, Selected, Treebank, find_treebanks, select_treebanks
 from data_pipelines.vector_tables import VectorTables, vector_files
-from data_pipelines.word_encoder import VectorLookup, WordEncoder
 from data_pipelines.word_vectors import UNKNOWN, WordVectors
 
 PAPER_ORDER = (
@@ -54,7 +50,6 @@ PAPER_ORDER = (
 )
 STARTER = Path(__file__).parent / "starter_treebank"
 _MANY_BLANKS = 0.05  # share of words written `_` that is warned of
-_LETTERS_STD = 0.1  # of the tables that letters are embedded by
 _LOW_COVERAGE = 0.5  # share of words with a vector that is warned of
 
 
@@ -89,12 +84,20 @@ class Config:
     """At most this many sentences of each split."""
     max_sentence_words: int = 1000
     """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
+    length_pool: int = 0
+    """Sentences of a training batch are of similar length: those of this many batches are sorted together; 0 mixes all
+    lengths. Batches carry little padding then, and a step takes less than half of the time."""
     ngrams: Literal["trained", "frozen"] = "trained"
     """What character n-grams become: `trained` embeds them by a table of each task; `frozen` gives each a fixed random
     vector, so that only the network is learned."""
     letters: bool = False
     """Words are their vectors *and* their letters (`data_pipelines.letters`), embedded by a trainable table of each
     task. Words without a vector are scored, too. Without vectors, letters alone."""
+    tables: Literal["per_task", "shared"] = "per_task"
+    """`per_task` embeds letters by a table of each task, which cannot forget; `shared` by one of all tasks. Methods
+    that hold weights in place hold it, too (`online_ewc`, `si`)."""
+    table_bytes: Literal[4, 1] = 4
+    """Bytes of a number in the tables of learned tasks; 1 rounds them, to a quarter of the memory."""
     num_buckets: int = 4096
     """Buckets into which n-grams are hashed: rows of each task's table, or fixed vectors."""
     ngram_dim: int = 32
@@ -108,8 +111,13 @@ class Config:
             self.vector_norm is None or self.vector_norm > 0,
             f"data.vector_norm must be above 0, or None. Received: {self.vector_norm}.",
         )
+        require(self.length_pool >= 0, f"data.length_pool must be at least 0. Received: {self.length_pool}.")
         for name in ("max_tokens", "max_sentence_words", "ngram_dim"):
             require(getattr(self, name) > 0, f"data.{name} must be above 0. Received: {getattr(self, name)}.")
+        require(
+            self.table_bytes == 4 or self.tables == "per_task",
+            "data.table_bytes 1 rounds tables of learned tasks. Received: data.tables shared as well.",
+        )
         require(self.num_buckets > 1, f"data.num_buckets must be above 1. Received: {self.num_buckets}.")
         require(
             not self.letters or (self.ngrams == "trained" and self.unknown_words == "mask"),
@@ -149,53 +157,16 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     return TaskStream(
         name="pos_tagging",
         tasks=tasks,
-        num_features=_num_features(config, tables.width),
+        num_features=num_features(config, tables.width),
         num_outputs=len(UPOS),
         outputs="softmax",
         data_source=_source_in_words(config, data_dir, selected, files),
         class_names=UPOS,
-        ngrams=_ngrams(config, tables.width),
+        ngrams=ngram_inputs(config, tables.width),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
         data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint(read)},
-        word_encoder=_encoders([chosen.treebank.language for chosen in selected], files, config),
+        word_encoder=word_encoders([chosen.treebank.language for chosen in selected], files, config),
     )
-
-
-def _encoders(languages: Sequence[str], files: dict[str, Path], config: Config) -> Callable[[int], WordEncoder]:
-    """What turns words into the inputs of a task. Its vectors are read again then, so that they are not kept."""
-
-    def encoder(task_id: int) -> WordEncoder:
-        tables = VectorTables(files, config.align_vectors, config.vector_norm)
-        if config.align_vectors:
-            tables.of(languages[0])  # the others are rotated onto it
-        vectors = tables.of(languages[task_id])
-        return WordEncoder(None if vectors is None else VectorLookup(vectors), _spelling(config, bool(files)))
-
-    return encoder
-
-
-def _spelling(config: Config, has_vectors: bool) -> Callable[[tf.Tensor], tf.Tensor] | None:
-    """What a word's letters give; None where its vector is all."""
-    if config.letters:
-        return partial(letter_buckets, num_buckets=config.num_buckets)
-    if has_vectors:
-        return None
-    if config.ngrams == "frozen":
-        return partial(ngram_vectors, num_buckets=config.num_buckets, width=config.ngram_dim)
-    return partial(ngram_buckets, num_buckets=config.num_buckets)
-
-
-def _num_features(config: Config, width: int | None) -> int:
-    """Width of the main network's inputs, for vectors of a width, or for none."""
-    if config.letters:
-        return (width or 0) + config.ngram_dim
-    return width or config.ngram_dim
-
-
-def _ngrams(config: Config, width: int | None) -> NgramInputs | None:
-    if config.letters:
-        return NgramInputs(config.num_buckets, NUM_FEATURES, num_features=width or 0, initial_std=_LETTERS_STD)
-    return None if width or config.ngrams == "frozen" else NgramInputs(config.num_buckets, NUM_NGRAMS)
 
 
 def select(config: Config, root: Path) -> list[Selected]:
@@ -253,7 +224,8 @@ def _task(
             return frozen_ngram_split(sentences, config.num_buckets, config.ngram_dim)
         return ngram_split(sentences, config.num_buckets)
 
-    train, test = split_of("train", treebank.train), split_of("test", treebank.test)
+    train = split_of("train", treebank.train).with_length_pool(config.length_pool)
+    test = split_of("test", treebank.test)
     validation = split_of("validation", treebank.dev) if treebank.dev else None
     if vectors is not None:
         coverage[name] = shares

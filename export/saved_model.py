@@ -34,7 +34,7 @@ import tensorflow as tf
 from clrnn_tf.durable_files import write_text
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.model import TaskModel, append_task_id
-from clrnn_tf.ngram_embedding import look_up
+from clrnn_tf.ngram_embedding import Table, look_up
 from clrnn_tf.recording.events import Observer
 from clrnn_tf.recording.run_directory import as_json, library_versions
 from clrnn_tf.streams.inputs import without_padding
@@ -57,7 +57,7 @@ class FrozenTask(tf.Module):
         self._num_task_ids = model.num_task_ids
         self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
         self._ngrams = stream.ngrams
-        self._table = None if model.embedding is None else tf.Variable(model.embedding.table(task_id))
+        self._table = None if model.embedding is None else _stored(model.embedding.table(task_id))
         self.serve = tf.function(
             self._serve,
             input_signature=[
@@ -110,6 +110,11 @@ class FrozenTask(tf.Module):
         embedded = append_task_id(embedded, self._head, self._num_task_ids)
         weights = {name: tf.convert_to_tensor(value) for name, value in self._weights.items()}
         return self._network(weights, embedded, lengths, self._head).logits
+
+
+def _stored(table: Table) -> Table:
+    """The table in variables, which a SavedModel stores once."""
+    return Table(*(None if part is None else tf.Variable(part, trainable=False) for part in table))
 
 
 def lengths_of(words: tf.Tensor) -> tf.Tensor:

@@ -9,10 +9,9 @@ from clrnn_tf.streams.inputs import NgramInputs
 BUCKETS, FEATURES, SIZE = 11, 2, 3
 
 
-def embedding(num_features=FEATURES, mixed=False):
-    return NgramEmbedding(
-        NgramInputs(BUCKETS, 2, num_features, initial_std=0.1), SIZE, num_tasks=3, seed=5, mixed=mixed
-    )
+def embedding(num_features=FEATURES, mixed=False, **kept):
+    ngrams = NgramInputs(BUCKETS, 2, num_features, initial_std=0.1, **kept)
+    return NgramEmbedding(ngrams, SIZE, num_tasks=3, seed=5, mixed=mixed)
 
 
 def inputs():
@@ -63,8 +62,8 @@ def test_only_the_task_in_training_changes_and_is_kept():
     gradient = tf.convert_to_tensor(tape.gradient(loss, table)).numpy()
     assert set(np.flatnonzero(gradient.any(axis=1))) == {1, 2, 4, 7}
     table.assign_add(tf.ones_like(table))
-    np.testing.assert_array_equal(made.table(1), before[BUCKETS : 2 * BUCKETS] + 1)
-    np.testing.assert_array_equal(made.table(2), before[2 * BUCKETS :])
+    np.testing.assert_array_equal(made.table(1).numbers, before[BUCKETS : 2 * BUCKETS] + 1)
+    np.testing.assert_array_equal(made.table(2).numbers, before[2 * BUCKETS :])
     with tf.GradientTape() as tape:
         other = tf.reduce_sum(made(inputs(), tf.constant(0)))
     gradient = tape.gradient(other, table)
@@ -73,7 +72,56 @@ def test_only_the_task_in_training_changes_and_is_kept():
     after = made.tables.numpy()
     np.testing.assert_array_equal(after[BUCKETS : 2 * BUCKETS], before[BUCKETS : 2 * BUCKETS] + 1)
     np.testing.assert_array_equal(after[:BUCKETS], before[:BUCKETS])
-    np.testing.assert_array_equal(made.table(1), after[BUCKETS : 2 * BUCKETS])
+    np.testing.assert_array_equal(made.table(1).numbers, after[BUCKETS : 2 * BUCKETS])
+
+
+def test_tables_of_learned_tasks_are_bytes_that_differ_by_at_most_half_a_step():
+    made, floats = embedding(table_bytes=1), embedding()
+    assert made.tables.dtype == tf.int8 and made.num_bytes == 3 * BUCKETS * SIZE + 3 * SIZE * 4
+    assert floats.num_bytes == 4 * 3 * BUCKETS * SIZE
+    made.begin(1)
+    (table,) = made.trainable_variables
+    trained = np.random.default_rng(0).normal(size=(BUCKETS, SIZE)).astype(np.float32)
+    trained[:, 1] = 0.0
+    table.assign(trained)
+    in_training = made(inputs(), tf.constant(1)).numpy()
+    made.end()
+    kept = made.table(1)
+    values = kept.rows(tf.range(BUCKETS)).numpy()
+    assert np.all(np.abs(values - trained) <= np.abs(trained).max(axis=0) / 127 / 2 + 1e-7)
+    assert np.any(values != trained) and not np.any(values[:, 1])
+    after = made(inputs(), tf.constant(1)).numpy()
+    np.testing.assert_allclose(after, in_training, atol=0.05)
+    np.testing.assert_allclose(after, look_up(NgramInputs(BUCKETS, 2, FEATURES), kept, inputs()), rtol=1e-6)
+    mixed_ids = made(inputs(), tf.constant([1, 2])).numpy()
+    np.testing.assert_allclose(mixed_ids[0], after[0], rtol=1e-6)
+    np.testing.assert_allclose(mixed_ids[1], made(inputs(), tf.constant(2)).numpy()[1], rtol=1e-6)
+    assert [variable.dtype for variable in made.state_variables()] == [tf.int8, tf.float32]
+
+
+def test_a_shared_table_is_one_for_all_tasks_and_is_trained_with_each():
+    made = embedding(tables="shared")
+    assert made.is_shared and made.tables.shape == (BUCKETS, SIZE)
+    one, other = made(inputs(), tf.constant(0)), made(inputs(), tf.constant([1, 2]))
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(one, expected(made.tables.numpy(), [0, 0]), rtol=1e-6)
+    made.begin(1)
+    (table,) = made.trainable_variables
+    assert table is made.tables
+    made.end()
+    np.testing.assert_array_equal(made.table(0).numbers, made.table(2).numbers)
+
+
+def test_squares_of_single_sequences_are_those_of_automatic_differentiation():
+    made = embedding(tables="shared")
+    factors = tf.constant(np.random.default_rng(1).normal(size=(2, 2, FEATURES + SIZE)), tf.float32)
+    expected_squares = np.zeros((BUCKETS, SIZE), np.float32)
+    for sequence in range(2):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum((made(inputs(), tf.constant(0)) * factors)[sequence])
+        expected_squares += np.square(tf.convert_to_tensor(tape.gradient(loss, made.tables)).numpy())
+    np.testing.assert_allclose(made.squared_gradients(inputs(), factors), expected_squares, rtol=1e-5)
+    assert set(np.flatnonzero(expected_squares.any(axis=1))) == {1, 2, 4, 7}
 
 
 def test_features_and_letters_are_dropped_apart_and_by_key():

@@ -123,7 +123,7 @@ def test_fisher_equals_a_loop_over_sequences(loss, direction):
     measured = measure.measure(task)
     weights = model.source(tf.constant(1))
     sums = dict.fromkeys(weights, 0.0)
-    indices = tf.concat([task.train.epoch_order(epoch, 7, 1) for epoch in range(3)], 0).numpy()[:number]
+    indices = tf.concat([task.train.epoch_order(epoch, 7, 1, 9) for epoch in range(3)], 0).numpy()[:number]
     assert len(set(indices)) == number
     rows = {int(i): batch for i, batch in enumerate(task.train.in_order(1, 1))}
     order = np.argsort(task.train._arrays["lengths"], kind="stable")

@@ -125,7 +125,7 @@ def epoch_indices(num_examples, num_epochs, seed=1, task_id=2):
     """Indices [epochs, num_examples] of whole epochs, as a source of `num_examples` examples draws them."""
     source = ArraySplit({"ids": np.ones((num_examples, 1)), "lengths": np.ones(num_examples)}, make_batch)
 
-    order = tf.function(lambda epoch: source.epoch_order(epoch, seed, task_id))
+    order = tf.function(lambda epoch: source.epoch_order(epoch, seed, task_id, 32))
     return np.stack([order(tf.constant(epoch, tf.int64)).numpy() for epoch in range(num_epochs)])
 
 
@@ -142,6 +142,37 @@ def test_neighbours_are_parted_and_epochs_unrelated():
                 assert (np.abs(np.diff(epoch)) == 1).mean() < 0.01  # expected: 0.002
                 assert np.bincount(np.abs(np.diff(epoch))).max() / 999 < 0.02  # no step prevails
             assert np.abs(np.corrcoef(orders) - np.eye(4)).max() < 0.15
+
+
+def pooled(num_examples, pool):
+    lengths = np.random.default_rng(0).integers(1, 60, num_examples).astype(np.int32)
+    ids = np.tile(np.arange(num_examples, dtype=np.int32)[:, None], (1, 60))
+    return ArraySplit({"ids": ids, "lengths": lengths}, make_batch).with_length_pool(pool)
+
+
+@pytest.mark.parametrize("num_examples", [640, 645])
+def test_batches_of_a_length_pool_hold_similar_lengths_and_every_example_once(num_examples):
+    taken = batches(pooled(num_examples, pool=20), 5 * num_examples // 32, batch_size=32, seed=1, task_id=0)
+    spans = np.array([np.ptp(batch.lengths) for batch in taken])
+    assert (spans > 10).sum() <= 10  # where epochs meet; of 60 lengths in 20 batches, 3 meet in one
+    assert np.median(spans) <= 4
+    lengths = np.concatenate([batch.lengths for batch in taken])[: 4 * num_examples].reshape(4, num_examples)
+    np.testing.assert_array_equal(np.sort(lengths, axis=1), np.tile(np.sort(lengths[0]), (4, 1)))
+    means = [batch.lengths.mean() for batch in taken[:20]]
+    assert means != sorted(means)  # batches are shuffled
+
+
+def test_a_length_pool_is_the_same_from_any_step_on():
+    source = pooled(70, pool=3)
+    whole = batches(source, 20, batch_size=8, seed=3, task_id=1)
+    for start in (1, 8, 9, 17):
+        later = source.batches(8, 3, 1, start_step=start).take(20 - start).as_numpy_iterator()
+        assert_equal_batches(list(later), whole[start:])
+
+
+def test_a_pool_of_less_than_no_batches_is_refused():
+    with pytest.raises(ConfigurationError, match="at least 0 batches. Received: -1"):
+        pooled(10, pool=-1)
 
 
 def test_one_example_fills_every_batch():

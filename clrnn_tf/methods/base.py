@@ -45,6 +45,8 @@ class MethodSetup(Generic[Options]):
     """The method's `Config`."""
     jit: bool = False
     """Whether XLA compiles the main network; for methods that run it themselves."""
+    shared_table: tf.Variable | None = None
+    """Table of n-grams that all tasks share; methods that hold weights in place hold it, too."""
     num_blocks: int = 1
     """Blocks into which a batch is divided to run the main network; see `clrnn_tf.execution.batch_blocks`."""
 
@@ -83,6 +85,8 @@ class Method(tf.Module, Generic[Options]):
     """Whether the method reads `MethodSetup.hypernetwork`."""
     needs_task_gradients = False
     """Whether `before_update` wants the gradient of the task's loss alone, which costs a second backward pass."""
+    takes_shared_table = True
+    """Whether the tasks may share a table of n-grams (`NgramInputs.tables`)."""
     loss_names: tuple[str, ...] = ()
     """Names of all losses that `weights_and_penalties` and `auxiliary_losses` return; the same for every task."""
 

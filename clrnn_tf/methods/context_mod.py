@@ -142,6 +142,7 @@ class ModulatedWeights(WeightSource):
 class ContextMod(Method[Config]):
     """See the module's docstring."""
 
+    takes_shared_table = False
     uses_hypernetwork = True
     source: ModulatedWeights
 

@@ -25,6 +25,7 @@ class Config:
 class FromScratch(Method[Config]):
     """See the module's docstring."""
 
+    takes_shared_table = False
     source: SeparateWeights
 
     def __init__(self, setup: MethodSetup[Config]) -> None:

@@ -83,6 +83,7 @@ class SeparateHeads(WeightSource):
 class HNET(Method[Config]):
     """See the module's docstring."""
 
+    takes_shared_table = False
     uses_hypernetwork = True
     loss_names = ("output_regularizer",)
     source: Hypernetwork | SeparateHeads

@@ -6,7 +6,7 @@
 with the exact empirical Fisher diagonal F_t (`clrnn_tf.methods.parts.fisher`). Sources: Kirkpatrick et al. (PNAS
 2017); Schwarz et al., "Progress & Compress" (ICML 2018). The published code of Ehret et al. multiplies the stored F
 by gamma at every step, which is the same only for gamma = 1. The weights of the main network are protected, heads
-included. The tables of n-grams need no protection: every task trains a separate one.
+included, and a table of n-grams that all tasks share. Tables of single tasks need no protection.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class OnlineEWC(Method[Config]):
         super().__init__(setup)
         if self.options.labels == "sampled":
             OUTPUT_KINDS[setup.stream.outputs].require_probabilities("online_ewc.labels = sampled")
-        self._protected = self.variables_to_train()
+        table = [] if setup.shared_table is None else [setup.shared_table]
+        self._protected = [*self.variables_to_train(), *table]
         self.fisher = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # F
         self.anchors = [tf.Variable(v, trainable=False) for v in self._protected]  # theta*
         self._diagonal: FisherDiagonal | None = None

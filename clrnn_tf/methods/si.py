@@ -15,7 +15,7 @@ up. After the task it becomes an importance Omega_i (Zenke, Poole & Ganguli, ICM
     total_loss   g: clipped gradient of all losses; delta: the step really taken
 
 Weight decay is part of delta in both; the published look-ahead drops it by mistake. The weights of the main network
-are protected. The tables of n-grams need no protection: every task trains a separate one.
+are protected, and a table of n-grams that all tasks share. Tables of single tasks need no protection.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class SI(Method[Config]):
     def __init__(self, setup: MethodSetup[Config]) -> None:
         super().__init__(setup)
         self.needs_task_gradients = self.options.importance == "task_loss"
-        self._protected = self.variables_to_train()
+        table = [] if setup.shared_table is None else [setup.shared_table]
+        self._protected = [*self.variables_to_train(), *table]
         self.importances = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # Omega
         self.anchors = [tf.Variable(v, trainable=False) for v in self._protected]  # theta*
         self.contributions = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # omega

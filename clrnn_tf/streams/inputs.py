@@ -11,7 +11,7 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class NgramInputs:
-    """Inputs hold buckets of hashed features (character n-grams), embedded by a trainable table per task.
+    """Inputs hold buckets of hashed features (character n-grams), embedded by trainable tables.
 
     Without real features beside them they are int32 [B, T, G]. With F real features they are float32 [B, T, F + G], the
     buckets coming last as whole numbers, which float32 holds exactly up to 2^24.
@@ -30,6 +30,10 @@ class NgramInputs:
     """F: real features before the buckets."""
     initial_std: float = 0.5
     """Standard deviation of the normal draws that tables start from."""
+    tables: Literal["per_task", "shared"] = "per_task"
+    """Whether every task has a table, or all tasks have one."""
+    table_bytes: Literal[4, 1] = 4
+    """Bytes of a number in the tables of learned tasks; 1 rounds them."""
 
     @property
     def dtype(self) -> tf.DType:

@@ -7,6 +7,7 @@ may hold the end of one epoch and the beginning of the next.
 
 from __future__ import annotations
 
+import copy
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.seeds import SeedOffset
+from clrnn_tf.streams.orders import LengthPools, epoch_key, in_batches_of_similar_length, shuffled
 from clrnn_tf.streams.tasks import Batch, Split
 
 _MAX_EAGER_BATCHES = 16  # up to this number, gathering at once is faster than starting a tf.data pipeline
@@ -49,12 +50,6 @@ def bucketed_length(longest: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
     sizes = tf.constant(sorted(buckets), tf.int32)
     index = tf.searchsorted(sizes, longest[tf.newaxis])[0]
     return tf.where(index < len(buckets), tf.gather(sizes, tf.minimum(index, len(buckets) - 1)), longest)
-
-
-def epoch_key(seed: int, task_id: int, epoch: int | tf.Tensor, size: int) -> tf.Tensor:
-    """Random words [size] int64 for one epoch of a task; with counters as keys, permutations would be related."""
-    pair = tf.stack([np.int64(seed), np.int64(task_id) + epoch * int(SeedOffset.EPOCHS)])
-    return tf.random.stateless_uniform([size], pair, None, None, tf.int64)
 
 
 class ArraySplit:
@@ -107,13 +102,21 @@ class ArraySplit:
         self._arrays_on_cpu: dict[str, tf.Tensor] | None = None
         self._make_batch = make_batch
         self._buckets = tuple(sorted(bucket for bucket in length_buckets if bucket < time))
+        self._length_pool = 0
+
+    def with_length_pool(self, batches: int) -> ArraySplit:
+        """The same split with sequences of this many training batches sorted together; see `streams.orders`."""
+        require(batches >= 0, f"a length pool must have at least 0 batches. Received: {batches}.")
+        changed = copy.copy(self)
+        changed._length_pool = batches
+        return changed
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         """See `Split.batches`."""
         first_epoch, seen = divmod(start_step * batch_size, self.num_examples)
 
         def order(epoch: tf.Tensor) -> tf.Tensor:
-            return self.epoch_order(epoch, seed, task_id)[tf.where(epoch == first_epoch, seen, 0) :]
+            return self.epoch_order(epoch, seed, task_id, batch_size)[tf.where(epoch == first_epoch, seen, 0) :]
 
         one_by_one = {"num_parallel_calls": 1, "deterministic": True}
         orders = tf.data.Dataset.counter(first_epoch).map(order, **one_by_one).prefetch(1)
@@ -123,13 +126,18 @@ class ArraySplit:
     def first_batches(self, count: int, batch_size: int, seed: int, task_id: int) -> list[Batch]:
         """The first `count` of `batches`, made without a dataset."""
         epochs = range(-(-count * batch_size // self.num_examples))
-        indices = tf.concat([self.epoch_order(epoch, seed, task_id) for epoch in epochs], 0)[: count * batch_size]
-        return [self._gather(chosen, task_id) for chosen in tf.reshape(indices, [count, batch_size])]
+        indices = tf.concat([self.epoch_order(epoch, seed, task_id, batch_size) for epoch in epochs], 0)
+        chosen = tf.reshape(indices[: count * batch_size], [count, batch_size])
+        return [self._gather(rows, task_id) for rows in chosen]
 
-    def epoch_order(self, epoch: int | tf.Tensor, seed: int, task_id: int) -> tf.Tensor:
+    def epoch_order(self, epoch: int | tf.Tensor, seed: int, task_id: int, batch_size: int) -> tf.Tensor:
         """A permutation [N] int32 of the examples: the order in which this epoch of this task trains on them."""
-        key = epoch_key(seed, task_id, epoch, 2)
-        return tf.argsort(tf.random.stateless_uniform([self.num_examples], key, None, None, tf.int64), stable=True)
+        order = shuffled(self.num_examples, epoch_key(seed, task_id, epoch, 2))
+        if self._length_pool == 0:
+            return order
+        open_rows = tf.cast(-tf.cast(epoch, tf.int64) * self.num_examples % batch_size, tf.int32)
+        pools = LengthPools(batch_size, self._length_pool, open_rows, epoch_key(seed, task_id, epoch, 4)[2:])
+        return in_batches_of_similar_length(order, self._tensors()["lengths"], pools)
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
         """See `Split.in_order`; sorted by length, so that batches carry little padding."""
@@ -256,8 +264,7 @@ class DatasetSplit:
 def first_batches(split: Split, count: int, batch_size: int, seed: int, task_id: int) -> Iterable[Batch]:
     """The first `count` training batches, for use outside of compiled functions.
 
-    A small number of them is gathered directly where the split allows it, because setting up a dataset takes as long as
-    gathering a dozen.
+    A small number is gathered directly where the split allows it: a dataset takes as long to set up as a dozen.
     """
     if count > _MAX_EAGER_BATCHES or not isinstance(split, ArraySplit):
         return split.batches(batch_size, seed, task_id).take(count).with_options(_untuned())

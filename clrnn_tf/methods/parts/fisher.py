@@ -16,10 +16,12 @@ import tensorflow as tf
 from clrnn_tf.execution.batch_blocks import halves
 from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.networks.weights import Weights
+from clrnn_tf.streams.inputs import without_padding
 from clrnn_tf.streams.splits import first_batches
 from clrnn_tf.streams.tasks import Batch, Task
 
 Labels = Literal["data", "sampled"]
+_TABLE = "ngram_table"
 _MOST_SQUARES = 16_000_000  # numbers in the gradients of single sequences that are held at once for one kernel: 64 MB
 
 
@@ -63,15 +65,18 @@ class FisherDiagonal:
         if num_sequences is not None:  # in equal shares
             share = -(-num_sequences // -(-num_sequences // self.batch_size))
             self.batch_size = min(self.batch_size, share + share % 2)
+        self._embedding = model.embedding if model.embedding is not None and model.embedding.is_shared else None
         self._squares = tf.function(self._squares_of_batch, jit_compile=jit)
 
     def measure(self, task: Task) -> Weights:
-        """F of a task, by the names of the weights."""
+        """F of a task, by the names of the weights; then of the table of n-grams, where all tasks share one."""
         number = task.train.num_examples
         if self._num_sequences is not None:
             number = min(number, self._num_sequences)
         steps = -(-number // self.batch_size)
         sums = {spec.name: tf.zeros(spec.shape) for spec in self._model.network.weight_specs}
+        if self._embedding is not None:
+            sums[_TABLE] = tf.zeros_like(self._embedding.tables)
         for step, batch in enumerate(first_batches(task.train, steps, self.batch_size, self._seed, task.task_id)):
             first = step * self.batch_size
             sums = self._add(sums, batch, tf.constant(task.task_id), tf.constant(first), tf.constant(number - first))
@@ -84,20 +89,26 @@ class FisherDiagonal:
         counts = tf.cast(tf.range(self.batch_size) < left, tf.float32)
         blocks = halves(batch)
         for block, counted in zip(blocks, tf.split(counts, len(blocks)), strict=True):
-            squares = self._squares(weights, self._model.prepare(block, task_id), counted, first)
+            squares, d_embedded = self._squares(weights, self._model.prepare(block, task_id), counted, first)
+            if self._embedding is not None:
+                inputs = without_padding(block.inputs, block.lengths)
+                squares[_TABLE] = self._embedding.squared_gradients(inputs, d_embedded)
             sums = {name: value + squares[name] for name, value in sums.items()}
             first += block.lengths.shape[0]
         return sums
 
-    def _squares_of_batch(self, weights: Weights, prepared: Prepared, counts: tf.Tensor, first: tf.Tensor) -> Weights:
-        """Squared gradients of the sequences that count (1, else 0), summed."""
+    def _squares_of_batch(
+        self, weights: Weights, prepared: Prepared, counts: tf.Tensor, first: tf.Tensor
+    ) -> tuple[Weights, tf.Tensor]:
+        """Squared gradients of the sequences that count (1, else 0), summed; gradients of the embedded inputs."""
         model, names = self._model, [spec.name for spec in self._model.network.weight_specs]
         with tf.GradientTape() as tape:
-            tape.watch([weights[name] for name in names])
+            tape.watch([prepared.inputs, *(weights[name] for name in names)])
             logits = model.logits(weights, prepared, truncate=self._truncate, per_sequence_squares=True)
             targets = prepared.targets
             if self._labels == "sampled":
                 key = tf.random.experimental.stateless_fold_in(tf.stack([self._seed, prepared.task_id]), first)
                 targets = model.outputs.sample(tf.stop_gradient(logits), key)
             total = tf.reduce_sum(model.outputs.sequence_losses(logits, targets, prepared.loss_weights) * counts)
-        return dict(zip(names, tape.gradient(total, [weights[name] for name in names]), strict=True))
+        d_embedded, *squares = tape.gradient(total, [prepared.inputs, *(weights[name] for name in names)])
+        return dict(zip(names, squares, strict=True)), d_embedded
