@@ -114,7 +114,8 @@ class Laboratory:
         else:
             run = RunDirectory.create(path, self.experiment, provenance)
         matrix = run.load()
-        recorders = [FileRecorder(run, self.experiment, {}), TensorBoardRecorder(run.tensorboard, self.experiment)]
+        facts = self.trainer.method.facts()
+        recorders = [FileRecorder(run, self.experiment, facts), TensorBoardRecorder(run.tensorboard, self.experiment)]
         self.killer.moments, self.killer.kill_at = 0, kill_at
         self.trainer.observers[:] = [*recorders, self.killer] if last else [self.killer, *recorders]
         checkpoints = Checkpoints(run.checkpoints, self.trainer, self.every)

@@ -277,7 +277,7 @@ def test_a_signal_leaves_a_checkpoint_of_the_last_step(tmp_path, capsys, monkeyp
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
     monkeypatch.undo()
     assert run("--out", stopped, "--resume") == 0
-    assert "continuing after step 20 of task 1" in capsys.readouterr().out
+    assert "continuing after step 20 of task 2" in capsys.readouterr().out
     assert_left_alike(left_at(stopped), left_at(straight))
     edited = (stopped / "config.yaml").read_text().replace("steps: 40", "steps: 41")
     (stopped / "config.yaml").write_text(edited)
@@ -309,3 +309,62 @@ def test_a_process_that_is_killed_can_be_continued(tmp_path):
     assert run("--out", killed, "--resume", "--checkpoint-every", "11") == 0
     assert_left_alike(left_at(killed), left_at(straight))
     assert tf.io.gfile.listdir(str(killed / "export"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+def test_a_run_whose_terminal_is_closed_leaves_a_checkpoint(tmp_path):
+    import fcntl
+    import pty
+    import termios
+
+    straight, closed = tmp_path / "straight", tmp_path / "closed"
+    arguments = [*COPY, "--train.steps=4000", "--train.validate-every=4000"]
+    assert run(*arguments, "--out", straight) == 0
+    terminal, inner = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainers.copy_task", *arguments, "--out", str(closed)],
+        cwd=ROOT,
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(inner)
+    printed = b""
+    while b"step" not in printed:
+        printed += os.read(terminal, 1000)
+    os.close(terminal)
+    assert process.wait() == 130
+    assert any(path.name.startswith("learned0-step") for path in (closed / "checkpoints").iterdir())
+    assert run("--out", closed, "--resume") == 0
+    assert_left_alike(left_at(closed), left_at(straight))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_a_process_that_is_killed_at_any_time_can_be_continued(tmp_path, seed):
+    """The moment is that of a line of the log, which is not the one of a checkpoint."""
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    arguments = [*COPY, "--checkpoint-every", "7"]
+    assert run(*arguments, "--out", straight) == 0
+    last = int(np.random.default_rng(seed).integers(1, len((straight / "metrics.jsonl").read_text().splitlines())))
+    code = (
+        "import os, sys\n"
+        "from clrnn_tf.recording.files import FileRecorder\n"
+        "from trainers.copy_task import BENCHMARK\n"
+        "from trainers.run import main\n"
+        "write, left = FileRecorder._write, [int(sys.argv.pop(1))]\n"
+        "def die(self, *entry, **values):\n"
+        "    write(self, *entry, **values)\n"
+        "    left[0] -= 1\n"
+        "    if left[0] == 0:\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "FileRecorder._write = die\n"
+        "main(BENCHMARK, sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", code, str(last), *arguments, "--out", str(killed)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -9
+    assert run("--out", killed, "--resume") == 0
+    assert_left_alike(left_at(killed), left_at(straight))

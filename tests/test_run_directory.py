@@ -357,6 +357,15 @@ def test_results_that_lack_something_are_damaged(copy, change):
             read()
 
 
+def test_results_of_another_version_are_refused(copy, capsys):
+    results = json.loads((copy / "results.json").read_text())
+    (copy / "results.json").write_text(json.dumps({**results, "schema_version": 2}))
+    line = error_of(capsys, 2, "--out", copy, "--resume")
+    assert "results.json must be of schema version 1. Received: 2. Use the version of clrnn_tf that wrote it." in line
+    with pytest.raises(ConfigurationError, match="must be of schema version 1"):
+        write_report(copy)
+
+
 @pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000, b"null\n", b"{}\n", b'{"kind"'])
 def test_a_report_of_a_damaged_log_is_refused_in_one_line(copy, content):
     (copy / "metrics.jsonl").write_bytes(content)

@@ -88,6 +88,8 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     """
     values, words = read(words_of(arguments), flags_of(RunOptions))
     options = updated(RunOptions(), values)
+    every = options.checkpoint_every
+    require(every is None or every > 0, f"--checkpoint-every must be above 0. Received: {every}.")
     if options.help or options.list_presets:
         options = dataclasses.replace(options, resume=False)
     stored = _stored_settings(benchmark, options)

@@ -50,9 +50,9 @@ class Position(NamedTuple):
     """Steps done of the next task."""
 
     def __str__(self) -> str:
-        """As in "after 2 tasks", or "after step 40 of task 2"; tasks count from 0, as everywhere."""
+        """As in "after 2 tasks", or "after step 40 of task 3"; the first task is task 1, as in the progress."""
         if self.step:
-            return f"after step {self.step} of task {self.learned}"
+            return f"after step {self.step} of task {self.learned + 1}"
         return f"after {self.learned} task{'s' * (self.learned != 1)}"
 
 

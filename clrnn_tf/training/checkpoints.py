@@ -166,6 +166,7 @@ class Checkpoints:
         Raises:
           ConfigurationError: There is none that can be read.
         """
+        self._refuse_earlier()
         for learned in range(num_rows, 0, -1):
             if self._path(Position(learned, 0)).exists():
                 return read(self._path(Position(learned, 0)))
@@ -174,11 +175,7 @@ class Checkpoints:
     def _require_nothing_learned(self, num_rows: int, damaged: Sequence[str]) -> None:
         anew = "or start the run anew with --overwrite."
         require(not (num_rows and damaged), f"{' '.join(damaged[:1])} Restore it from a copy, {anew}")
-        require(
-            not any(self.directory.glob(_EARLIER)),
-            f"the checkpoints in {self.directory} are of an earlier version. Continue with that version of clrnn_tf, "
-            + anew,
-        )
+        self._refuse_earlier()
         positions = self._positions()
         require(
             not positions or bool(damaged),
@@ -187,6 +184,13 @@ class Checkpoints:
         )
         require(
             num_rows == 0, f"no checkpoint of the {num_rows} tasks learned in {self.directory}. Restore one, {anew}"
+        )
+
+    def _refuse_earlier(self) -> None:
+        require(
+            bool(self._positions()) or not any(self.directory.glob(_EARLIER)),
+            f"the checkpoints in {self.directory} are of an earlier version. Use that version of clrnn_tf, or start "
+            "the run anew with --overwrite.",
         )
 
     def _is_due(self, step: int) -> bool:
@@ -217,6 +221,8 @@ class Checkpoints:
         positions = self._positions()
         for unneeded in set(positions) - needed(positions, position):
             self._path(unneeded).unlink(missing_ok=True)
+        for half in self.directory.glob("learned*.npz.new"):  # of a process that was killed
+            half.unlink(missing_ok=True)
 
     def _positions(self) -> list[Position]:
         """Those of the files, in order of time."""
