@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
@@ -25,13 +24,13 @@ from clrnn_tf.training.learning import learn
 from clrnn_tf.training.stopping import StopRequest
 from tests import tiny
 from tests.interruptions import Laboratory, assert_left_alike, kill_and_continue, left_at
-from trainers import copy_task
+from trainers import copy_task, failures
 from trainers.run import main
 
 ROOT = Path(__file__).parent.parent
 KEEPS_BEST = {"steps": 30, "log_every": 10, "validate_every": 6, "keep_best": True, "early_stopping": 2}
 COPY = [
-    "--method=hnet",
+    "--method=fine_tuning",
     "--data.num-tasks=2",
     "--data.num-train=40",
     "--data.num-test=8",
@@ -255,18 +254,44 @@ def run(*arguments):
     return main(copy_task.BENCHMARK, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_a_checkpoint_of_the_last_step(tmp_path, capsys, monkeypatch, number):
-    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    assert run(*COPY, "--out", straight) == 0
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
-    trained = FileRecorder.trained
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_are_requests_and_those_that_are_ignored_stay_ignored(number, monkeypatch):
+    forgotten = []
+    monkeypatch.setattr(failures, "_forget_terminal", lambda: forgotten.append(number))  # pytest may have one
+    handlers, stop = [signal.getsignal(each) for each in SIGNALS], StopRequest()
+    with failures.stopped_by_signals(stop), stop.between_steps():
+        os.kill(os.getpid(), number)
+        assert stop.requested
+        stop.requested = False
+    assert forgotten == [number] * (number == signal.SIGHUP)
+    assert [signal.getsignal(each) for each in SIGNALS] == handlers
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with failures.stopped_by_signals(stop), stop.between_steps():
+            os.kill(os.getpid(), number)
+        assert not stop.requested
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run from the command line that nothing has stopped."""
+    path = tmp_path_factory.mktemp("command") / "straight"
+    assert run(*COPY, "--out", path) == 0
+    return path
+
+
+def test_a_signal_leaves_a_checkpoint_of_the_last_step(straight, tmp_path, capsys, monkeypatch):
+    stopped, trained = tmp_path / "stopped", FileRecorder.trained
 
     def signalled(self, log):
         trained(self, log)
         if (log.task.task_id, log.step) == (1, 20):
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(FileRecorder, "trained", signalled)
     capsys.readouterr()
@@ -274,41 +299,44 @@ def test_a_signal_leaves_a_checkpoint_of_the_last_step(tmp_path, capsys, monkeyp
     said = "stopped; the same command with --resume continues where its last checkpoint is."
     assert capsys.readouterr().err == f"\n{said}\n"
     assert (stopped / "checkpoints" / "learned1-step20.npz").exists()
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
     monkeypatch.undo()
+    original = (stopped / "config.yaml").read_text()
+    (stopped / "config.yaml").write_text(original.replace("steps: 40", "steps: 41"))
+    assert run("--out", stopped, "--resume") == 2
+    assert "has changed since its checkpoint: train.steps (before 40, now 41)" in capsys.readouterr().err
+    (stopped / "config.yaml").write_text(original)
     assert run("--out", stopped, "--resume") == 0
     assert "continuing after step 20 of task 2" in capsys.readouterr().out
     assert_left_alike(left_at(stopped), left_at(straight))
-    edited = (stopped / "config.yaml").read_text().replace("steps: 40", "steps: 41")
-    (stopped / "config.yaml").write_text(edited)
-    (stopped / "report.html").unlink()
-    assert run("--out", stopped, "--resume") == 2
-    assert "has changed since its checkpoint: train.steps (before 40, now 41)" in capsys.readouterr().err
 
 
-def test_a_process_that_is_killed_can_be_continued(tmp_path):
-    """With the signal that cannot be caught, at a random time after some checkpoint."""
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    arguments = [*COPY, "--checkpoint-every", "3"]
-    assert run(*arguments, "--out", straight) == 0
-    code = (
-        "import os, sys\n"
-        "from clrnn_tf.training.checkpoints import Checkpoints\n"
-        "from trainers.copy_task import BENCHMARK\n"
-        "from trainers.run import main\n"
-        "done = Checkpoints.steps_done\n"
-        "def die(self, progress):\n"
-        "    done(self, progress)\n"
-        "    if (self.learned, progress.step) == (1, 27):\n"
-        "        os.kill(os.getpid(), 9)\n"
-        "Checkpoints.steps_done = die\n"
-        "main(BENCHMARK, sys.argv[1:])\n"
-    )
-    command = [sys.executable, "-c", code, *arguments, "--out", str(killed)]
-    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -9
+def test_a_process_that_is_killed_can_be_continued(straight, tmp_path):
+    """With the signal that cannot be caught, between two lines of the log."""
+    killed = tmp_path / "killed"
+    kill_process(killed, 11, [*COPY, "--checkpoint-every", "3"])
     assert run("--out", killed, "--resume", "--checkpoint-every", "11") == 0
     assert_left_alike(left_at(killed), left_at(straight))
-    assert tf.io.gfile.listdir(str(killed / "export"))
+    assert sorted(os.listdir(killed / "export")) == sorted(os.listdir(straight / "export"))
+
+
+def kill_process(path, line, arguments):
+    """Begin a run in a process that is killed after it has written so many lines of the log."""
+    code = (
+        "import os, sys\n"
+        "from clrnn_tf.recording.files import FileRecorder\n"
+        "from trainers.copy_task import BENCHMARK\n"
+        "from trainers.run import main\n"
+        "write, left = FileRecorder._write, [int(sys.argv.pop(1))]\n"
+        "def die(self, *entry, **values):\n"
+        "    write(self, *entry, **values)\n"
+        "    left[0] -= 1\n"
+        "    if left[0] == 0:\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "FileRecorder._write = die\n"
+        "main(BENCHMARK, sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", code, str(line), *arguments, "--out", str(path)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -9
 
 
 @pytest.mark.slow
@@ -344,27 +372,9 @@ def test_a_run_whose_terminal_is_closed_leaves_a_checkpoint(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
-def test_a_process_that_is_killed_at_any_time_can_be_continued(tmp_path, seed):
-    """The moment is that of a line of the log, which is not the one of a checkpoint."""
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    arguments = [*COPY, "--checkpoint-every", "7"]
-    assert run(*arguments, "--out", straight) == 0
-    last = int(np.random.default_rng(seed).integers(1, len((straight / "metrics.jsonl").read_text().splitlines())))
-    code = (
-        "import os, sys\n"
-        "from clrnn_tf.recording.files import FileRecorder\n"
-        "from trainers.copy_task import BENCHMARK\n"
-        "from trainers.run import main\n"
-        "write, left = FileRecorder._write, [int(sys.argv.pop(1))]\n"
-        "def die(self, *entry, **values):\n"
-        "    write(self, *entry, **values)\n"
-        "    left[0] -= 1\n"
-        "    if left[0] == 0:\n"
-        "        os.kill(os.getpid(), 9)\n"
-        "FileRecorder._write = die\n"
-        "main(BENCHMARK, sys.argv[1:])\n"
-    )
-    command = [sys.executable, "-c", code, str(last), *arguments, "--out", str(killed)]
-    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -9
+def test_a_process_that_is_killed_at_any_time_can_be_continued(straight, tmp_path, seed):
+    lines = len((straight / "metrics.jsonl").read_text().splitlines())
+    killed, line = tmp_path / "killed", int(np.random.default_rng(seed).integers(1, lines))
+    kill_process(killed, line, [*COPY, "--checkpoint-every", "7"])
     assert run("--out", killed, "--resume") == 0
     assert_left_alike(left_at(killed), left_at(straight))
