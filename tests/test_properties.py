@@ -26,6 +26,7 @@ from clrnn_tf.training import checkpoint_files
 from clrnn_tf.training.checkpoint_files import Position
 from clrnn_tf.training.checkpoints import needed
 from clrnn_tf.yaml_files import read_settings
+from data_pipelines import copy_task
 from data_pipelines.conllu_files import UPOS, read_sentences
 from data_pipelines.word_vectors import read_vectors
 
@@ -57,6 +58,7 @@ experiments = st.builds(
         keep_best=st.booleans(),
     ),
     method_options=st.builds(hnet.Config, strength=st.floats(0, 1e6)),
+    data=st.builds(copy_task.Config, num_tasks=st.integers(1, 9)),
 )
 
 
@@ -64,7 +66,8 @@ experiments = st.builds(
 @given(experiment=experiments)
 def test_settings_come_back_from_a_file_as_they_were(path, experiment):
     path.write_text(yaml.safe_dump(experiment.to_dict()))
-    assert updated(Experiment(method="hnet", method_options=hnet.Config()), read_settings(path)) == experiment
+    start = Experiment(method="hnet", method_options=hnet.Config(), data=copy_task.Config())
+    assert updated(start, read_settings(path)) == experiment
 
 
 anything = st.recursive(
