@@ -1,6 +1,6 @@
 """Runs a small stream again and again, each time with another write that fails. Started by `tests/test_faults.py`.
 
-python -m tests.faults LIBRARY DIRECTORY        # with LD_PRELOAD=LIBRARY
+python -m tests.faults LIBRARY DIRECTORY [EVERY]       # with LD_PRELOAD=LIBRARY; every EVERYth write
 """
 
 import ctypes
@@ -17,7 +17,7 @@ KINDS = {"no space": 0, "input/output error": 1, "short write": 2}
 TRAIN = {"steps": 12, "log_every": 6, "validate_every": 6}
 
 
-def main(library, directory):
+def main(library, directory, every="1"):
     """Print, as JSON, how many calls there were and how each run with a fault ended."""
     faults, path = ctypes.CDLL(library), Path(directory) / "run"
     faults.faults_seen.restype = ctypes.c_long
@@ -40,7 +40,7 @@ def main(library, directory):
     ends = {}
     for name, kind in KINDS.items():
         ended = failed = 0
-        for number in range(calls):
+        for number in range(0, calls, int(every)):
             if armed_run(number, kind):
                 ended += 1
             else:
@@ -52,6 +52,7 @@ def main(library, directory):
                 assert laboratory.run(path), (name, number)
             assert_left_alike(laboratory.left(path), straight)
         ends[name] = {"calls": calls, "ended": ended, "failed and continued": failed}
+        print(name, ends[name], file=sys.stderr, flush=True)
     print(json.dumps(ends))
 
 

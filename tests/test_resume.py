@@ -79,7 +79,8 @@ def test_at_most_so_many_steps_are_done_twice(laboratory, tmp_path):
         done = [(line["task_id"], line["step"]) for line in log if line["kind"] == "train"][-1]
         start = Checkpoints(path / "checkpoints", laboratory.trainer).latest(3)
         position = start.position if start else Position(0, 0)
-        assert position.learned > done[0] or (position.learned == done[0] and position.step > done[1] - 7)
+        # 7 steps, and those taken until it shows that a checkpoint was not written
+        assert position.learned > done[0] or (position.learned == done[0] and position.step > done[1] - 2 * 7)
 
 
 # Which checkpoints there are.

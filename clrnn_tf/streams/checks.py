@@ -31,7 +31,7 @@ def check_stream(stream: TaskStream, batch_size: int = 4, num_steps: int = 8, se
     Raises:
       ConfigurationError: Something differs; the message names the task, the step and the field of the batch.
 
-    Example: a stream whose batches come in another order each time.
+    Example: a stream whose examples come in another order each time.
       >>> import tensorflow as tf
       >>> from clrnn_tf import Batch, ConfigurationError, DatasetSplit, Task, TaskStream, check_stream
       >>> def examples():
@@ -45,7 +45,7 @@ def check_stream(stream: TaskStream, batch_size: int = 4, num_steps: int = 8, se
       ...     check_stream(stream)
       ... except ConfigurationError as error:
       ...     print(str(error).partition(".")[0])
-      training batches of task a differ when they are read from step 0 on: inputs of step 0
+      test batches of task a differ when they are read again: inputs of step 0
     """
     require(num_steps > 1, f"num_steps must be above 1. Received: {num_steps}.")
     mixed = [joint_task(stream)] if len(stream) > 1 else []
