@@ -262,15 +262,16 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 def test_signals_are_requests_and_those_that_are_ignored_stay_ignored(number, monkeypatch):
     forgotten = []
     monkeypatch.setattr(failures, "_forget_terminal", lambda: forgotten.append(number))  # pytest may have one
-    handlers, stop = [signal.getsignal(each) for each in SIGNALS], StopRequest()
-    with failures.stopped_by_signals(stop), stop.between_steps():
-        os.kill(os.getpid(), number)
-        assert stop.requested
-        stop.requested = False
-    assert forgotten == [number] * (number == signal.SIGHUP)
-    assert [signal.getsignal(each) for each in SIGNALS] == handlers
-    before = signal.signal(number, signal.SIG_IGN)
+    stop, handler = StopRequest(), signal.default_int_handler
+    before = signal.signal(number, handler)
     try:
+        with failures.stopped_by_signals(stop), stop.between_steps():
+            os.kill(os.getpid(), number)
+            assert stop.requested
+            stop.requested = False
+        assert forgotten == [number] * (number == signal.SIGHUP)
+        assert signal.getsignal(number) == handler
+        signal.signal(number, signal.SIG_IGN)
         with failures.stopped_by_signals(stop), stop.between_steps():
             os.kill(os.getpid(), number)
         assert not stop.requested
