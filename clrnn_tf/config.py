@@ -138,7 +138,7 @@ class TrainConfig(Settings):
     batch_size: PositiveInt = 64
     """Sequences per step."""
     learning_rate: Positive = 1e-3
-    """Adam's step size (the highest one, where a schedule is set)."""
+    """Adam's step size; with a schedule, the highest one."""
     learning_rate_schedule: Literal["constant", "linear", "cosine"] = "constant"
     """How the learning rate falls to 0 over the steps of a task."""
     warmup_steps: NonNegativeInt = 0
@@ -154,7 +154,7 @@ class TrainConfig(Settings):
     orthogonal_strength: NonNegative = 0.0
     """Strength of sum ||U U^T - I||^2 over the hidden-to-hidden matrices of the current task's weights."""
     validate_every: PositiveInt = 250
-    """Steps between validations (of tasks that have a validation split)."""
+    """Steps between validations, where there is validation data."""
     keep_best: bool = False
     """Whether a task ends with the weights of its best validation accuracy instead of the last ones."""
     early_stopping: PositiveInt | None = None

@@ -60,8 +60,7 @@ class Config:
     languages: tuple[str, ...] = ()
     """Languages in the order in which they are learned; empty takes all that are found, in the paper's order. A code
     (`cs`) stands for the language's treebank with the most training words, and the prefix of a treebank's files
-    (`cs_pdt`) for that treebank. A task is named by its language, or by the prefix that was given where two treebanks
-    of one language are learned."""
+    (`cs_pdt`) for that treebank, which also names the task where two of one language are learned."""
     num_tasks: int | None = None
     """Only this many languages, the first ones."""
     vectors: Literal["auto", "none"] = "auto"
@@ -74,7 +73,7 @@ class Config:
     """Scale the vectors of each language to this median length; `None` leaves them as they are in the file."""
     align_vectors: bool = False
     """Rotate the vectors of each language so that the words it shares with the first one lie near theirs (orthogonal
-    Procrustes). Vectors made for each language alone have no directions in common."""
+    Procrustes)."""
     unknown_words: Literal["mask", "drop_sentence"] = "mask"
     """Words without a vector: `mask` trains on them but does not score them; `drop_sentence` drops their sentences,
     as published."""
@@ -83,10 +82,9 @@ class Config:
     max_sentences: int | None = None
     """At most this many sentences of each split."""
     max_sentence_words: int = 1000
-    """Longer sentences (mostly files that lack empty lines) are cut into pieces of this many words, with a warning."""
+    """Longer sentences are cut into pieces of this many words, with a warning."""
     length_pool: int = 0
-    """Sentences of a training batch are of similar length: those of this many batches are sorted together; 0 mixes all
-    lengths. Batches carry little padding then, and a step takes less than half of the time."""
+    """Batches hold sentences of similar length: those of this many batches are sorted together; 0 mixes all lengths."""
     ngrams: Literal["trained", "frozen"] = "trained"
     """What character n-grams become: `trained` embeds them by a table of each task; `frozen` gives each a fixed random
     vector, so that only the network is learned."""
@@ -94,10 +92,9 @@ class Config:
     """Words are their vectors *and* their letters (`data_pipelines.letters`), embedded by a trainable table of each
     task. Words without a vector are scored, too. Without vectors, letters alone."""
     tables: Literal["per_task", "shared"] = "per_task"
-    """`per_task` embeds letters by a table of each task, which cannot forget; `shared` by one of all tasks. Methods
-    that hold weights in place hold it, too (`online_ewc`, `si`)."""
+    """Letters are embedded by a table of each task, which cannot forget, or by one of all, which EWC and SI hold."""
     table_bytes: Literal[4, 1] = 4
-    """Bytes of a number in the tables of learned tasks; 1 rounds them, to a quarter of the memory."""
+    """Bytes of a number in tables of learned tasks; 1 rounds them."""
     num_buckets: int = 4096
     """Buckets into which n-grams are hashed: rows of each task's table, or fixed vectors."""
     ngram_dim: int = 32

@@ -39,7 +39,16 @@ _ROOT = Path(__file__).parent.parent
 _REGISTRY = _ROOT / "results" / "registry.jsonl"
 _PAGE = _ROOT / "docs" / "results.md"
 _PERCEPTRON = _ROOT / "results" / "perceptron.json"
-_BESIDE_PERCEPTRON = ("from_scratch", "hnet")
+_BESIDE_PERCEPTRON = (
+    ("from_scratch", "final"),
+    ("hnet", "final"),
+    ("from_scratch_letters", "final"),
+    ("hnet_letters", "during"),
+    ("hnet_letters", "final"),
+    ("online_ewc_letters", "final"),
+    ("fine_tuning_letters", "final"),
+)
+_LETTERS = "_letters"  # ends the names of presets that read letters, whose accuracy is that of all words
 _TABLE = re.compile(r"(<!-- results: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 Entry = Mapping[str, Any]
@@ -208,7 +217,7 @@ def _table_by_task(entries: Sequence[Entry]) -> str:
     names: Sequence[str] = max((entry["task_names"] for entry in entries), key=len, default=[])
     firsts: dict[str, Entry] = {}
     for entry in entries:
-        if entry["task_names"] == names and _is_as_preset(entry):
+        if entry["task_names"] == names and _is_as_preset(entry) and not entry["preset"].endswith(_LETTERS):
             firsts.setdefault(entry["preset"], entry)
     whole = list(firsts.values())
     rows = [
@@ -225,19 +234,22 @@ def _table_by_task(entries: Sequence[Entry]) -> str:
 
 
 def perceptron_table(results: Mapping[str, Any], entries: Sequence[Entry]) -> str:
-    """Language by language: the perceptron, and final accuracies of registered runs of presets beside it."""
-    runs: dict[str, dict[str, float]] = {}
+    """Language by language: the perceptron, and accuracies of registered runs of presets beside it."""
+    runs: dict[str, Entry] = {}
     for entry in entries:
-        if entry["preset"] in _BESIDE_PERCEPTRON and _is_as_preset(entry):
-            final = dict(zip(entry["task_names"], entry["final_accuracy"], strict=True))
-            runs.setdefault(entry["preset"], final)
-    beside = [runs[name] for name in _BESIDE_PERCEPTRON if name in runs]
-    shown = [f"`{name}`, final" for name in _BESIDE_PERCEPTRON if name in runs]
+        if _is_as_preset(entry):
+            runs.setdefault(entry["preset"], entry)
+    columns_beside = [(name, when) for name, when in _BESIDE_PERCEPTRON if name in runs]
+    beside = [
+        dict(zip(runs[name]["task_names"], runs[name][f"{when}_accuracy"], strict=True))
+        for name, when in columns_beside
+    ]
+    shown = [f"`{name}`, {when}" for name, when in columns_beside]
     heads = ["language", "words trained", "all words", "words with a vector", *shown, "CPU s", "model kB"]
     rows = [_row(heads), "|---" * len(heads) + "|"]
     columns = []
     for task in results["tasks"]:
-        scores = [task["accuracy"], task["accuracy_with_vector"], *(final.get(task["task"]) for final in beside)]
+        scores = [task["accuracy"], task["accuracy_with_vector"], *(run.get(task["task"]) for run in beside)]
         sizes = [f"{task['cpu_seconds']:,.0f}", f"{task['model_bytes'] / 1000:,.0f}"]
         rows.append(_row([task["task"], f"{task['train_words']:,}", *_short(scores), *sizes]))
         columns.append(scores)
@@ -255,8 +267,11 @@ def _short(scores: Sequence[float | None]) -> list[str]:
 
 
 def _is_as_preset(entry: Entry) -> bool:
-    """Whether nothing but the seed differs from the preset."""
-    return _without_seed(entry["command"]).endswith(f"--preset {entry['preset']}")
+    """Whether nothing but the seed differs from the preset; with letters, the place of the vectors may differ, too."""
+    command = _without_seed(entry["command"])
+    if entry["preset"].endswith(_LETTERS):
+        command = re.sub(r" --data\.vectors-dir \S+", "", command)
+    return command.endswith(f"--preset {entry['preset']}")
 
 
 def _without_seed(command: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from clrnn_tf.config import HypernetworkConfig, NetworkConfig, TrainConfig
+from clrnn_tf.config import HypernetworkConfig, TrainConfig
 from clrnn_tf.methods import (
     coresets,
     hnet,
 )
 from data_pipelines import pos_tagging
-from trainers import treebank_presets
+from trainers import letter_presets, treebank_presets
 from trainers.presets import Benchmark, Expected, Preset
 from trainers.run import main
 
@@ -74,26 +74,6 @@ _DEMO_HNET = dataclasses.replace(
     train=dataclasses.replace(_DEMO_FROM_SCRATCH.train, learning_rate=2e-3),
 )
 
-# A first try: sizes and rates were not tuned.
-_LETTERS = dataclasses.replace(
-    treebank_presets.FROM_SCRATCH,
-    summary="a network and a table of letters per language: words are vectors and letters",
-    data=pos_tagging.Config(letters=True, num_buckets=8192, vector_norm=2.0),
-    network=NetworkConfig(cell="lstm", hidden_sizes=(64,), direction="bidirectional", heads="single"),
-    train=TrainConfig(
-        steps=1_500,
-        batch_size=32,
-        learning_rate=4e-3,
-        learning_rate_schedule="cosine",
-        input_dropout=0.33,
-        output_dropout=0.5,
-        validate_every=500,
-        jit="off",
-    ),
-    published_settings="",
-    expected=None,
-)
-
 PRESETS = {
     "hnet": treebank_presets.HNET,
     "hnet_published": treebank_presets.PUBLISHED_HNET,
@@ -129,20 +109,10 @@ PRESETS = {
         train=TrainConfig(steps=2_500, batch_size=64, learning_rate=5e-3, clip_norm=100.0),
         published_settings="MH K=20 bs=64 it=2500 lr=0.005 clip=100 rnn=32 distill=10 coreset=500",
     ),
-    "from_scratch_letters": _LETTERS,
-    "hnet_letters": dataclasses.replace(
-        _LETTERS,
-        summary="HNET, words are vectors and letters: the network is generated, each language has a table of letters",
-        method="hnet",
-        method_options=hnet.Config(strength=1.0),
-        hypernetwork=HypernetworkConfig(
-            chunk_size=1000,
-            hidden_sizes=(100,),
-            task_embedding_size=64,
-            task_embedding_std=0.1,
-            chunk_embedding_std=0.1,
-        ),
-    ),
+    "hnet_letters": letter_presets.HNET,
+    "from_scratch_letters": letter_presets.FROM_SCRATCH,
+    "fine_tuning_letters": letter_presets.FINE_TUNING,
+    "online_ewc_letters": letter_presets.ONLINE_EWC,
     "starter_hnet": dataclasses.replace(
         _starter(
             treebank_presets.PUBLISHED_HNET, "HNET (with a linear hypernetwork, as 60 sentences a language call for)"
