@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import struct
 import zipfile
 import zlib
@@ -97,9 +96,10 @@ def read(path: Path) -> Checkpoint:
       ConfigurationError: It is damaged, or of another version.
       OSError: It cannot be read.
     """
+    content = path.read_bytes()  # first, so that what is wrong with the disk and with the archive are told apart
     try:
-        with zipfile.ZipFile(path) as archive:
-            named = {name.removesuffix(".npy"): _array(archive, name) for name in _names(archive, path)}
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            named = {name.removesuffix(".npy"): _array(archive, name) for name in _names(archive, len(content))}
         facts = json.loads(named.pop("facts").tobytes().decode())
         version = facts["schema_version"]
         position = Position(int(facts["learned"]), int(facts["step"]))
@@ -117,10 +117,10 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(path, position, groups, facts)
 
 
-def _names(archive: zipfile.ZipFile, path: Path) -> list[str]:
-    """Entries of an archive whose content is as large as the file at most; a bomb's would be larger."""
+def _names(archive: zipfile.ZipFile, size: int) -> list[str]:
+    """Entries of an archive of `size` bytes whose content is as large at most; a bomb's would be larger."""
     entries = archive.infolist()
-    if sum(entry.file_size for entry in entries) > os.path.getsize(path):
+    if sum(entry.file_size for entry in entries) > size:
         raise ValueError("larger inside than outside")
     return [entry.filename for entry in entries]
 
