@@ -83,6 +83,7 @@ def write(path: Path, position: Position, arrays: Arrays, facts: Mapping[str, ob
       OSError: It cannot be written.
     """
     stored = {**facts, "schema_version": SCHEMA_VERSION, "learned": position.learned, "step": position.step}
+    stored["groups"] = {group: len(values) for group, values in arrays.items()}
     text = np.frombuffer(json.dumps(stored).encode(), np.uint8)
     named = {f"{group}-{i:04d}": array for group, values in arrays.items() for i, array in enumerate(values)}
     with replaced(path) as file:
@@ -102,18 +103,21 @@ def read(path: Path) -> Checkpoint:
             named = {name.removesuffix(".npy"): _array(archive, name) for name in _names(archive, len(content))}
         facts = json.loads(named.pop("facts").tobytes().decode())
         version = facts["schema_version"]
+        require(
+            version == SCHEMA_VERSION,
+            f"{path} must be a checkpoint of version {SCHEMA_VERSION}. Received: version {version}. Use the version of "
+            "clrnn_tf that wrote it, or start the run anew with --overwrite.",
+        )
         position = Position(int(facts["learned"]), int(facts["step"]))
+        names = {f"{group}-{i:04d}": group for group, count in facts["groups"].items() for i in range(count)}
+        if names.keys() != named.keys():
+            raise ValueError("not the arrays that were written")
     except _DAMAGE as error:
         text = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
         raise ConfigurationError(f"{path} is damaged ({text}).") from None
-    require(
-        version == SCHEMA_VERSION,
-        f"{path} must be a checkpoint of version {SCHEMA_VERSION}. Received: version {version}. Use the version of "
-        "clrnn_tf that wrote it, or start the run anew with --overwrite.",
-    )
     groups: dict[str, list[np.ndarray]] = {}
-    for name in sorted(named):
-        groups.setdefault(name.rpartition("-")[0], []).append(named[name])
+    for name, group in names.items():
+        groups.setdefault(group, []).append(named[name])
     return Checkpoint(path, position, groups, facts)
 
 
