@@ -93,30 +93,38 @@ def read_sentences(paths: Path | Sequence[Path], limits: Limits = UNLIMITED) -> 
     Raises:
       ConfigurationError: A line is malformed; the message says file, line number, what was wanted and what came.
     """
+    files = [paths] if isinstance(paths, Path) else paths
+    return limited(((f"{path}, line {line}", words) for path in files for line, words in _sentences(path)), limits)
+
+
+def limited(located: Iterable[tuple[str, Sentence]], limits: Limits) -> list[Sentence]:
+    """Sentences up to some limits; nothing is drawn from the iterable after they are reached.
+
+    Args:
+      located: Each sentence, with the place where it begins, for the warning about long ones.
+      limits: How much is taken.
+    """
     kept: list[Sentence] = []
+    cut: list[str] = []
     tokens = 0
-    for path in [paths] if isinstance(paths, Path) else paths:
-        cut = []
-        for first_line, words in _sentences(path):
-            pieces = [words]
-            if limits.max_sentence_words is not None and len(words) > limits.max_sentence_words:
-                cut.append(first_line)
-                pieces = _pieces(words, limits.max_sentence_words)
-            for piece in pieces:
-                if _reached(limits, tokens, len(kept)):
-                    break
-                kept.append(piece)
-                tokens += len(piece)
+    for place, words in located:
+        pieces = [words]
+        if limits.max_sentence_words is not None and len(words) > limits.max_sentence_words:
+            cut.append(place)
+            pieces = _pieces(words, limits.max_sentence_words)
+        for piece in pieces:
             if _reached(limits, tokens, len(kept)):
                 break
-        if cut:
-            others = f", and so are {len(cut) - 1:,} more" if len(cut) > 1 else ""
-            warn(
-                f"{path}, line {cut[0]}: a sentence of more than {limits.max_sentence_words:,} words is cut into "
-                f"pieces of that length{others}. Is an empty line missing? data.max_sentence_words sets the length."
-            )
+            kept.append(piece)
+            tokens += len(piece)
         if _reached(limits, tokens, len(kept)):
             break
+    if cut:
+        others = f", and so are {len(cut) - 1:,} more" if len(cut) > 1 else ""
+        warn(
+            f"{cut[0]}: a sentence of more than {limits.max_sentence_words:,} words is cut into "
+            f"pieces of that length{others}. Is an empty line missing? data.max_sentence_words sets the length."
+        )
     return kept
 
 

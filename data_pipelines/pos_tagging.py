@@ -8,23 +8,30 @@ frozen` they have fixed random vectors. Without a data directory, the project's 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from clrnn_tf.errors import require
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Task, TaskStream
-from data_pipelines.conllu_files import BLANK_FORMS, UPOS, Limits, Sentence, read_sentences
+from data_pipelines.conllu_files import UPOS, Limits
 from data_pipelines.storage import fingerprint, warn
 from data_pipelines.tagging_inputs import ngram_inputs, num_features, word_encoders
-from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngram_split, vector_split
-from data_pipelines.treebanks import WITHHELD, Selected, Treebank, find_treebanks, select_treebanks
+from data_pipelines.tagging_splits import (
+    check_text,
+    coverage_of,
+    frozen_ngram_split,
+    letter_split,
+    ngram_split,
+    rows_of,
+    vector_split,
+)
+from data_pipelines.tfds_datasets import fetch
+from data_pipelines.tfds_treebanks import DATASET, release, tfds_treebanks
+from data_pipelines.treebanks import Selected, SplitName, find_treebanks, select_treebanks
 from data_pipelines.vector_tables import VectorTables, vector_files
-from data_pipelines.word_vectors import UNKNOWN, WordVectors
 
 PAPER_ORDER = (
     "en",
@@ -49,7 +56,6 @@ PAPER_ORDER = (
     "sv",
 )
 STARTER = Path(__file__).parent / "starter_treebank"
-_MANY_BLANKS = 0.05  # share of words written `_` that is warned of
 _LOW_COVERAGE = 0.5  # share of words with a vector that is warned of
 
 
@@ -58,27 +64,26 @@ class Config:
     """Which languages, how words come in, and how much of the data."""
 
     languages: tuple[str, ...] = ()
-    """Languages in the order in which they are learned; empty takes all that are found, in the paper's order. A code
-    (`cs`) stands for the language's treebank with the most training words, and the prefix of a treebank's files
-    (`cs_pdt`) for that treebank, which also names the task where two of one language are learned."""
+    """Languages in the order in which they are learned; empty takes all found (of TFDS, those of the paper). `cs` is
+    the largest Czech treebank, `cs_pdt` that one."""
+    source: Literal["files", "tfds"] = "files"
+    """`files`: --data-dir, else the embedded treebank; `tfds` (or `--source tfds`): TensorFlow Datasets."""
     num_tasks: int | None = None
     """Only this many languages, the first ones."""
     vectors: Literal["auto", "none"] = "auto"
     """`auto`: vectors where a file is found, else character n-grams; `none`: n-grams."""
     vectors_dir: Path | None = None
-    """Directory with a file for each language: `xx.npz`, `xx.vec`, `xx.txt` (either also with `.gz`), `xx.pkl`, or
-    named as published (`cc.xx.300.vec`, `wiki.xx.vec`, `polyglot-xx.pkl`, `glove.6B.50d.txt`). Default: `wordvec` in
-    the data."""
+    """Directory with a vectors file for each language (names in docs/commands.md); by default `wordvec` in the data."""
     vector_norm: float | None = None
     """Scale the vectors of each language to this median length; `None` leaves them as they are in the file."""
     align_vectors: bool = False
-    """Rotate the vectors of each language so that the words it shares with the first one lie near theirs (orthogonal
+    """Rotate the vectors of each language onto those of the first, by the words that they share (orthogonal
     Procrustes)."""
     unknown_words: Literal["mask", "drop_sentence"] = "mask"
     """Words without a vector: `mask` trains on them but does not score them; `drop_sentence` drops their sentences,
     as published."""
     max_tokens: int = 300_000
-    """Sentences of a split are taken in file order until this many words."""
+    """Sentences are taken in order up to this many words."""
     max_sentences: int | None = None
     """At most this many sentences of each split."""
     max_sentence_words: int = 1000
@@ -86,11 +91,9 @@ class Config:
     length_pool: int = 0
     """Batches hold sentences of similar length: those of this many batches are sorted together; 0 mixes all lengths."""
     ngrams: Literal["trained", "frozen"] = "trained"
-    """What character n-grams become: `trained` embeds them by a table of each task; `frozen` gives each a fixed random
-    vector, so that only the network is learned."""
+    """`trained` embeds character n-grams by a table of each task; `frozen` gives each a fixed random vector."""
     letters: bool = False
-    """Words are their vectors *and* their letters (`data_pipelines.letters`), embedded by a trainable table of each
-    task. Words without a vector are scored, too. Without vectors, letters alone."""
+    """Words are their vectors *and* their letters, embedded by a trainable table; those without a vector are scored."""
     tables: Literal["per_task", "shared"] = "per_task"
     """Letters are embedded by a table of each task, which cannot forget, or by one of all, which EWC and SI hold."""
     table_bytes: Literal[4, 1] = 4
@@ -143,14 +146,13 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     Raises:
       ConfigurationError: A language, file or vectors file is missing or malformed, or no word has a vector.
     """
-    root = STARTER if data_dir is None else data_dir
-    selected = select(config, root)
+    selected = select(config, data_dir)
     languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
     files = vector_files(() if config.vectors == "none" else languages, config.vectors_dir, data_dir)
     tables = VectorTables(files, config.align_vectors, config.vector_norm)
     coverage: dict[str, dict[str, float]] = {}
     tasks = tuple(_task(task_id, chosen, tables, config, coverage) for task_id, chosen in enumerate(selected))
-    read = [*(path for chosen in selected for path in _files(chosen.treebank)), *files.values()]
+    texts = [path for chosen in selected for split in chosen.treebank.splits for path in chosen.treebank.files(split)]
     return TaskStream(
         name="pos_tagging",
         tasks=tasks,
@@ -161,13 +163,17 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         class_names=UPOS,
         ngrams=ngram_inputs(config, tables.width),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
-        data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint(read)},
+        data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint([*texts, *files.values()])},
         word_encoder=word_encoders([chosen.treebank.language for chosen in selected], files, config),
     )
 
 
-def select(config: Config, root: Path) -> list[Selected]:
-    """The treebanks below `root` that the settings name, in the order in which they are learned."""
+def select(config: Config, data_dir: Path | None) -> list[Selected]:
+    """The treebanks that the settings name, in the order in which they are learned."""
+    if config.source == "tfds":
+        names = (config.languages or PAPER_ORDER)[: config.num_tasks]
+        return select_treebanks(tfds_treebanks(), names, f"{DATASET} of TensorFlow Datasets")
+    root = STARTER if data_dir is None else data_dir
     treebanks = find_treebanks(root)
     if config.languages:
         return select_treebanks(treebanks, config.languages[: config.num_tasks], root)
@@ -177,8 +183,18 @@ def select(config: Config, root: Path) -> list[Selected]:
     return select_treebanks(treebanks, ordered, root, at_most=config.num_tasks, passes_over=True)
 
 
-def _files(treebank: Treebank) -> tuple[Path, ...]:
-    return (*treebank.train, *treebank.test, *treebank.dev)
+def download(config: Config) -> None:
+    """Fetch and prepare the treebanks that `source = tfds` reads, after saying what is fetched.
+
+    Raises:
+      ConfigurationError: The settings name another source, or there is no network.
+    """
+    require(
+        config.source == "tfds",
+        f"--download fetches what --source tfds reads. Received: data.source {config.source}.",
+    )
+    downloads = {treebank.prefix: treebank.download for treebank in tfds_treebanks()}
+    fetch(downloads[chosen.treebank.prefix] for chosen in select(config, None))
 
 
 def _source_in_words(
@@ -188,11 +204,12 @@ def _source_in_words(
     words = "word vectors " + next(iter(files.values())).parent.name if files else "" if config.letters else ngrams
     words += (" and " if words else "") + "hashed features of letters" if config.letters else ""
     words += f", aligned to {selected[0].treebank.language}" if config.align_vectors else ""
-    if data_dir is None:
+    if data_dir is None and config.source == "files":
         return f"starter treebank of this project, {len(selected)} languages, {words}"
     names = ", ".join(chosen.treebank.name for chosen in selected)
     others = ", ".join(treebank.name for chosen in selected for treebank in chosen.passed_over)
-    return f"Universal Dependencies treebanks {names}{f' (passed over: {others})' if others else ''}; {words}"
+    where = f" of TensorFlow Datasets, {release()}" if config.source == "tfds" else ""
+    return f"Universal Dependencies treebanks {names}{f' (passed over: {others})' if others else ''}{where}; {words}"
 
 
 def _task(
@@ -204,16 +221,16 @@ def _task(
     limits = Limits(config.max_tokens, config.max_sentences, config.max_sentence_words)
     shares: dict[str, float] = {}
 
-    def split_of(split: str, paths: tuple[Path, ...]) -> ArraySplit:
-        sentences = read_sentences(paths, limits)
-        _check_text(sentences, paths[0])
+    def split_of(split: SplitName, name_of_split: str) -> ArraySplit:
+        sentences, place = treebank.sentences(split, limits), treebank.place(split)
+        check_text(sentences, place)
         if vectors is not None:
-            rows = _rows(sentences, vectors)
+            rows = rows_of(sentences, vectors)
             if config.letters:
                 made = letter_split(sentences, vectors, config.num_buckets)
             else:
-                made = vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", paths[0])
-            shares[split] = _coverage(rows, split, name)
+                made = vector_split(sentences, rows, vectors, config.unknown_words == "drop_sentence", place)
+            shares[name_of_split] = coverage_of(rows, name_of_split, name)
             return made
         if config.letters:
             return letter_split(sentences, None, config.num_buckets)
@@ -221,39 +238,12 @@ def _task(
             return frozen_ngram_split(sentences, config.num_buckets, config.ngram_dim)
         return ngram_split(sentences, config.num_buckets)
 
-    train = split_of("train", treebank.train).with_length_pool(config.length_pool)
-    test = split_of("test", treebank.test)
-    validation = split_of("validation", treebank.dev) if treebank.dev else None
+    train = split_of("train", "train").with_length_pool(config.length_pool)
+    test = split_of("test", "test")
+    validation = split_of("dev", "validation") if "dev" in treebank.splits else None
     if vectors is not None:
         coverage[name] = shares
         if min(shares.values()) < _LOW_COVERAGE:
             listed = ", ".join(f"{share:.0%} ({split})" for split, share in shares.items())
             warn(f"few words of '{name}' have a vector: {listed}.")
     return Task(task_id, name, train, test, validation)
-
-
-def _check_text(sentences: list[Sentence], path: Path) -> None:
-    """Refuse a split whose words are withheld, and warn where many of them are."""
-    counts = Counter(word.form in BLANK_FORMS for sentence in sentences for word in sentence)
-    share = counts[True] / counts.total()
-    require(share <= WITHHELD, f"{share:.0%} of the words of {path} are written '_': the text is withheld. Get it.")
-    if share > _MANY_BLANKS:
-        warn(f"{share:.0%} of the words of {path} are written '_': a part of its text is withheld.")
-
-
-def _rows(sentences: list[Sentence], vectors: WordVectors) -> list[list[int]]:
-    """Rows of the table of vectors, by sentence."""
-    row = lru_cache(maxsize=None)(vectors.row)
-    return [[row(word.form) for word in sentence] for sentence in sentences]
-
-
-def _coverage(rows: list[list[int]], split: str, name: str) -> float:
-    """The share of words that have a vector."""
-    flat = [row for sentence in rows for row in sentence]
-    share = 1 - flat.count(UNKNOWN) / len(flat)
-    require(
-        share > 0,
-        f"no word of the {split} split of '{name}' has a vector. Are these vectors of its language? Else use character "
-        "n-grams with data.vectors none.",
-    )
-    return round(share, 4)

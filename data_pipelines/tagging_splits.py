@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
@@ -12,21 +13,56 @@ from clrnn_tf.errors import require
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch
 from data_pipelines.char_ngrams import ngram_buckets, ngram_vectors
-from data_pipelines.conllu_files import Sentence
+from data_pipelines.conllu_files import BLANK_FORMS, Sentence
 from data_pipelines.letters import letter_buckets
+from data_pipelines.storage import warn
+from data_pipelines.treebanks import WITHHELD
 from data_pipelines.word_vectors import UNKNOWN, WordVectors, composed_form
 
 LENGTH_BUCKETS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256)
 """Words to which batches are padded."""
+_MANY_BLANKS = 0.05  # share of words written `_` that is warned of
+
+
+def check_text(sentences: list[Sentence], place: str) -> None:
+    """Refuse a split whose words are withheld, and warn where many of them are.
+
+    Args:
+      sentences: Those of the split.
+      place: Where they come from, for the message.
+    """
+    counts = Counter(word.form in BLANK_FORMS for sentence in sentences for word in sentence)
+    share = counts[True] / counts.total()
+    require(share <= WITHHELD, f"{share:.0%} of the words of {place} are written '_': the text is withheld. Get it.")
+    if share > _MANY_BLANKS:
+        warn(f"{share:.0%} of the words of {place} are written '_': a part of its text is withheld.")
+
+
+def rows_of(sentences: list[Sentence], vectors: WordVectors) -> list[list[int]]:
+    """Rows of the table of vectors, by sentence."""
+    row = lru_cache(maxsize=None)(vectors.row)
+    return [[row(word.form) for word in sentence] for sentence in sentences]
+
+
+def coverage_of(rows: list[list[int]], split: str, name: str) -> float:
+    """The share of words that have a vector."""
+    flat = [row for sentence in rows for row in sentence]
+    share = 1 - flat.count(UNKNOWN) / len(flat)
+    require(
+        share > 0,
+        f"no word of the {split} split of '{name}' has a vector. Are these vectors of its language? Else use character "
+        "n-grams with data.vectors none.",
+    )
+    return round(share, 4)
 
 
 def vector_split(
-    sentences: list[Sentence], rows: list[list[int]], vectors: WordVectors, drop: bool, path: Path
+    sentences: list[Sentence], rows: list[list[int]], vectors: WordVectors, drop: bool, place: str
 ) -> ArraySplit:
     """Words as vectors, [B, T, D]. Those without one are not scored, or with `drop` their sentences left out."""
     if drop:
         kept = [number for number, row in enumerate(rows) if UNKNOWN not in row]
-        require(bool(kept), f"every sentence of {path} has a word without a vector. Use data.unknown_words mask.")
+        require(bool(kept), f"every sentence of {place} has a word without a vector. Use data.unknown_words mask.")
         sentences, rows = [sentences[number] for number in kept], [rows[number] for number in kept]
     used, indices = np.unique([UNKNOWN, *(row for sentence in rows for row in sentence)], return_inverse=True)
     with tf.device("CPU:0"):

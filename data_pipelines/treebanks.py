@@ -5,40 +5,116 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from clrnn_tf.errors import ConfigurationError, nearest, require
-from data_pipelines.conllu_files import count_words
+from data_pipelines.conllu_files import Limits, Sentence, count_words, read_sentences
 from data_pipelines.storage import warn
 
 WITHHELD = 0.5
 """The text of a treebank counts as withheld where a larger share of its words is written `_`."""
 
-_FILE_NAME = re.compile(
+FILE_NAME = re.compile(
     r"(?P<prefix>(?P<language>[a-z]{2,3})(_[^-]+)?)-ud-(?P<split>train|dev|test)(?P<part>[-_][^.]+)?\.conllu(\.gz)?"
 )
+"""Name of a treebank's file."""
+SplitName = Literal["train", "test", "dev"]
+SPLITS: tuple[SplitName, ...] = ("train", "test", "dev")
 _PEEKED_WORDS = 1000  # counted first, to tell whether a text may be withheld
 
 
+class TaggedText(Protocol):
+    """What a task is made of: a treebank, wherever its sentences are stored."""
+
+    @property
+    def language(self) -> str:
+        """A language code, e.g. `cs`."""
+
+    @property
+    def prefix(self) -> str:
+        """What its files' names begin with, e.g. `cs_pdt`."""
+
+    @property
+    def name(self) -> str:
+        """Its folder, e.g. `UD_Czech-PDT`."""
+
+    @property
+    def splits(self) -> tuple[SplitName, ...]:
+        """The splits that it has."""
+
+    def sentences(self, split: SplitName, limits: Limits) -> list[Sentence]:
+        """The sentences of a split."""
+
+    def files(self, split: SplitName) -> tuple[Path, ...]:
+        """The files in which a split is stored, for the fingerprint of the data."""
+
+    def place(self, split: SplitName) -> str:
+        """Where a split is, for messages."""
+
+    @property
+    def unit(self) -> str:
+        """What `training_size` counts, in words."""
+
+    def training_size(self) -> int:
+        """How much there is to learn: of several treebanks of a language, the largest is learned."""
+
+    def fault(self) -> str:
+        """Why it cannot be learned; empty if it can."""
+
+
 class Treebank(NamedTuple):
-    """The files of one treebank; a split may have several, in the order of their names."""
+    """A treebank in CoNLL-U; a split may have several files, in the order of their names."""
 
     language: str
     prefix: str
-    """What its files' names begin with, e.g. `cs_pdt`."""
     name: str
-    """Its folder, e.g. `UD_Czech-PDT`."""
     train: tuple[Path, ...]
     test: tuple[Path, ...]
     dev: tuple[Path, ...]
+
+    @property
+    def splits(self) -> tuple[SplitName, ...]:
+        """The splits that it has."""
+        return tuple(split for split in SPLITS if self.files(split))
+
+    def sentences(self, split: SplitName, limits: Limits) -> list[Sentence]:
+        """The sentences of a split."""
+        return read_sentences(self.files(split), limits)
+
+    def files(self, split: SplitName) -> tuple[Path, ...]:
+        """The files of a split."""
+        return getattr(self, split)
+
+    def place(self, split: SplitName) -> str:
+        """The first file of a split."""
+        return str(self.files(split)[0])
+
+    @property
+    def unit(self) -> str:
+        """What `training_size` counts."""
+        return "training words"
+
+    def training_size(self) -> int:
+        """Training words whose text is there."""
+        train = count_words(self.train)
+        return train.words - train.blank
+
+    def fault(self) -> str:
+        """Why it cannot be learned, judged by its words; empty if it can."""
+        for paths in (self.train, self.test):
+            if count_words(paths, _PEEKED_WORDS).blank_share > WITHHELD:
+                share = count_words(paths).blank_share
+                if share > WITHHELD:
+                    return f"{share:.0%} of the words of {paths[0].name} are written '_': the text is withheld"
+        return ""
 
 
 class Selected(NamedTuple):
     """The treebank that a task learns."""
 
     task_name: str
-    treebank: Treebank
-    passed_over: tuple[Treebank, ...]
+    treebank: TaggedText
+    passed_over: tuple[TaggedText, ...]
     """Other treebanks of the language, where the language alone was named."""
 
 
@@ -49,11 +125,13 @@ class WithheldTextError(ConfigurationError):
 class Candidate(NamedTuple):
     """One of several treebanks of a language."""
 
-    treebank: Treebank
-    words: int
-    """Training words whose text is there."""
+    treebank: TaggedText
+    size: int
     fault: str
     """Why it cannot be chosen; empty if it can."""
+
+    def __str__(self) -> str:
+        return f"{self.treebank.prefix} ({self.fault or f'{self.size:,} {self.treebank.unit}'})"
 
 
 def find_treebanks(root: Path) -> list[Treebank]:
@@ -90,17 +168,17 @@ def find_treebanks(root: Path) -> list[Treebank]:
 
 
 def select_treebanks(
-    treebanks: Sequence[Treebank],
+    treebanks: Sequence[TaggedText],
     names: Sequence[str],
-    root: Path,
+    root: Path | str,
     at_most: int | None = None,
     passes_over: bool = False,
 ) -> list[Selected]:
     """One treebank for each name, in the order of the names.
 
-    A name is a language code (`cs`), which stands for the language's treebank with the most training words, or the
-    prefix of a treebank's files (`cs_pdt`) or its folder. The task is named by its language; where two treebanks of a
-    language are learned, those chosen by prefix or folder are named by prefix.
+    A name is a language code (`cs`), which stands for the largest treebank of the language, or the prefix of a
+    treebank's files (`cs_pdt`) or its folder. The task is named by its language; where two treebanks of a language are
+    learned, those chosen by prefix or folder are named by prefix.
 
     Args:
       treebanks: What is there.
@@ -112,7 +190,7 @@ def select_treebanks(
     Raises:
       ConfigurationError: A name is unknown, two names stand for one treebank, or a text is withheld.
     """
-    chosen: list[tuple[str, Treebank, tuple[Treebank, ...]]] = []
+    chosen: list[tuple[str, TaggedText, tuple[TaggedText, ...]]] = []
     withheld: list[WithheldTextError] = []
     for name in names:
         if len(chosen) == at_most:
@@ -139,7 +217,7 @@ def select_treebanks(
     return _named(chosen)
 
 
-def _named(chosen: Sequence[tuple[str, Treebank, tuple[Treebank, ...]]]) -> list[Selected]:
+def _named(chosen: Sequence[tuple[str, TaggedText, tuple[TaggedText, ...]]]) -> list[Selected]:
     languages = [treebank.language for _, treebank, _ in chosen]
     selected = []
     for name, treebank, passed_over in chosen:
@@ -151,54 +229,38 @@ def _named(chosen: Sequence[tuple[str, Treebank, tuple[Treebank, ...]]]) -> list
     return selected
 
 
-def _choose(name: str, candidates: Sequence[Treebank]) -> Treebank:
-    """The treebank with the most training words; of equal ones the first by name."""
+def _choose(name: str, candidates: Sequence[TaggedText]) -> TaggedText:
+    """The largest treebank; of equal ones the first by name."""
     if len(candidates) == 1:
-        fault = _fault(candidates[0])
+        fault = candidates[0].fault()
         if fault:
             raise WithheldTextError(f"{candidates[0].name}: {fault}. Get its text, or choose other data.languages.")
         return candidates[0]
-    counted = [_counted(treebank) for treebank in candidates]
-    best = max(counted, key=lambda candidate: (not candidate.fault, candidate.words))
-    listed = ", ".join(
-        f"{candidate.treebank.prefix} ({candidate.fault or f'{candidate.words:,} training words'})"
-        for candidate in counted
-        if candidate is not best
-    )
+    measured = [_measured(treebank) for treebank in candidates]
+    best = max(measured, key=lambda candidate: (not candidate.fault, candidate.size))
+    listed = ", ".join(str(candidate) for candidate in measured if candidate is not best)
     if best.fault:
         raise WithheldTextError(
-            f"no treebank of '{name}' can be used: {best.treebank.prefix} ({best.fault}), {listed}. "
-            "Get their texts, or choose other data.languages."
+            f"no treebank of '{name}' can be used: {best}, {listed}. Get their texts, or choose other data.languages."
         )
     warn(
-        f"several treebanks of '{name}': {best.treebank.prefix} has the most training words ({best.words:,}) and is "
-        f"taken. Passed over: {listed}. To choose, name it as in --data.languages {best.treebank.prefix}."
+        f"several treebanks of '{name}': the largest is taken, {best}. Passed over: {listed}. To choose, name it as in "
+        f"--data.languages {best.treebank.prefix}."
     )
     return best.treebank
 
 
-def _counted(treebank: Treebank) -> Candidate:
+def _measured(treebank: TaggedText) -> Candidate:
     try:
-        train = count_words(treebank.train)
-        return Candidate(treebank, train.words - train.blank, _fault(treebank))
+        return Candidate(treebank, treebank.training_size(), treebank.fault())
     except ConfigurationError as error:
         return Candidate(treebank, 0, str(error).rstrip("."))
-
-
-def _fault(treebank: Treebank) -> str:
-    """Why a treebank cannot be learned, judged by its words; empty if it can."""
-    for paths in (treebank.train, treebank.test):
-        if count_words(paths, _PEEKED_WORDS).blank_share > WITHHELD:
-            share = count_words(paths).blank_share
-            if share > WITHHELD:
-                return f"{share:.0%} of the words of {paths[0].name} are written '_': the text is withheld"
-    return ""
 
 
 def _treebanks_in(folder: Path) -> list[Treebank]:
     splits: dict[tuple[str, str], dict[str, dict[str, Path]]] = {}
     for path in sorted(folder.iterdir()):
-        match = _FILE_NAME.fullmatch(path.name)
+        match = FILE_NAME.fullmatch(path.name)
         if match and path.is_file():
             files = splits.setdefault((match["language"], match["prefix"]), {}).setdefault(match["split"], {})
             files.setdefault(match["part"] or "", path)

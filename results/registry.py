@@ -142,8 +142,15 @@ def command_of(benchmark: Benchmark, settings: Mapping[str, object]) -> tuple[st
     if benchmark.presets[preset].method != method:
         words.append(f"--method {method}")
     for name, (_, value) in changes[preset].items():
-        words.append(_flag(name.replace("_", "-"), value))
+        words.append(_flag(name.replace("_", "-"), _below_data(value, provenance["data_dir"])))
     return preset, " ".join(words)
+
+
+def _below_data(value: object, data_dir: object) -> object:
+    """A value; a path in the directory of the data begins with DIR."""
+    if data_dir and isinstance(value, str) and value.startswith(f"{data_dir}/"):
+        return "DIR" + value.removeprefix(data_dir)
+    return value
 
 
 def _flag(name: str, value: object) -> str:

@@ -81,6 +81,16 @@ def test_settings_that_are_on_or_off_are_flags():
     assert parse(BENCHMARK, command.split()[3:]).experiment == experiment
 
 
+def test_a_path_in_the_data_is_told_from_the_directory_of_the_data():
+    from trainers import pos_tagging
+
+    settings = pos_tagging.BENCHMARK.presets["hnet_letters"].experiment("pos_tagging").to_dict()
+    settings["data"]["vectors_dir"] = "/some/data/vectors"
+    provenance = {"preset": "hnet_letters", "data_dir": "/some/data"}
+    _, command = registry.command_of(pos_tagging.BENCHMARK, {**settings, "provenance": provenance})
+    assert command.endswith("--data-dir DIR --preset hnet_letters --data.vectors-dir DIR/vectors")
+
+
 def test_the_same_command_again_replaces_its_line(runs, tmp_path):
     path = tmp_path / "registry.jsonl"
     for chosen in (runs, runs[:1]):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.streams.checks import check_stream
-from data_pipelines import copy_task, pos_tagging
+from data_pipelines import copy_task, pos_tagging, speech_commands
 
 COPY = {"num_tasks": 2, "num_train": 40, "num_test": 11, "num_validation": 7}
 STREAMS = {
@@ -26,6 +26,9 @@ STREAMS = {
     ),
     "tagging, letters": lambda: pos_tagging.make_stream(
         pos_tagging.Config(languages=("fi", "hi"), letters=True, num_buckets=500, ngram_dim=8, max_sentences=20)
+    ),
+    "spoken words": lambda: speech_commands.make_stream(
+        speech_commands.Config(num_tasks=2, words_per_task=3, clips_per_word=7)
     ),
 }
 BATCH_SIZE = 6

@@ -29,7 +29,7 @@ def test_of_several_treebanks_that_with_the_most_training_words_is_taken(tmp_pat
     assert names(stream) == ["fr"]
     assert "treebanks UD_fr_big (passed over: UD_fr_all);" in stream.data_source
     assert len(messages) == 1
-    assert "fr_big has the most training words (9)" in messages[0]
+    assert "the largest is taken, fr_big (9 training words)" in messages[0]
     assert "fr_all (3 training words)" in messages[0]
 
 

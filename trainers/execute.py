@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import build_trainer
@@ -140,6 +141,8 @@ def _is_exported(run: RunDirectory, matrix: ResultMatrix) -> bool:
 def _session(command: Command, comparisons: list[Comparison], workers: SingleWorker, stop: StopRequest) -> Session:
     """Read the data and build what learns them."""
     experiment = command.experiment
+    if command.options.download:
+        _download(command)
     stream = command.benchmark.pipeline.make_stream(experiment.data, command.data_dir)
     trainer = build_trainer(experiment, stream, workers=workers)
     inference = None
@@ -147,6 +150,14 @@ def _session(command: Command, comparisons: list[Comparison], workers: SingleWor
         inference = TaskInference(trainer.model, len(stream), uses_xla(experiment.train))
     expected = _expected(command)
     return Session(command, [*comparisons, *expected], stream, trainer, workers, inference, stop)
+
+
+def _download(command: Command) -> None:
+    """Fetch what the settings read and is not there yet."""
+    fetches = getattr(command.benchmark.pipeline, "download", None)
+    if fetches is None:
+        raise ConfigurationError(f"{command.benchmark.name} has nothing to download. Leave --download out.")
+    fetches(command.experiment.data)
 
 
 def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, start: Checkpoint | None) -> int:

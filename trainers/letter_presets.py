@@ -13,13 +13,14 @@ from clrnn_tf.methods import fine_tuning, from_scratch, hnet, online_ewc
 from data_pipelines import pos_tagging
 from trainers.presets import Preset
 
+DATA = pos_tagging.Config(letters=True, num_buckets=8192, table_bytes=1, vector_norm=2.0, length_pool=20)
 NETWORK = NetworkConfig(cell="lstm", hidden_sizes=(64,), direction="bidirectional", heads="single")
 
 FROM_SCRATCH = Preset(
     summary="a network and a table of letters per language: words are vectors and letters",
     method="from_scratch",
     method_options=from_scratch.Config(),
-    data=pos_tagging.Config(letters=True, num_buckets=8192, table_bytes=1, vector_norm=2.0, length_pool=20),
+    data=DATA,
     network=NETWORK,
     train=TrainConfig(
         steps=1_000,
@@ -55,7 +56,7 @@ FINE_TUNING = dataclasses.replace(
     summary="fine-tuning, words are vectors and letters: one network and one table of letters for all languages",
     method="fine_tuning",
     method_options=fine_tuning.Config(),
-    data=dataclasses.replace(FROM_SCRATCH.data, tables="shared", table_bytes=4, num_buckets=16_384),
+    data=dataclasses.replace(DATA, tables="shared", table_bytes=4, num_buckets=16_384),
     network=dataclasses.replace(NETWORK, heads="multi"),
 )
 ONLINE_EWC = dataclasses.replace(

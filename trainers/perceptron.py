@@ -23,9 +23,9 @@ from clrnn_tf.recording.changes import differences
 from clrnn_tf.recording.comparisons import perceptron_results
 from clrnn_tf.recording.run_directory import as_json
 from data_pipelines import pos_tagging
-from data_pipelines.conllu_files import Limits, read_sentences
+from data_pipelines.conllu_files import Limits
 from data_pipelines.storage import find_data_dir, fingerprint
-from data_pipelines.treebanks import Selected, Treebank
+from data_pipelines.treebanks import Selected, TaggedText
 from data_pipelines.vector_tables import vector_files
 from data_pipelines.word_vectors import read_vectors
 from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
@@ -33,7 +33,16 @@ from trainers.help import print_flags
 from trainers.run import guarded
 from trainers.udpipe import Tagger, package, score, settings, train
 
-_DATA = ("languages", "num_tasks", "vectors", "vectors_dir", "max_tokens", "max_sentences", "max_sentence_words")
+_DATA = (
+    "languages",
+    "source",
+    "num_tasks",
+    "vectors",
+    "vectors_dir",
+    "max_tokens",
+    "max_sentences",
+    "max_sentence_words",
+)
 """Settings of tagging's data that say something about words and tags, and not about what a network is given."""
 _ROW = "{:<10} {:>13} {:>12} {:>14} {:>9} {:>9}"
 
@@ -86,7 +95,7 @@ def _flags() -> dict[str, list[Flag]]:
 
 def _learn_all(results: Results, config: pos_tagging.Config, data_dir: Path | None) -> None:
     """Learn language by language, and print a row of the table for each."""
-    selected = pos_tagging.select(config, pos_tagging.STARTER if data_dir is None else data_dir)
+    selected = pos_tagging.select(config, data_dir)
     languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
     files = vector_files(() if config.vectors == "none" else languages, config.vectors_dir, data_dir)
     print(_ROW.format("language", "words trained", "accuracy, %", "with vector, %", "CPU s", "model kB"), flush=True)
@@ -130,12 +139,12 @@ class Results:
 
     def of(self, chosen: Selected, vectors: Path | None) -> dict[str, Any]:
         """The figures of a language: those in the file if its data are the same, else of a tagger trained now."""
-        files = [*chosen.treebank.train, *chosen.treebank.test, *([vectors] if vectors else [])]
-        mark = fingerprint(files)
+        treebank = chosen.treebank
+        mark = fingerprint([*treebank.files("train"), *treebank.files("test"), *([vectors] if vectors else [])])
         entry = self.entries.get(chosen.task_name)
         if entry is None or entry["fingerprint"] != mark:
-            named = {"task": chosen.task_name, "treebank": chosen.treebank.name, "fingerprint": mark}
-            entry = named | self._learned(chosen.treebank, vectors)
+            named = {"task": chosen.task_name, "treebank": treebank.name, "fingerprint": mark}
+            entry = named | self._learned(treebank, vectors)
         self.entries.pop(chosen.task_name, None)
         self.entries[chosen.task_name] = entry  # last, so that the file has the order of the latest command
         self._write()
@@ -151,13 +160,13 @@ class Results:
         values = [entry[name] for entry in self.entries.values()]
         return None if None in values else sum(values) / len(values)
 
-    def _learned(self, treebank: Treebank, vectors: Path | None) -> dict[str, Any]:
-        sentences = read_sentences(treebank.train, self.limits)
+    def _learned(self, treebank: TaggedText, vectors: Path | None) -> dict[str, Any]:
+        sentences = treebank.sentences("train", self.limits)
         began = time.process_time()  # one thread; on a shared machine, elapsed time says little
         model = train(sentences, self.iterations)
         seconds = time.process_time() - began
         table = read_vectors(vectors) if vectors else None
-        accuracy = score(Tagger(model), read_sentences(treebank.test, self.limits), table)
+        accuracy = score(Tagger(model), treebank.sentences("test", self.limits), table)
         return {
             "train_words": sum(map(len, sentences)),
             **accuracy._asdict(),

@@ -78,16 +78,16 @@ class Benchmark:
     uses_data: bool = False
     """Whether there is data to find; without, it is generated."""
 
-    def default_preset(self, method: str, data_dir: Path | None) -> str:
+    def default_preset(self, method: str, embedded: bool) -> str:
         """The preset used without `--preset`.
 
-        The first of the method, or the base preset if it has none. Embedded data are small: where there are no
-        others, the preset of the same name with `starter_` before it is taken.
+        The first of the method, or the base preset if it has none. Embedded data are small: for them, the preset of
+        the same name with `starter_` before it is taken.
         """
         names = [name for name, preset in self.presets.items() if preset.method == method]
         name = names[0] if names else self.base
         starter = f"starter_{method if names else self.base}"
-        return starter if self.uses_data and data_dir is None and starter in self.presets else name
+        return starter if embedded and starter in self.presets else name
 
     def preset(self, name: str) -> Preset:
         """The preset of a name.

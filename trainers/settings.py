@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
@@ -52,6 +53,8 @@ class RunOptions:
     """Replace the run in --out."""
     data_dir: Path | None = None
     """Directory of data; else $CLRNN_DATA_DIR, else what is embedded or generated."""
+    download: bool = False
+    """First fetch what --source tfds reads and is not there."""
     compare_with: tuple[Path, ...] = ()
     """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
     infer_task: bool = False
@@ -86,7 +89,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     Raises:
       ConfigurationError: They are wrong; the message is one line.
     """
-    values, words = read(words_of(arguments), flags_of(RunOptions))
+    values, words = read(_written_out(words_of(arguments), benchmark), flags_of(RunOptions))
     options = updated(RunOptions(), values)
     every = options.checkpoint_every
     require(every is None or every > 0, f"--checkpoint-every must be above 0. Received: {every}.")
@@ -99,7 +102,8 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     if options.resume and data_dir is None and provenance.get("data_dir"):
         data_dir = Path(str(provenance["data_dir"]))
     data_dir = find_data_dir(data_dir) if benchmark.uses_data else None
-    preset, start = _starting_settings(benchmark, options, stored, data_dir)
+    embedded = data_dir is None and not _names_source(benchmark, stored, words)
+    preset, start = _starting_settings(benchmark, options, stored, embedded)
     flags = [flag for _, _, of_section in sections(start) for flag in of_section]
     values, unknown = read(words, flags)
     _refuse_options_of_other_methods(unknown, start.method)
@@ -147,8 +151,26 @@ def _stored_settings(benchmark: Benchmark, options: RunOptions) -> dict[str, obj
     return stored
 
 
+def _written_out(words: Sequence[str], benchmark: Benchmark) -> list[str]:
+    """The words of a command with `--source` in full."""
+    require(
+        "--source" not in words or hasattr(benchmark.pipeline.Config(), "source"),
+        f"{benchmark.name} has one source of data. Received: --source; leave it out.",
+    )
+    return ["--data.source" if word == "--source" else word for word in words]
+
+
+def _names_source(benchmark: Benchmark, stored: Mapping[str, object], words: Sequence[str]) -> bool:
+    """Whether another source of data than the default is typed or stored; asked before the preset is known."""
+    settings_type = benchmark.pipeline.Config
+    typed: Mapping[str, Any] = read(words, flags_of(settings_type, "data"))[0]
+    of_file = stored.get("data")
+    named = {**(of_file if isinstance(of_file, Mapping) else {}), **typed.get("data", {})}
+    return "source" in named and named["source"] != getattr(settings_type(), "source", None)
+
+
 def _starting_settings(
-    benchmark: Benchmark, options: RunOptions, stored: Mapping[str, object], data_dir: Path | None
+    benchmark: Benchmark, options: RunOptions, stored: Mapping[str, object], embedded: bool
 ) -> tuple[str, Experiment]:
     """Name of the preset, and the settings before single flags."""
     _require_kinds(stored, "method")
@@ -160,7 +182,7 @@ def _starting_settings(
     method = str(method)
     methods.load(method)
     if preset_name is None:
-        preset_name = benchmark.default_preset(method, data_dir)
+        preset_name = benchmark.default_preset(method, embedded)
     start = benchmark.preset(str(preset_name)).experiment(benchmark.name, method=method)
     values = with_present_names(stored, str(stored_method or method))
     values.pop("provenance", None)
