@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; `_HOME` is what Pyth
     from clrnn_tf.streams.checks import check_stream as check_stream
     from clrnn_tf.streams.inputs import InputModel as InputModel
     from clrnn_tf.streams.inputs import NgramInputs as NgramInputs
+    from clrnn_tf.streams.own import Preparation as Preparation
     from clrnn_tf.streams.splits import ArraySplit as ArraySplit
     from clrnn_tf.streams.splits import DatasetSplit as DatasetSplit
     from clrnn_tf.streams.tasks import Batch as Batch
@@ -79,6 +80,7 @@ _HOME = {
     "Observer": "recording.events",
     "OutputRegularizer": "hypernetworks.output_regularizer",
     "Outputs": "networks.network",
+    "Preparation": "streams.own",
     "ProgressReporter": "recording.progress",
     "RecurrentNetwork": "networks.network",
     "ResultMatrix": "metrics",

@@ -150,6 +150,12 @@ class ResultMatrix:
         names = self.rows[0][0].metrics if self.rows else ()
         return tuple(name for name in names if name not in ("loss", "accuracy"))
 
+    @property
+    def headline(self) -> str:
+        """The metric in percent to show first: `accuracy`, or else one that is defined for outputs without it."""
+        others = [name for name in self.further_metrics if np.isfinite(self.scores(name)).any()]
+        return "accuracy" if not others or np.isfinite(self.scores()).any() else others[0]
+
     def during(self, metric: str = "accuracy") -> np.ndarray:
         """Score of each learned task right after learning it; nan where tasks are learned jointly."""
         return np.full(self.num_learned, np.nan) if self.joint else np.diagonal(self.scores(metric)).copy()

@@ -1,4 +1,4 @@
-"""What the outputs of a head mean: classes, bits or numbers.
+"""What the outputs of a head mean: classes, bits, numbers or a direction.
 
 A kind of output is a class that says how outputs are scored, distilled, sampled and served. A new kind is one more
 class here, with its name in `OutputName` and an entry in `OUTPUT_KINDS`.
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import require
 
-OutputName = Literal["softmax", "sigmoid", "linear"]
+OutputName = Literal["softmax", "sigmoid", "linear", "ring"]
 
 
 class OutputKind(abc.ABC):
@@ -224,6 +224,72 @@ class Linear(OutputKind):
         """None: the logits are the predictions."""
         return {}
 
+    def statistics(self, logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Adds the squared errors, and sums and squares [C] of the targets."""
+        weighted = weights[..., tf.newaxis]
+        return {
+            **super().statistics(logits, targets, weights),
+            "squared_errors": tf.reduce_sum(tf.square(logits - targets) * weighted),
+            "sums": tf.reduce_sum(targets * weighted, axis=(0, 1)),
+            "squares": tf.reduce_sum(tf.square(targets) * weighted, axis=(0, 1)),
+        }
 
-OUTPUT_KINDS: dict[str, OutputKind] = {kind.name: kind for kind in (Softmax(), Sigmoid(), Linear())}
+    def metrics(self, statistics: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Adds `explained_variance`: 100 (1 - squared errors / squared distances of the targets from their means)."""
+        scored, variation = float(statistics["scored"]), 0.0
+        if scored:
+            means = np.asarray(statistics["sums"], np.float64) / scored
+            variation = float(np.sum(statistics["squares"] - scored * means**2))
+        explained = 100.0 * (1.0 - float(statistics["squared_errors"]) / variation) if variation > 0 else math.nan
+        return {**super().metrics(statistics), "explained_variance": explained}
+
+
+class Ring(OutputKind):
+    """A fixation unit and a ring of N units that prefer directions: where to look (Yang et al. 2019).
+
+    Activities are sigmoid(logits). Unit 0 is active while the eye must stay where it is. Unit 1 + i prefers the
+    direction 2 pi i / N, and the direction of the response is that of the ring's population vector. Targets are
+    activities [B, T, 1 + N] float32.
+    """
+
+    name = "ring"
+    fixation_weight = 2.0
+    """Weight of the error of the fixation unit beside that of each other unit, as published."""
+    tolerance = math.pi / 5
+    """A response may be off by less than this: 36 degrees, as published."""
+
+    def losses(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Mean over units of the squared error of the activity, which counts twice for the fixation unit."""
+        squares = tf.square(tf.sigmoid(logits) - targets)
+        return tf.reduce_mean(tf.concat([self.fixation_weight * squares[..., :1], squares[..., 1:]], axis=-1), axis=-1)
+
+    def accuracy(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """1 where the network fixates as it should, or else responds within `tolerance` of the target's direction."""
+        activities = tf.sigmoid(logits)
+        fixates, should_fixate = activities[..., 0] > 0.5, targets[..., 0] > 0.5
+        x, y = self._population_vector(activities)
+        target_x, target_y = self._population_vector(targets)
+        angle = tf.abs(tf.atan2(x * target_y - y * target_x, x * target_x + y * target_y))
+        return tf.cast(tf.where(should_fixate, fixates, ~fixates & (angle < self.tolerance)), tf.float32)
+
+    def distillation(self, logits: tf.Tensor, teacher_logits: tf.Tensor, temperature: float = 2.0) -> tf.Tensor:
+        """The loss with the teacher's activities as targets; there is no temperature."""
+        return self.losses(logits, tf.stop_gradient(tf.sigmoid(teacher_logits)))
+
+    def predictions(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`activities` [B, T, 1 + N], `fixates` [B, T] int32, `directions` [B, T] in radians from 0 to 2 pi."""
+        activities = tf.sigmoid(logits)
+        x, y = self._population_vector(activities)
+        fixates = tf.cast(activities[..., 0] > 0.5, tf.int32)
+        return {"activities": activities, "fixates": fixates, "directions": tf.math.floormod(tf.atan2(y, x), math.tau)}
+
+    def _population_vector(self, activities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum over the ring of activity times preferred direction: its x and its y, [B, T] each."""
+        size = activities.shape[-1] - 1
+        directions = (math.tau / size * np.arange(size)).astype(np.float32)
+        ring = activities[..., 1:]
+        return tf.reduce_sum(ring * np.cos(directions), axis=-1), tf.reduce_sum(ring * np.sin(directions), axis=-1)
+
+
+OUTPUT_KINDS: dict[str, OutputKind] = {kind.name: kind for kind in (Softmax(), Sigmoid(), Linear(), Ring())}
 """Every kind of output by its name."""

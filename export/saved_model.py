@@ -19,6 +19,12 @@ Signature `tag`, where inputs are words and outputs are classes with names:
 
 A row ends with its last word that is not empty. An empty word before it is one without letters, and has a tag.
 
+Signature `raw`, where sequences are standardised before the network reads them:
+
+    inputs    `inputs` [B, T, R] float32 as measured, NaN where a value is missing, and `lengths` [B] int32
+    outputs   those of `serving_default`; numbers also as `values`, in the units of the training data, and classes with
+              names as `labels`, strings. Where a sequence has one label, they are of its last step: there is no T.
+
 Beside the SavedModel, `metadata.json` says what it is, and `labels.txt` has the names of the classes, one a line.
 """
 
@@ -73,14 +79,31 @@ class FrozenTask(tf.Module):
             self._class_names = tf.constant(["", *stream.class_names])
             self.tag = tf.function(self._tag, input_signature=[tf.TensorSpec([None, None], tf.string, name="words")])
 
+        self.raw = None
+        """Signature `raw`; None where there is none."""
+        if stream.sequence_coder is not None:
+            self._coder = stream.sequence_coder(task_id)
+            self._labels = tf.constant(stream.class_names) if stream.class_names else None
+            spec = tf.TensorSpec([None, None, self._coder.num_inputs], tf.float32, name="inputs")
+            self.raw = tf.function(
+                self._serve_raw, input_signature=[spec, tf.TensorSpec([None], tf.int32, name="lengths")]
+            )
+
     @property
     def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
         """What the SavedModel offers, by name."""
-        return {"serving_default": self.serve, **({} if self.tag is None else {"tag": self.tag})}
+        offered = {"serving_default": self.serve, "tag": self.tag, "raw": self.raw}
+        return {name: signature for name, signature in offered.items() if signature is not None}
 
     def _serve(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = self._logits(self._embed(without_padding(inputs, lengths)), lengths)
         return {"logits": logits, **self._outputs.predictions(logits)}
+
+    def _serve_raw(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = self._serve(self._coder.encode(inputs, lengths), lengths)
+        if self._labels is not None and "classes" in outputs:
+            outputs["labels"] = tf.gather(self._labels, outputs["classes"])
+        return self._coder.decode(outputs, lengths)
 
     def _tag(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
         shape = tf.shape(words)
@@ -180,7 +203,15 @@ def _metadata(frozen: FrozenTask, stream: TaskStream, task_id: int, accuracy: fl
         "task": stream[task_id].name,
         "benchmark": stream.name,
         "signatures": sorted(frozen.signatures),
-        "inputs": {"serving_default": inputs, **({} if frozen.tag is None else {"tag": "words"})},
+        "inputs": {
+            "serving_default": inputs,
+            **({} if frozen.tag is None else {"tag": "words"}),
+            **(
+                {}
+                if stream.sequence_coder is None
+                else {"raw": {**inputs, "width": stream.sequence_coder(task_id).num_inputs}}
+            ),
+        },
         "outputs": stream.outputs,
         "class_names": stream.class_names,
         "test_accuracy": accuracy,

@@ -149,7 +149,7 @@ def command_of(benchmark: Benchmark, settings: Mapping[str, object]) -> tuple[st
 def _below_data(value: object, data_dir: object) -> object:
     """A value; a path in the directory of the data begins with DIR."""
     if data_dir and isinstance(value, str) and value.startswith(f"{data_dir}/"):
-        return "DIR" + value.removeprefix(data_dir)
+        return f"DIR{value.removeprefix(str(data_dir))}"
     return value
 
 

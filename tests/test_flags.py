@@ -8,13 +8,14 @@ import yaml
 from rich.console import Console
 
 from clrnn_tf import methods
-from trainers import copy_task, pos_tagging
+from trainers import cognitive_tasks, copy_task, own_data, pos_tagging, student_teacher
 from trainers.flags import field_docs
 from trainers.help import print_help, print_presets
 from trainers.run import main
 from trainers.settings import parse
 
-BENCHMARKS = [copy_task.BENCHMARK, pos_tagging.BENCHMARK]
+PUBLISHED = [copy_task.BENCHMARK, pos_tagging.BENCHMARK]
+BENCHMARKS = [*PUBLISHED, *(each.BENCHMARK for each in (cognitive_tasks, own_data, student_teacher))]
 TINY = [
     "--data.num-tasks",
     "2",
@@ -254,7 +255,7 @@ def test_figures_are_expected_only_of_a_presets_settings(tmp_path):
     def expected(benchmark, *words):
         return parse(benchmark, list(map(str, words))).expected
 
-    copy, tagging = BENCHMARKS
+    copy, tagging = PUBLISHED
     assert expected(copy, "--preset", "si_permuted", "--seed", 7).final == 94.5
     for words in (["--quick"], ["--si.strength", 1], ["--method", "fine_tuning"]):
         assert expected(copy, "--preset", "si_permuted", *words) is None
@@ -288,7 +289,7 @@ def test_help_shows_the_values_of_the_command():
     assert "Hypernetwork. " not in text and "--hnet." not in text
 
 
-@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=lambda each: each.name)
+@pytest.mark.parametrize("benchmark", PUBLISHED, ids=lambda each: each.name)
 def test_presets_have_a_table_with_what_to_expect(benchmark):
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     print_presets(benchmark, "clrnn x", console)

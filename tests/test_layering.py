@@ -29,7 +29,7 @@ MAY_IMPORT = {
 }
 """What a package or module of `clrnn_tf` may import of `clrnn_tf`."""
 OUTSIDE = {
-    "data_pipelines": {"errors", "config", "streams"},
+    "data_pipelines": {"errors", "config", "ranges", "streams"},
     "export": {
         "errors",
         "durable_files",

@@ -154,3 +154,16 @@ def test_a_new_kind_is_one_class(monkeypatch, tmp_path):
 def test_an_unknown_kind_is_answered_with_the_known_ones():
     with pytest.raises(ConfigurationError, match="outputs must be one of softmax, sigmoid, linear.* Received: counts."):
         tiny.stream(1, loss="counts")
+
+
+def test_explained_variance_is_that_of_all_outputs_together():
+    draws = np.random.default_rng(4)
+    targets = draws.normal([1.0, -2.0, 0.0], [1.0, 3.0, 0.5], (2, 40, 3))
+    logits, weights = targets + draws.normal(0, 0.7, targets.shape), draws.integers(0, 2, (2, 40))
+    statistics = NUMBERS.statistics(*(tf.constant(array, tf.float32) for array in (logits, targets, weights)))
+    explained = NUMBERS.metrics({name: value.numpy() for name, value in statistics.items()})["explained_variance"]
+    scored, predicted = targets[weights > 0], logits[weights > 0]
+    expected = 1 - np.square(predicted - scored).sum() / np.square(scored - scored.mean(axis=0)).sum()
+    assert explained == pytest.approx(100 * expected, rel=1e-4)
+    nothing = {name: value.numpy() for name, value in NUMBERS.no_statistics(3).items()}
+    assert all(np.isnan(value) for value in NUMBERS.metrics(nothing).values())

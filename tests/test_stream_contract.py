@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from clrnn_tf import Preparation, TaskStream
 from clrnn_tf.streams.checks import check_stream
-from data_pipelines import copy_task, pos_tagging, speech_commands
+from data_pipelines import cognitive_tasks, copy_task, pos_tagging, speech_commands, student_teacher
 
 COPY = {"num_tasks": 2, "num_train": 40, "num_test": 11, "num_validation": 7}
 STREAMS = {
@@ -27,11 +28,34 @@ STREAMS = {
     "tagging, letters": lambda: pos_tagging.make_stream(
         pos_tagging.Config(languages=("fi", "hi"), letters=True, num_buckets=500, ngram_dim=8, max_sentences=20)
     ),
+    "student and teacher": lambda: student_teacher.make_stream(
+        student_teacher.Config(num_tasks=2, num_train=40, num_test=11, num_validation=7, output_steps=12)
+    ),
+    "cognitive": lambda: cognitive_tasks.make_stream(
+        cognitive_tasks.Config(tasks=("delayanti", "multidm"), ring_size=8, num_train=40, num_test=11, num_validation=7)
+    ),
+    "own, a label for each sequence": lambda: own_stream(one_label=True),
+    "own, numbers for each step": lambda: own_stream(one_label=False),
     "spoken words": lambda: speech_commands.make_stream(
         speech_commands.Config(num_tasks=2, words_per_task=3, clips_per_word=7)
     ),
 }
 BATCH_SIZE = 6
+
+
+def own_stream(one_label):
+    """Two tasks of 40 sequences of 3 to 9 steps, with missing values and missing labels."""
+    tasks = []
+    for task in range(2):
+        draws = np.random.default_rng(task)
+        x, lengths = draws.normal(size=(40, 9, 3)), draws.integers(3, 10, 40)
+        x[draws.uniform(size=x.shape) < 0.1] = np.nan
+        y = draws.integers(0, 4, 40) if one_label else draws.normal(size=(40, 9, 2))
+        if not one_label:
+            y[::3, 1] = np.nan
+        tasks.append((x, y, lengths))
+    preparation = Preparation(missing="previous", missing_flags=True, validation_share=0.2)
+    return TaskStream.from_arrays(tasks, preparation=preparation)
 
 
 @functools.cache

@@ -55,7 +55,7 @@ def _run(arguments: list[str]) -> int:
 def _print_help() -> None:
     print("clrnn: recurrent networks that keep learning new tasks without forgetting\n")
     for name, summary in (benchmarks() | {name: _summary(name) for name in COMMANDS}).items():
-        print(f"  clrnn {_typed(name):<14} {summary}")
+        print(f"  clrnn {_typed(name):<15} {summary}")
     print("\n  clrnn BENCHMARK --help          what to type, and all flags")
     print("  clrnn BENCHMARK --list-presets  published runs, and what to expect of them")
     print("  clrnn --version")

@@ -77,6 +77,8 @@ class Benchmark:
     """Flags to type and what they do, for the top of the help text."""
     uses_data: bool = False
     """Whether there is data to find; without, it is generated."""
+    directory_first: bool = False
+    """Whether the directory of the data may be the first word, in place of `--data-dir`."""
 
     def default_preset(self, method: str, embedded: bool) -> str:
         """The preset used without `--preset`.
@@ -102,7 +104,8 @@ class Benchmark:
     def command(self, preset: str, program: str = "") -> str:
         """What to type to run a preset."""
         needs_data = self.uses_data and not preset.startswith("starter_")
-        return f"{program or self.program}{' --data-dir DIR' if needs_data else ''} --preset {preset}"
+        directory = " DIR" if self.directory_first else " --data-dir DIR"
+        return f"{program or self.program}{directory if needs_data else ''} --preset {preset}"
 
     @property
     def program(self) -> str:

@@ -89,6 +89,9 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     Raises:
       ConfigurationError: They are wrong; the message is one line.
     """
+    arguments = list(arguments)
+    if benchmark.directory_first and arguments and not arguments[0].startswith("-"):
+        arguments = ["--data-dir", *arguments]
     values, words = read(_written_out(words_of(arguments), benchmark), flags_of(RunOptions))
     options = updated(RunOptions(), values)
     every = options.checkpoint_every

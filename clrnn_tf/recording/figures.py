@@ -44,7 +44,7 @@ def available() -> bool:
 
 
 def matrix_figure(matrix: ResultMatrix) -> Figure | None:
-    """The accuracy matrix as a heat map: rows are tasks learned so far, columns are tasks tested.
+    """The matrix of the headline metric as a heat map: rows are tasks learned so far, columns are tasks tested.
 
     It grows up to 20 tasks. Of more tasks, some are named, and cells hold no numbers.
     """
@@ -53,12 +53,12 @@ def matrix_figure(matrix: ResultMatrix) -> Figure | None:
     from matplotlib.figure import Figure
 
     scores = np.full((len(matrix.row_names), matrix.num_tasks), np.nan)
-    scores[: len(matrix.rows)] = matrix.scores()
+    scores[: len(matrix.rows)] = matrix.scores(matrix.headline)
     size = min(max(3.5, 0.42 * matrix.num_tasks), 0.42 * _MOST_NAMED)
     figure = Figure(figsize=(size + 1.2, size), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(scores, vmin=0, vmax=100, cmap="viridis")
-    figure.colorbar(image, ax=axes, label="test accuracy, %", shrink=0.8)
+    figure.colorbar(image, ax=axes, label=f"test {matrix.headline.replace('_', ' ')}, %", shrink=0.8)
     every = -(-matrix.num_tasks // _MOST_NAMED)
     axes.set(xlabel="tested on", ylabel="after learning")
     axes.set_xticks(

@@ -92,8 +92,9 @@ class ProgressReporter(Observer):
         self._validation, self._last_step = math.nan, 0
         scores = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
         loss, accuracy = (np.mean([getattr(score, name) for score in scores]) for name in ("loss", "accuracy"))
-        shown = f"loss {loss:.3f}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
-        mean = f"{matrix.final().mean():.2f} %"
+        shown = f"loss {loss:.4g}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
+        metric = _shown_metric(matrix)
+        mean = f"{matrix.final(metric).mean():.2f} %" if metric == "accuracy" else f"{matrix.final(metric).mean():.4g}"
         kept = sum(result.kept_bytes.values())
         self._console.print(
             f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {shown} in {result.train_seconds:.0f} s; "
@@ -139,27 +140,40 @@ class ProgressReporter(Observer):
 
 
 def results_table(matrix: ResultMatrix) -> Table:
-    """During and final accuracy of each task, then their means and what was forgotten."""
-    table = Table(title="test accuracy, %")
+    """During and final accuracy of each task, then their means and what was forgotten; losses without an accuracy."""
+    metric = _shown_metric(matrix)
+    table = Table(title="test accuracy, %" if metric == "accuracy" else f"test {metric}")
     for name in ("task", "during", "final", "change"):
         table.add_column(name, justify="left" if name == "task" else "right")
-    for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False):
-        table.add_row(name, number_text(during), number_text(final), number_text(final - during, "+"))
+    decimals = 2 if metric == "accuracy" else 4
+    during, final = matrix.during(metric), matrix.final(metric)
+
+    def add(name: str, during: float, final: float) -> None:
+        change = number_text(final - during, "+", decimals)
+        table.add_row(name, number_text(during, "", decimals), number_text(final, "", decimals), change)
+
+    for row in zip(matrix.task_names, during, final, strict=False):
+        add(*row)
     table.add_section()
-    summary = matrix.summary()
-    during, final = summary["mean_during_accuracy"], summary["mean_final_accuracy"]
-    table.add_row("mean", number_text(during), number_text(final), number_text(final - during, "+"))
-    table.caption = (
-        f"forgetting {number_text(summary['forgetting'])}, "
-        f"backward transfer {number_text(summary['backward_transfer'])}, "
-        f"worst final {number_text(summary['worst_final_accuracy'])}"
-    )
+    add("mean", float(during.mean()), float(final.mean()))
+    if metric == "accuracy":
+        summary = matrix.summary()
+        table.caption = (
+            f"forgetting {number_text(summary['forgetting'])}, "
+            f"backward transfer {number_text(summary['backward_transfer'])}, "
+            f"worst final {number_text(summary['worst_final_accuracy'])}"
+        )
     return table
 
 
-def number_text(value: float, sign: str = "") -> str:
-    """Two decimals, or a dash where the number is not defined."""
-    return "–" if math.isnan(value) else f"{value:{sign}.2f}"
+def _shown_metric(matrix: ResultMatrix) -> str:
+    """`accuracy`, or `loss` where outputs have no accuracy."""
+    return "loss" if np.isnan(matrix.scores()).all() else "accuracy"
+
+
+def number_text(value: float, sign: str = "", decimals: int = 2) -> str:
+    """A number with some decimals, or a dash where it is not defined."""
+    return "–" if math.isnan(value) else f"{value:{sign}.{decimals}f}"
 
 
 def _duration(seconds: float) -> str:

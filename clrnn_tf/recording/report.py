@@ -75,7 +75,10 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         f"<p>Data: {_text(results['data_source'])}.{'' if results['finished'] else ' <b>Unfinished run.</b>'}</p>",
         _headline(results),
         _beside_other_runs(matrix.task_names, [this_run, *comparisons]),
-        _section("Accuracy on every task after each task", _figure(figures.matrix_figure(matrix))),
+        _section(
+            f"{_headline_name(matrix).capitalize()} on every task after each task",
+            _figure(figures.matrix_figure(matrix)),
+        ),
         _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix, comparisons)),
         _inference(results),
@@ -172,19 +175,24 @@ def _curves(entries: Sequence[dict], matrix: ResultMatrix) -> str:
 def _task_table(matrix: ResultMatrix, comparisons: Sequence[Comparison]) -> str:
     """A row for each task; columns of their own for comparisons that have an accuracy for each task."""
     by_task = {each.label: each.task_accuracy for each in comparisons if each.task_accuracy is not None}
+    of_tasks = matrix.during(matrix.headline), matrix.final(matrix.headline)
     rows = [
         (name, *_change(during, final), *(_number(accuracy.get(name)) for accuracy in by_task.values()))
-        for name, during, final in zip(matrix.task_names, matrix.during(), matrix.final(), strict=False)
+        for name, during, final in zip(matrix.task_names, *of_tasks, strict=False)
     ]
-    means = _change(matrix.during().mean(), matrix.final().mean())
+    means = _change(*(float(scores.mean()) for scores in of_tasks))
     body = _rows(rows) + _rows(
         [("mean", *means, *(_number(each.final) for each in comparisons if each.label in by_task))], "mean"
     )
     heads = "".join(f"<th>{_text(name)}</th>" for name in ("task", "during", "final", "change", *by_task))
     return (
-        "<table><caption>Test accuracy in percent: right after a task was learned (during), and at the end (final)."
-        f"</caption><tr>{heads}</tr>{body}</table>"
+        f"<table><caption>Test {_headline_name(matrix)} in percent: right after a task was learned (during), and at "
+        f"the end (final).</caption><tr>{heads}</tr>{body}</table>"
     )
+
+
+def _headline_name(matrix: ResultMatrix) -> str:
+    return matrix.headline.replace("_", " ")
 
 
 def _change(during: float, final: float) -> tuple[str, str, str]:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, overload
+from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
 import tensorflow as tf
 
 from clrnn_tf.errors import require
 from clrnn_tf.outputs import OUTPUT_KINDS, OutputName
+from clrnn_tf.streams.coding import SequenceCoder
 from clrnn_tf.streams.inputs import InputModel, NgramInputs
+
+if TYPE_CHECKING:
+    from clrnn_tf.streams.labelled import Arrays
+    from clrnn_tf.streams.own import Preparation
 
 
 class Batch(NamedTuple):
@@ -131,6 +136,95 @@ class TaskStream(Sequence[Task]):
     word_encoder: Callable[[int], tf.Module] | None = None
     """Makes, for a task id, what turns words [B, T] (strings, "" is padding) into `Batch.inputs`, in graph operations;
     None where inputs are no words."""
+
+    sequence_coder: Callable[[int], SequenceCoder] | None = None
+    """Makes, for a task id, what turns sequences as they are measured into `Batch.inputs`, which exports keep; None
+    where `Batch.inputs` are what is measured."""
+
+    @classmethod
+    def from_arrays(
+        cls,
+        tasks: Sequence[Arrays],
+        test: Sequence[Arrays] | None = None,
+        validation: Sequence[Arrays] | None = None,
+        *,
+        outputs: OutputName | None = None,
+        task_names: Sequence[str] = (),
+        class_names: Sequence[str] = (),
+        preparation: Preparation | None = None,
+    ) -> TaskStream:
+        """A stream of your own arrays, standardised by the training data of each task unless `preparation` differs.
+
+        Every task is (sequences, labels) or (sequences, labels, lengths): sequences [N, T, F], or a list of arrays
+        [T, F] of any lengths. The type of the labels says what they are, and their shape whether a sequence has one or
+        every step has one:
+
+            classes        whole numbers     [N]       [N, T], -1 where a step has none
+            several at once  booleans        [N, C]    [N, T, C]
+            numbers        floats            [N, C]    [N, T, C], NaN where a step has none
+
+        Args:
+          tasks: The training data of each task.
+          test: Test data of each task; without, a share of the training data is taken (`Preparation.test_share`).
+          validation: Validation data of each task.
+          outputs: `softmax`, `sigmoid` or `linear`, where the type of the labels does not say it: 0 and 1 as numbers.
+          task_names: Names of the tasks; task0, task1, ... by default.
+          class_names: Names of the classes.
+          preparation: Standardisation, missing values, test data.
+
+        Raises:
+          ConfigurationError: Something does not fit; the message names task, split and sequence.
+
+        Example: three tasks of 40 sequences with a class each.
+          >>> import numpy as np
+          >>> from clrnn_tf import TaskStream
+          >>> draws = np.random.default_rng(0)
+          >>> tasks = [(draws.normal(size=(40, 9, 2)), draws.integers(0, 3, 40)) for _ in range(3)]
+          >>> stream = TaskStream.from_arrays(tasks)
+          >>> stream.outputs, stream.num_outputs, stream[0].train.num_examples, stream[0].test.num_examples
+          ('softmax', 3, 32, 8)
+        """
+        from clrnn_tf.streams import arrays  # it makes streams, so it comes after this module
+
+        labels = arrays.Labels(outputs, tuple(class_names), tuple(task_names))
+        return arrays.stream_from_arrays(
+            arrays.Parts(tasks, test, validation), labels, preparation or arrays.Preparation()
+        )
+
+    @classmethod
+    def from_datasets(
+        cls,
+        tasks: Sequence[tf.data.Dataset],
+        test: Sequence[tf.data.Dataset] | None = None,
+        validation: Sequence[tf.data.Dataset] | None = None,
+        *,
+        outputs: OutputName | None = None,
+        task_names: Sequence[str] = (),
+        class_names: Sequence[str] = (),
+        preparation: Preparation | None = None,
+    ) -> TaskStream:
+        """A stream of datasets of (sequence, label): sequences [T, F] or [T] of any lengths; labels as of an example of
+        `from_arrays`. They are read once and kept in memory; `DatasetSplit` is for data that do not fit.
+
+        The arguments are those of `from_arrays`.
+
+        Raises:
+          ConfigurationError: Something does not fit; the message names task, split and sequence.
+
+        Example:
+          >>> import tensorflow as tf
+          >>> from clrnn_tf import TaskStream
+          >>> sequences = tf.random.stateless_normal([20, 9, 2], [0, 1])
+          >>> dataset = tf.data.Dataset.from_tensor_slices((sequences, tf.range(20) % 3))
+          >>> TaskStream.from_datasets([dataset, dataset]).num_outputs
+          3
+        """
+        from clrnn_tf.streams import arrays  # it makes streams, so it comes after this module
+
+        labels = arrays.Labels(outputs, tuple(class_names), tuple(task_names))
+        return arrays.stream_from_datasets(
+            arrays.Parts(tasks, test, validation), labels, preparation or arrays.Preparation()
+        )
 
     @property
     def input_width(self) -> int:
