@@ -57,6 +57,8 @@ class NetworkConfig(Settings):
     hypernetwork generates a different single head for each task, so the network does not depend on their number."""
     recurrent_initializer: Literal["uniform", "orthogonal"] = "uniform"
     """`orthogonal` draws each hidden-to-hidden matrix (each LSTM gate's block) orthogonal (shared weights only)."""
+    biases: Literal["one", "two"] = "one"
+    """Biases of each recurrent sum; published: two."""
     task_id_input: bool = False
     """Whether the network reads the task: a one-hot task id follows the features of every step."""
 

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment
 from clrnn_tf.errors import require
-from clrnn_tf.execution.batch_blocks import num_blocks
+from clrnn_tf.execution.batch_blocks import length_buckets_of, num_blocks
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker
+from clrnn_tf.execution.memory import memory_bytes, require_batches_fit, require_weights_fit
 from clrnn_tf.methods.base import MethodSetup
 from clrnn_tf.model import Dropout, TaskModel
 from clrnn_tf.networks.network import RecurrentNetwork
@@ -45,9 +46,12 @@ def build_trainer(
         experiment = dataclasses.replace(experiment, method_options=module.Config())
     method_type = module.METHOD
     method_type.check(experiment)
+    memory = memory_bytes()
+    require_batches_fit(experiment.train, stream, memory)
     num_task_ids = len(stream) if experiment.network.task_id_input else 0
     num_inputs = stream.num_features + num_task_ids
     network = RecurrentNetwork(experiment.network, num_inputs, stream.num_outputs, len(stream))
+    require_weights_fit(network.weight_specs, memory)
     embedding = None
     if stream.ngrams is not None and stream.ngrams.tables == "shared":
         require(
@@ -66,6 +70,7 @@ def build_trainer(
             jit=jit,
             shared_table=None if embedding is None else embedding.tables,
             num_blocks=num_blocks(experiment.train, jit, stream, workers.count),
+            length_buckets=length_buckets_of(stream),
         )
     )
     if embedding is None:

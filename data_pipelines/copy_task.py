@@ -8,6 +8,7 @@ seed, the data are bit for bit those of the published generator.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines import copy_patterns
 from data_pipelines.copy_batches import MakeBatch, fixed_length_batches, recall_after_stop_flag, varying_length_batches
 from data_pipelines.copy_patterns import Layout, Sequences
+from data_pipelines.describe import main
 
 BUCKET = 8  # batches of sequences of varying lengths are padded to multiples of this
 
@@ -256,3 +258,7 @@ def _task(task_id: int, splits: tuple[Sequences, Sequences, Sequences], make_bat
         ArraySplit(test._asdict(), make_batch, buckets),
         ArraySplit(validation._asdict(), make_batch, buckets) if len(validation.lengths) else None,
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.modules[__name__]))

@@ -8,6 +8,7 @@ frozen` they have fixed random vectors. Without a data directory, the project's 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from clrnn_tf.errors import require
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Task, TaskStream
 from data_pipelines.conllu_files import UPOS, Limits
+from data_pipelines.describe import main
 from data_pipelines.storage import fingerprint, warn
 from data_pipelines.tagging_inputs import ngram_inputs, num_features, word_encoders
 from data_pipelines.tagging_splits import (
@@ -247,3 +249,7 @@ def _task(
             listed = ", ".join(f"{share:.0%} ({split})" for split, share in shares.items())
             warn(f"few words of '{name}' have a vector: {listed}.")
     return Task(task_id, name, train, test, validation)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.modules[__name__]))

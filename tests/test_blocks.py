@@ -1,11 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from clrnn_tf.config import TrainConfig
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.execution.batch_blocks import halves, num_blocks, scored_end, split_by_length
+from clrnn_tf.execution.batch_blocks import halves, length_buckets_of, num_blocks, scored_end, split_by_length
 from clrnn_tf.experiment import build_trainer
+from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch
 from tests import golden, tiny
 
@@ -28,6 +31,28 @@ def test_blocks_hold_every_sequence_once_and_are_as_long_as_their_longest():
         np.testing.assert_array_equal(block.inputs[:, 0, 0], block.task_id)
         np.testing.assert_array_equal(tf.reduce_sum(block.loss_weights, axis=1), block.lengths)
     assert sorted(np.concatenate([block.task_id for block in blocks])) == [0, 1, 2, 3, 4, 5]
+
+
+def test_blocks_are_padded_to_the_length_buckets_of_the_data():
+    batch = batch_of([3, 27, 9, 1, 8, 17, 40, 33], 42)
+    assert [block.inputs.shape[1] for block in split_by_length(batch, 4, (10, 20, 30))] == [10, 10, 30, 42]
+    assert [block.inputs.shape[1] for block in split_by_length(batch, 4)] == [8, 16, 32, 40]
+
+
+def test_the_buckets_of_a_stream_are_those_of_its_training_splits():
+    assert length_buckets_of(tiny.stream(2)) == (4,)
+    arrays = {"x": np.ones([4, 40, 1], np.float32), "lengths": np.array([1, 2, 3, 40])}
+
+    def buckets_of(*buckets):
+        tasks = [
+            dataclasses.replace(task, train=ArraySplit(arrays, None, of_task))
+            for task, of_task in zip(tiny.stream(2), buckets, strict=True)
+        ]
+        return length_buckets_of(dataclasses.replace(tiny.stream(2), tasks=tuple(tasks)))
+
+    assert buckets_of((8, 12), (12, 18, 50)) == (8, 12, 18)  # 50 is beyond the longest sequence
+    assert buckets_of((8, 12), (12, 21)) == ()  # too far apart
+    assert buckets_of((9, 12), ()) == ()
 
 
 def test_one_block_is_the_batch():

@@ -16,7 +16,8 @@ import clrnn_tf
 import data_pipelines
 from clrnn_tf.errors import ConfigurationError
 from trainers import clrnn, copy_task, pos_tagging
-from trainers.run import guarded, main
+from trainers.failures import guarded
+from trainers.run import main
 
 ROOT = Path(__file__).parent.parent
 SMALL_COPY = [
@@ -234,6 +235,18 @@ def test_the_command_clrnn_lists_its_benchmarks_and_runs_them(capsys):
     assert "seed must be in" in capsys.readouterr().err
     assert clrnn.main(["pos-tagging", "--help"]) == 0
     assert "clrnn pos-tagging --list-presets" in capsys.readouterr().out
+
+
+def test_version_overview_and_unknown_commands_need_no_tensorflow():
+    code = (
+        "import sys\nfrom trainers import clrnn\n"
+        "codes = [clrnn.main([word]) for word in ('--version', '--help', 'copy-tsk')]\n"
+        "assert codes == [0, 0, 2] and 'tensorflow' not in sys.modules, codes\n"
+        "import tensorflow\nassert tensorflow.__spec__.loader.path\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "error: unknown benchmark copy-tsk. Did you mean copy-task?\n"
 
 
 def test_packages_in_the_working_directory_do_not_get_in_the_way_of_clrnn(tmp_path):

@@ -23,7 +23,17 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|toml|jsonl|png)|(?:[\w-]+/)+)`")
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
 SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
-TRAINERS = ("cognitive_tasks", "copy_task", "own_data", "pos_tagging", "speech_commands", "student_teacher")
+TRAINERS = (
+    "cognitive_tasks",
+    "copy_task",
+    "own_data",
+    "pos_tagging",
+    "sequential_stroke_mnist",
+    "speech_commands",
+    "split_audioset",
+    "stroke_mnist",
+    "student_teacher",
+)
 
 
 def named(path):

@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the package run, and print what they say."""
+"""The examples in the docstrings of the packages run, and print what they say."""
 
 import doctest
 import importlib
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def modules_with_examples():
-    for path in sorted((ROOT / "clrnn_tf").rglob("*.py")):
+    for path in sorted(path for package in ("clrnn_tf", "data_pipelines") for path in (ROOT / package).rglob("*.py")):
         if ">>> " in path.read_text(encoding="utf-8"):
             yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 

@@ -50,7 +50,8 @@ def record(run, matrix, stream=None, first_task=0, observer=None, recorded=None)
             recorder.trained(TrainingLog(task, step, 40, {"total": 2.0, "task": 1.5}, 60.0 + step, 0.5, 0.01))
         recorder.validated(ValidationLog(task, 40, evaluation(70.0)))
         so_far.add(row)
-        recorder.task_learned(TaskResult(task, row, 1.0, 0.5, 40, {"teacher": 100 * task.task_id}), so_far)
+        result = TaskResult(task, row, 1.0, 0.5, 40, {"teacher": 100 * task.task_id}, 3.0, 0.25)
+        recorder.task_learned(result, so_far)
     recorder.run_ended(so_far)
     return recorder
 
@@ -90,6 +91,7 @@ def test_results_hold_what_they_promise(tmp_path):
     assert results["versions"]["tensorflow"]
     assert results["kept_bytes"] == [{"teacher": 0}, {"teacher": 100}]
     assert results["timing"]["tasks"][1] == {"task": "t1", "train_seconds": 1.0, "eval_seconds": 0.5, "steps": 40}
+    assert (results["timing"]["compile_seconds"], results["timing"]["compile_share"]) == (3.0, 0.25)
     assert run.table.read_text() == "after,t0,t1\nt0,80.0000,40.0000\nt1,70.0000,90.0000\n"
 
 

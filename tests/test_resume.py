@@ -24,7 +24,7 @@ from clrnn_tf.training.learning import learn
 from clrnn_tf.training.stopping import StopRequest
 from tests import tiny
 from tests.interruptions import Laboratory, assert_left_alike, kill_and_continue, left_at
-from trainers import copy_task, failures
+from trainers import copy_task, signals
 from trainers.run import main
 
 ROOT = Path(__file__).parent.parent
@@ -261,18 +261,18 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_are_requests_and_those_that_are_ignored_stay_ignored(number, monkeypatch):
     forgotten = []
-    monkeypatch.setattr(failures, "_forget_terminal", lambda: forgotten.append(number))  # pytest may have one
+    monkeypatch.setattr(signals, "_forget_terminal", lambda: forgotten.append(number))  # pytest may have one
     stop, handler = StopRequest(), signal.default_int_handler
     before = signal.signal(number, handler)
     try:
-        with failures.stopped_by_signals(stop), stop.between_steps():
+        with signals.stopped_by_signals(stop), stop.between_steps():
             os.kill(os.getpid(), number)
             assert stop.requested
             stop.requested = False
         assert forgotten == [number] * (number == signal.SIGHUP)
         assert signal.getsignal(number) == handler
         signal.signal(number, signal.SIG_IGN)
-        with failures.stopped_by_signals(stop), stop.between_steps():
+        with signals.stopped_by_signals(stop), stop.between_steps():
             os.kill(os.getpid(), number)
         assert not stop.requested
     finally:

@@ -8,7 +8,16 @@ import tensorflow as tf
 
 from clrnn_tf import Preparation, TaskStream
 from clrnn_tf.streams.checks import check_stream
-from data_pipelines import cognitive_tasks, copy_task, pos_tagging, speech_commands, student_teacher
+from data_pipelines import (
+    cognitive_tasks,
+    copy_task,
+    pos_tagging,
+    sequential_stroke_mnist,
+    speech_commands,
+    split_audioset,
+    stroke_mnist,
+    student_teacher,
+)
 
 COPY = {"num_tasks": 2, "num_train": 40, "num_test": 11, "num_validation": 7}
 STREAMS = {
@@ -24,6 +33,13 @@ STREAMS = {
     ),
     "tagging, fixed vectors": lambda: pos_tagging.make_stream(
         pos_tagging.Config(languages=("fi", "hi"), ngrams="frozen", num_buckets=500, ngram_dim=8, max_sentences=20)
+    ),
+    "strokes, pairs of digits": lambda: stroke_mnist.make_stream(stroke_mnist.Config(num_tasks=2, num_validation=9)),
+    "strokes, sequences": lambda: sequential_stroke_mnist.make_stream(
+        sequential_stroke_mnist.Config(num_digits=3, num_tasks=2, num_train=40, num_test=11, num_validation=8)
+    ),
+    "sounds": lambda: split_audioset.make_stream(
+        split_audioset.Config(num_tasks=2, classes_per_task=3, clips_per_class=10, scaled=True)
     ),
     "tagging, letters": lambda: pos_tagging.make_stream(
         pos_tagging.Config(languages=("fi", "hi"), letters=True, num_buckets=500, ngram_dim=8, max_sentences=20)

@@ -2,8 +2,10 @@
 
 import os
 
-from trainers.streams import load_tensorflow, replace_closed_streams
+from trainers.compiled_programs import keep_compiled_programs
+from trainers.streams import import_tensorflow_quietly, replace_closed_streams
 
 replace_closed_streams()
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-load_tensorflow()
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2, each program that is taken from the cache writes three lines
+keep_compiled_programs()
+import_tensorflow_quietly()

@@ -13,8 +13,7 @@ import clrnn_tf
 import data_pipelines
 import trainers
 from clrnn_tf.errors import ConfigurationError, nearest
-from trainers.run import guarded
-from trainers.run import main as run_benchmark
+from trainers.failures import guarded
 
 COMMANDS = ("perceptron", "tag")
 """Modules of this package that run something else than a benchmark."""
@@ -48,6 +47,8 @@ def _run(arguments: list[str]) -> int:
     if name not in benchmarks():
         known = map(_typed, (*benchmarks(), *COMMANDS))
         raise ConfigurationError(f"unknown benchmark {typed}.{nearest(typed, known)}")
+    from trainers.run import main as run_benchmark  # loads TensorFlow, which the answers above do without
+
     benchmark = importlib.import_module(f"trainers.{name}").BENCHMARK
     return run_benchmark(benchmark, arguments[1:], f"clrnn {_typed(name)}")
 
@@ -55,7 +56,7 @@ def _run(arguments: list[str]) -> int:
 def _print_help() -> None:
     print("clrnn: recurrent networks that keep learning new tasks without forgetting\n")
     for name, summary in (benchmarks() | {name: _summary(name) for name in COMMANDS}).items():
-        print(f"  clrnn {_typed(name):<15} {summary}")
+        print(f"  clrnn {_typed(name):<24} {summary}")
     print("\n  clrnn BENCHMARK --help          what to type, and all flags")
     print("  clrnn BENCHMARK --list-presets  published runs, and what to expect of them")
     print("  clrnn --version")

@@ -41,7 +41,7 @@ class DemoRun:
     num_parameters: int
     """Trained parameters after the last task."""
     minutes: float
-    """Training and testing, compilation included."""
+    """Training and testing, compilation included; without reading data, exports and reports."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,6 +94,7 @@ def results_table(runs: Sequence[DemoRun]) -> Table:
     table = Table(title=f"tagging {languages}: test accuracy right after learning (during) and at the end (final), %")
     for name in ("method", "during", "final", "forgetting", "parameters", "minutes"):
         table.add_column(name, justify="left" if name == "method" else "right")
+    table.caption = "minutes of training and testing, compilation included; reading data, exports, reports not counted"
     for run in runs:
         summary = run.matrix.summary()
         scores = (summary[name] for name in ("mean_during_accuracy", "mean_final_accuracy", "forgetting"))

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from clrnn_tf.durable_files import write_bytes
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.comparisons import Comparison, comparisons_from
+from clrnn_tf.recording.coverage import few_vectors
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.progress import ProgressReporter
 from clrnn_tf.recording.report import is_whole_report, write_report
@@ -27,11 +29,15 @@ from clrnn_tf.training.checkpoints import Checkpoints
 from clrnn_tf.training.learning import learn
 from clrnn_tf.training.stopping import StopRequest
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
+from data_pipelines.describe import samples_png
 from export.saved_model import Exporter, is_whole
-from trainers.failures import OUT_OF_MEMORY, one_line, stopped_by_signals
+from trainers.failures import one_line
 from trainers.inference import infer_tasks
 from trainers.settings import Command
+from trainers.signals import stopped_by_signals
 from trainers.streams import closed_stderr, drop_output
+
+_REFUSED = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
     except TrainingDivergedError as error:
         print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)
         return 1
-    except (*OUT_OF_MEMORY, OSError) as error:
+    except _REFUSED as error:
         print(f"error: {one_line(error)} What was learned before is in {run.path}.", file=sys.stderr)
         drop_output()
         return 1
@@ -194,6 +200,9 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
 def _infer_and_report(session: Session, run: RunDirectory, matrix: ResultMatrix) -> None:
     if session.inference is not None:
         infer_tasks(session.inference, session.stream, matrix, run, session.command.experiment.train.eval_batch_size)
+    draw = getattr(session.command.benchmark.pipeline, "draw_example", None)
+    if draw is not None:
+        write_bytes(run.path / "samples.png", samples_png(session.stream, draw))
     print(f"results in {run.results}, report in {write_report(run.path, session.comparisons)}", flush=True)
 
 
@@ -206,6 +215,9 @@ def _announce(session: Session) -> None:
     if command.options.quick:
         print("--quick: too short to learn; accuracies mean nothing.")
     print(f"data: {stream.data_source}", flush=True)
+    few = few_vectors(stream.data_facts)
+    if few:
+        print(few, flush=True)
 
 
 def _expected(command: Command) -> list[Comparison]:

@@ -1,61 +1,70 @@
-"""What stops a command, said in one line."""
+"""What stops a command, said in one line; the exit code that belongs to it."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import stat
-from collections.abc import Iterator
-from types import FrameType
+import sys
+from collections.abc import Callable
 
-import tensorflow as tf
+from clrnn_tf.errors import ConfigurationError
+from trainers.streams import drop_output, one_line_warnings, unencodable_as_escapes
 
-from clrnn_tf.training.stopping import StopRequest
-
-OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
 _LONGEST_NAME = 200
 
 
-@contextlib.contextmanager
-def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and the end of a terminal (SIGHUP) are requests to stop; those that are ignored stay ignored."""
+def guarded(
+    run: Callable[[], int],
+    interrupted: str = "stopped; the same command with --resume continues where its last checkpoint is.",
+) -> int:
+    """The exit code of `run`; what stops it is said in one line on standard error.
 
-    def request(signum: int, frame: FrameType | None) -> None:
-        if signum == getattr(signal, "SIGHUP", None):
-            _forget_terminal()
-        stop.request()
-
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    handlers = {number: signal.getsignal(number) for number in numbers}
-    before = {number: handler for number, handler in handlers.items() if handler not in (None, signal.SIG_IGN)}
-    for number in before:
-        signal.signal(number, request)
+    Args:
+      run: What is done.
+      interrupted: What is said after an interrupt.
+    """
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        unencodable_as_escapes()
+        with one_line_warnings():
+            code = run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except ConfigurationError as error:
+        return _say(f"error: {' '.join(str(error).splitlines())}", 2)
+    except BrokenPipeError:  # as in `... | head`
+        drop_output()
+        return 1
+    except OSError as error:
+        if not error.filename:  # standard output could not be written
+            drop_output()
+        return _say(f"error: {one_line(error)}", 2)
+    except out_of_memory() as error:
+        return _say(f"error: {one_line(error)}", 1)
+    except KeyboardInterrupt:
+        return _say(f"\n{interrupted}", 130)
+    return code
 
 
-def _forget_terminal() -> None:
-    """Send what is still to be written to a terminal that is gone nowhere: writing to it would fail."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        with contextlib.suppress(OSError):
-            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
-                os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+def out_of_memory() -> tuple[type[Exception], ...]:
+    """The errors that say that memory or the disk is full; TensorFlow's as well, where it is loaded."""
+    if "tensorflow" not in sys.modules:
+        return (MemoryError,)
+    import tensorflow as tf
+
+    return MemoryError, tf.errors.ResourceExhaustedError
 
 
 def one_line(error: Exception) -> str:
     """What the system refused, as one sentence."""
-    if isinstance(error, tf.errors.ResourceExhaustedError) and "No space left" in str(error):
-        return "No space left on device."
-    if isinstance(error, OUT_OF_MEMORY):
+    if isinstance(error, out_of_memory()):
+        if "No space left" in str(error):
+            return "No space left on device."
         return "there is not enough memory. Make the network, the batches or the data smaller."
     if isinstance(error, OSError):
         name = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{name[:_LONGEST_NAME]}."
     return " ".join(str(error).split())
+
+
+def _say(line: str, code: int) -> int:
+    if sys.stderr is not None:
+        print(line, file=sys.stderr)
+    return code

@@ -28,9 +28,9 @@ from data_pipelines.storage import find_data_dir, fingerprint
 from data_pipelines.treebanks import Selected, TaggedText
 from data_pipelines.vector_tables import vector_files
 from data_pipelines.word_vectors import read_vectors
+from trainers.failures import guarded
 from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
 from trainers.help import print_flags
-from trainers.run import guarded
 from trainers.udpipe import Tagger, package, score, settings, train
 
 _DATA = (

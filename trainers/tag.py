@@ -20,7 +20,7 @@ from clrnn_tf.errors import ConfigurationError, require
 from export.tagger import Tagger
 from trainers.conllu_blocks import Agreement, Block, read_blocks
 from trainers.exported_taggers import Language, find_taggers, infer_language, load_tagger
-from trainers.run import guarded
+from trainers.failures import guarded
 from trainers.streams import closed_stderr
 
 PROGRAM = "python -m trainers.tag"

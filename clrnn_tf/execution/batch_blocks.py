@@ -11,14 +11,16 @@ above the last recurrence are computed for these steps only.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import tensorflow as tf
 
 from clrnn_tf.config import TrainConfig
 from clrnn_tf.errors import require
+from clrnn_tf.streams.splits import bucketed_length
 from clrnn_tf.streams.tasks import Batch, TaskStream
 
 
@@ -44,6 +46,7 @@ _NUM_BLOCKS = 4  # where lengths vary; more blocks would make the products too s
 _NUM_EQUAL_BLOCKS = 2  # where lengths do not vary
 _PARTS = 8  # the first scored step is rounded down to a multiple of an eighth of T
 _MULTIPLE = 8  # blocks are rounded up to a multiple of this many steps, so that few programs are compiled
+_BEYOND_ALL = 2**31 - 1
 
 
 def num_blocks(config: TrainConfig, jit: bool, stream: TaskStream, num_workers: int) -> int:
@@ -66,16 +69,29 @@ def num_blocks(config: TrainConfig, jit: bool, stream: TaskStream, num_workers: 
     return math.gcd(_NUM_BLOCKS if vary else _NUM_EQUAL_BLOCKS, share)
 
 
+def length_buckets_of(stream: TaskStream) -> tuple[int, ...]:
+    """The length buckets of all training splits, ascending; () where blocks would carry much padding with them.
+
+    Multiples of 8 would make more programs, each of which takes seconds to compile. Buckets of whole batches may be far
+    apart, however; here each is at most 8 steps or half as long again as the one before.
+    """
+    buckets = sorted({bucket for task in stream for bucket in getattr(task.train, "length_buckets", ())})
+    near = all(b - a <= max(_MULTIPLE, a // 2) for a, b in itertools.pairwise([0, *buckets]))
+    return tuple(buckets) if near else ()
+
+
 @tf.autograph.experimental.do_not_convert
-def split_by_length(batch: SequencesT, count: int) -> list[SequencesT]:
+def split_by_length(batch: SequencesT, count: int, length_buckets: Sequence[int] = ()) -> list[SequencesT]:
     """The batch as `count` batches of equal size, the shortest sequences first.
 
     Args:
       batch: B sequences of up to T steps; steps at and after a sequence's length must have weight 0.
       count: A divisor of B. With 1 the batch is returned unchanged.
+      length_buckets: Those of the task's data, see `length_buckets_of`.
 
     Returns:
-      Batches of B / count sequences with at most T steps: their longest length, rounded up to a multiple of 8.
+      Batches of B / count sequences with at most T steps: their longest length, rounded up to the next bucket (T beyond
+      the last); without buckets to a multiple of 8.
     """
     if count == 1:
         return [batch]
@@ -83,7 +99,11 @@ def split_by_length(batch: SequencesT, count: int) -> list[SequencesT]:
     for rows in tf.split(tf.argsort(batch.lengths, stable=True), count):
         block = type(batch)(*(tf.gather(field, rows) for field in batch))
         longest = tf.maximum(tf.reduce_max(block.lengths), 1)
-        time = tf.minimum(-(-longest // _MULTIPLE) * _MULTIPLE, tf.shape(batch.inputs)[1])
+        if length_buckets:
+            rounded = bucketed_length(longest, (*length_buckets, _BEYOND_ALL))
+        else:
+            rounded = -(-longest // _MULTIPLE) * _MULTIPLE
+        time = tf.minimum(rounded, tf.shape(batch.inputs)[1])
         blocks.append(type(batch)(*(field if field.shape.rank == 1 else field[:, :time] for field in block)))
     return blocks
 

@@ -49,6 +49,8 @@ class MethodSetup(Generic[Options]):
     """Table of n-grams that all tasks share; methods that hold weights in place hold it, too."""
     num_blocks: int = 1
     """Blocks into which a batch is divided to run the main network; see `clrnn_tf.execution.batch_blocks`."""
+    length_buckets: tuple[int, ...] = ()
+    """Lengths to which blocks are padded; () for multiples of 8."""
 
     @property
     def num_tasks(self) -> int:

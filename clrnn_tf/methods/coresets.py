@@ -91,7 +91,7 @@ class Coresets(Method[Config]):
             replay = weighted_by_share(replay, task_id, self.setup.num_tasks, self.options.normalize)
             teacher = self._teacher(task_id)
             losses: list[tf.Tensor] = []
-            for block in split_by_length(replay, self.setup.num_blocks):
+            for block in split_by_length(replay, self.setup.num_blocks, self.setup.length_buckets):
                 losses += self._distill(weights, teacher, model, _prepared(model, block))
             return tf.add_n(losses)
 

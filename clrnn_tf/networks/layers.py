@@ -11,11 +11,13 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
+from clrnn_tf.errors import require
 from clrnn_tf.networks.cells import ACTIVATIONS, Cell
 from clrnn_tf.networks.linear import LinearMaps
 from clrnn_tf.networks.weights import ModulationSpec, Weights, WeightSpec, in_scope, modulate, modulation_specs, within
 
 Direction = Literal["forward", "backward"]
+Biases = Literal["one", "two"]
 
 
 class Reading(NamedTuple):
@@ -73,10 +75,16 @@ class RecurrentLayer:
       name: Scope of its weights; those of a direction are in `name/direction`.
       cell: What is unrolled.
       directions: In the order in which outputs are concatenated.
+      biases: With `two`, a weight `recurrent_bias` is added to the cell's `bias`, as in the published code. It starts
+        in +-1/sqrt(H). Both move under Adam, so their sum moves twice as far as one bias would.
+
+    Raises:
+      ConfigurationError: Two biases are wanted of a cell that has no `bias`.
     """
 
-    def __init__(self, name: str, cell: Cell, directions: tuple[Direction, ...]) -> None:
+    def __init__(self, name: str, cell: Cell, directions: tuple[Direction, ...], biases: Biases = "one") -> None:
         self.cell = cell
+        self._two_biases = biases == "two"
         self.num_outputs = cell.num_units * len(directions)
         self.scopes: dict[Direction, str] = {direction: f"{name}/{direction}" for direction in directions}
 
@@ -87,7 +95,15 @@ class RecurrentLayer:
         """
         fan = num_inputs if tuple(self.scopes) == ("forward",) else self.cell.num_units
         specs = self.cell.weight_specs(num_inputs, fan)
+        if self._two_biases:
+            specs = [*specs, self._second_bias(specs)]
         return [spec for scope in self.scopes.values() for spec in in_scope(scope, specs)]
+
+    def _second_bias(self, specs: list[WeightSpec]) -> WeightSpec:
+        shapes = [spec.shape for spec in specs if spec.name == "bias"]
+        require(len(shapes) == 1, "network.biases two needs a cell with a bias. Received: one without.")
+        units = self.cell.num_units
+        return WeightSpec("recurrent_bias", shapes[0], "bias", units, 1.0 / math.sqrt(units))
 
     def modulation_specs(self) -> list[ModulationSpec]:
         """`gain` and `shift` [H] of each direction."""
@@ -115,6 +131,8 @@ class RecurrentLayer:
         """Outputs and states of one direction, in the order of time."""
         lengths, maps, truncate, first_step = reading
         weights = within(weights, self.scopes[direction])
+        if self._two_biases:  # each has the gradient of the sum, also where gradients are sums of squares
+            weights = {**weights, "bias": weights["bias"] + weights["recurrent_bias"]}
 
         def in_order(x: tf.Tensor) -> tf.Tensor:
             return _reverse(x, lengths) if direction == "backward" else x

@@ -95,7 +95,7 @@ class RecurrentNetwork:
             for index, units in enumerate(config.dense_before)
         ]
         self.recurrent = [
-            RecurrentLayer(f"recurrent{index}", CELLS[config.cell](units, config.activation), directions)
+            RecurrentLayer(f"recurrent{index}", CELLS[config.cell](units, config.activation), directions, config.biases)
             for index, units in enumerate(config.hidden_sizes)
         ]
         self.dense_after = [

@@ -50,6 +50,10 @@ class TaskResult:
     """Steps taken (fewer than configured after early stopping)."""
     kept_bytes: dict[str, int] = field(default_factory=dict)
     """Memory that the method keeps for old tasks, in bytes by purpose."""
+    compile_seconds: float = 0.0
+    """Spent on compiling since the trainer was made, an estimate; see `clrnn_tf.execution.call_times`."""
+    compile_share: float = 0.0
+    """Of the time of all steps, validations and tests since then."""
 
 
 class Observer:

@@ -114,14 +114,14 @@ class FileRecorder(Observer):
             }
         )
         self._kept_bytes.append(result.kept_bytes)
-        self._save(matrix)
+        self._save(matrix, result)
 
     def _write(self, kind: str, task_id: int, task: str, step: int, **values: object) -> None:
         entry = {"kind": kind, "task_id": task_id, "task": task, "step": step, **values}
         with self._run.metrics.open("a", encoding="utf-8") as log:
             log.write(as_json(entry))
 
-    def _save(self, matrix: ResultMatrix) -> None:
+    def _save(self, matrix: ResultMatrix, latest: TaskResult) -> None:
         confusions: dict[str, Any] = confusions_of(matrix)  # NumPy's types allow no other keywords than its options
         if confusions:
             buffer = io.BytesIO()
@@ -139,6 +139,8 @@ class FileRecorder(Observer):
             "timing": {
                 "tasks": self._timing,
                 "total_seconds": round(sum(t["train_seconds"] + t["eval_seconds"] for t in self._timing), 3),
+                "compile_seconds": round(latest.compile_seconds, 3),
+                "compile_share": round(latest.compile_share, 3),
             },
         }
         write_text(self._run.table, _table(matrix))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import math
@@ -14,6 +15,7 @@ from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.comparisons import Comparison
+from clrnn_tf.recording.coverage import coverage_table
 from clrnn_tf.recording.figures import Curve
 from clrnn_tf.recording.results import Results, further_means
 from clrnn_tf.recording.run_directory import RunDirectory
@@ -82,6 +84,8 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix, comparisons)),
         _inference(results),
+        _samples(path / "samples.png"),
+        coverage_table(results.get("data", {})),
         _section("Beside other results", _comparison_table([this_run, *comparisons])),
         _section("Time and size", _facts(results)),
         f"<details><summary>Settings</summary><pre>{_text(run.config.read_text(encoding='utf-8'))}</pre></details>",
@@ -217,6 +221,14 @@ def _inference(results: Results) -> str:
     return _section("Task unknown", table)
 
 
+def _samples(picture: Path) -> str:
+    """The picture of training examples; empty without one."""
+    if not picture.is_file():
+        return ""
+    code = base64.b64encode(picture.read_bytes()).decode()
+    return _section("Samples of the data", f'<img alt="samples" width="100%" src="data:image/png;base64,{code}">')
+
+
 def _comparison_table(comparisons: Sequence[Comparison]) -> str:
     rows = "".join(
         f"<tr><td>{_text(row.label)}</td><td>{_number(row.during)}</td><td>{_number(row.final)}</td>"
@@ -234,10 +246,14 @@ def _facts(results: Results) -> str:
         (name, f"{task['train_seconds']:.1f} s")
         for name, task in ((f"training of {task['task']} ({task['steps']} steps)", task) for task in timing["tasks"])
     ]
+    if "compile_seconds" in timing:
+        share = f"{timing['compile_seconds']:.0f} s, {timing.get('compile_share', 0.0):.0%} of steps and tests"
+        rows += [("of it and of the tests before training: compilation, estimated", share)]
     rows += [("trained parameters", f"{results['num_parameters']:,.0f}")]
     rows += [("weights of the main network", f"{results['num_main_network_weights']:,.0f}")]
     if "num_table_parameters" in results:
-        rows += [("parameters of the tables of n-grams", f"{results['num_table_parameters']:,.0f}")]
+        size = f", {results['table_bytes'] / 1e6:,.3f} MB" if "table_bytes" in results else ""  # not in older results
+        rows += [("parameters of the tables of n-grams", f"{results['num_table_parameters']:,.0f}{size}")]
     if "compression_ratio" in results:
         rows += [("parameters per generated weight", f"{results['compression_ratio']:.3f}")]
     rows += [

@@ -35,6 +35,10 @@ class Timing(TypedDict):
 
     tasks: list[TaskTiming]
     total_seconds: float
+    compile_seconds: NotRequired[float]
+    """Since the run was begun or last continued; see `TaskResult.compile_seconds`."""
+    compile_share: NotRequired[float]
+    """Of steps, validations and tests since then, those before training included."""
 
 
 class InferenceResults(TypedDict):
@@ -72,6 +76,7 @@ class Results(TypedDict):
     num_parameters: float
     num_main_network_weights: float
     num_table_parameters: NotRequired[float]
+    table_bytes: NotRequired[float]
     """Of the tables that n-grams are embedded by, of all tasks; not among the parameters above."""
     compression_ratio: NotRequired[float]
     separate_networks_bytes: NotRequired[float]

@@ -5,6 +5,7 @@
     results.json    results after each task; everything outside `timing` is equal for equal runs
     results.csv     the accuracy matrix
     confusion.npz   confusion matrices behind the weighted F1 (softmax only)
+    samples.png     a picture of training examples, where the benchmark draws them
     report.html     the report; tensorboard/, checkpoints/, export/
     .lock           says which process writes to the directory (`clrnn_tf.recording.run_lock`)
 
@@ -38,7 +39,7 @@ from clrnn_tf.recording.results import SCHEMA_VERSION, Results, checked_results,
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
-_FILES = ("metrics.jsonl", "results.json", "results.csv", "confusion.npz", "report.html")
+_FILES = ("metrics.jsonl", "results.json", "results.csv", "confusion.npz", "samples.png", "report.html")
 _FOLDERS = ("tensorboard", "checkpoints", "export")
 _START_ANEW = "Restore it from a copy, or start the run anew with --overwrite."
 

@@ -101,7 +101,7 @@ class ArraySplit:
         self.lengths_vary = bool(np.ptp(self._arrays["lengths"]))
         self._arrays_on_cpu: dict[str, tf.Tensor] | None = None
         self._make_batch = make_batch
-        self._buckets = tuple(sorted(bucket for bucket in length_buckets if bucket < time))
+        self.length_buckets = tuple(sorted(bucket for bucket in length_buckets if bucket < time))
         self._length_pool = 0
 
     def with_length_pool(self, batches: int) -> ArraySplit:
@@ -157,8 +157,8 @@ class ArraySplit:
         """The examples with these indices [B]."""
         fields = {name: tf.gather(array, indices) for name, array in self._tensors().items()}
         time = tf.constant(self._time)
-        if self._buckets:
-            time = bucketed_length(tf.reduce_max(fields["lengths"]), (*self._buckets, self._time))
+        if self.length_buckets:
+            time = bucketed_length(tf.reduce_max(fields["lengths"]), (*self.length_buckets, self._time))
         fields = {name: field if name == "lengths" else field[:, :time] for name, field in fields.items()}
         return self._make_batch(fields)._replace(task_id=tf.fill(indices.shape, task_id))
 
@@ -211,7 +211,7 @@ class DatasetSplit:
         self.max_time = max_time
         self._make_examples = make_examples
         self._shuffle_buffer = shuffle_buffer
-        self._buckets = tuple(sorted(length_buckets))
+        self.length_buckets = tuple(sorted(length_buckets))
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         """See `Split.batches`. Starting at a later step reads and drops the examples before it."""
@@ -247,8 +247,8 @@ class DatasetSplit:
     def _padded(self, examples: tf.data.Dataset, batch_size: int, task_id: int) -> tf.data.Dataset:
         def to_bucket(batch: Batch) -> Batch:
             time = tf.shape(batch.inputs)[1]
-            if self._buckets:
-                padding = bucketed_length(time, self._buckets) - time
+            if self.length_buckets:
+                padding = bucketed_length(time, self.length_buckets) - time
                 batch = Batch(
                     *(
                         field if field.shape.rank < 2 else tf.pad(field, _time_padding(field.shape.rank, padding))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.execution.batch_blocks import halves
+from clrnn_tf.execution.call_times import CallTimes
 from clrnn_tf.metrics import Evaluation
 from clrnn_tf.model import Prepared, TaskModel
 from clrnn_tf.networks.weights import Weights
@@ -37,15 +39,18 @@ class Evaluator:
         self.model = model
         self._batch_size, self._in_halves = batch_size, in_halves
         self._batches: dict[Split, tf.data.Dataset] = {}
+        self.times = CallTimes()
         # without AutoGraph, which would take longer to convert the network than to trace it
         self.scores = tf.function(self._scores_of_block, jit_compile=jit, autograph=False)
 
     def __call__(self, task: Task, split: Split) -> Evaluation:
         """Scores of a task on one of its splits."""
+        began = time.perf_counter()
         if split not in self._batches:
             self._batches[split] = batches_of_any_length(split.in_order(self._batch_size, task.task_id))
         totals = self.totals(iter(self._batches[split]), tf.constant(task.task_id))
         statistics = {name: total.numpy() for name, total in totals.statistics.items()}
+        self.times.add(("test", split), time.perf_counter() - began)
         confusion = statistics.get("confusion")
         return Evaluation.of(
             float(totals.loss) / split.num_examples,

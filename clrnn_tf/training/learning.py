@@ -111,5 +111,13 @@ def _learn_task(
     trained = time.perf_counter()
     evaluations = [trainer.evaluate(tested_task, tested_task.test) for tested_task in stream]
     tested = time.perf_counter()
-    seconds = trained - progress.began
-    return TaskResult(task, evaluations, seconds, tested - trained, progress.step, trainer.method.kept_bytes())
+    return TaskResult(
+        task,
+        evaluations,
+        train_seconds=trained - progress.began,
+        eval_seconds=tested - trained,
+        steps=progress.step,
+        kept_bytes=trainer.method.kept_bytes(),
+        compile_seconds=trainer.times.compile_seconds,
+        compile_share=trainer.times.compile_share,
+    )

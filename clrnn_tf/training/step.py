@@ -66,7 +66,7 @@ class TrainingStep:
         self._model, self._method, self._optimizer = model, method, optimizer
         self._variables = optimizer.variables_to_train
         self._config, self._workers = config, workers
-        self._num_blocks, jit = method.setup.num_blocks, uses_xla(config)
+        jit = uses_xla(config)
         # differentiated with respect to the weights, and to embedded inputs where these are trained
         num_trained = 1 if model.embedding is None else 2
         self.task_loss = LossProgram(self._loss_of_block, jit, num_trained)
@@ -153,7 +153,8 @@ class TrainingStep:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean loss over the batch and accuracy in percent, block by block."""
         scores = []
-        for number, block in enumerate(split_by_length(batch, self._num_blocks)):
+        setup = self._method.setup
+        for number, block in enumerate(split_by_length(batch, setup.num_blocks, setup.length_buckets)):
             ids = block.task_id if mixed else task_id  # a scalar is cheaper
             prepared = self._model.prepare(block, ids, self._dropout_key(task_id, step, number))
             scores.append(self.task_loss(weights, prepared.inputs, prepared._replace(inputs=None)))

@@ -103,6 +103,7 @@ class Trainer:
         self._seconds_per_step = math.inf  # of the fastest call so far; the first ones compile
         in_halves = method.setup.num_blocks > 1
         self.evaluate = Evaluator(model, config.eval_batch_size, uses_xla(config), in_halves)
+        self.times = self.evaluate.times
 
     def fit(self, task: Task) -> int:
         """Train on one task with a fresh optimizer state and return the number of steps taken.
@@ -193,6 +194,7 @@ class Trainer:
                 "step before are kept. Use a lower train.learning_rate or set train.clip_norm."
             )
         seconds = time.perf_counter() - began
+        self.times.add(("steps", task.task_id), seconds, count)
         self._seconds_per_step = min(self._seconds_per_step, seconds / count)
         progress.add(sums, count, seconds)
 

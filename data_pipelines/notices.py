@@ -1,0 +1,26 @@
+"""Keeps TensorFlow's notices out of what commands print."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow without the notices that it writes before its own log level applies."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed
+        return
+    sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        tf.zeros([]) + 1.0  # devices announce themselves when they are first used
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
