@@ -11,6 +11,7 @@ from clrnn_tf.config import Experiment
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.streams.splits import batches_of_any_length
 from clrnn_tf.streams.tasks import Batch
+from clrnn_tf.training.task_progress import zero_sums
 from clrnn_tf.training.trainer import Trainer
 
 Run = Callable[[int], None]
@@ -58,9 +59,10 @@ def evaluation(trainer: Trainer, shape: Shape, task_id: int) -> Run:
 
 def _training(trainer: Trainer, dataset: tf.data.Dataset, task_id: int) -> Run:
     iterator = iter(batches_of_any_length(dataset))
+    sums = zero_sums(trainer.step.loss_names)
 
     def run(steps: int) -> None:
-        done = trainer.train_steps(iterator, tf.constant(task_id), tf.constant(0), tf.constant(steps))[-1]
+        done = trainer.train_steps(iterator, tf.constant(task_id), tf.constant(0), tf.constant(steps), sums)[-1]
         if int(done) < steps:
             raise ArithmeticError(f"a step is not finite: {steps} steps wanted, {int(done)} done")
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; `_HOME` is what Pyth
     from clrnn_tf.recording.tensorboard import TensorBoardRecorder as TensorBoardRecorder
     from clrnn_tf.runs import Run as Run
     from clrnn_tf.runs import load_run as load_run
+    from clrnn_tf.streams.checks import check_stream as check_stream
     from clrnn_tf.streams.inputs import InputModel as InputModel
     from clrnn_tf.streams.inputs import NgramInputs as NgramInputs
     from clrnn_tf.streams.own import Preparation as Preparation
@@ -50,7 +51,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; `_HOME` is what Pyth
     from clrnn_tf.streams.tasks import Task as Task
     from clrnn_tf.streams.tasks import TaskStream as TaskStream
     from clrnn_tf.task_inference import TaskInference as TaskInference
-    from clrnn_tf.training.checkpoints import TaskCheckpoints as TaskCheckpoints
+    from clrnn_tf.training.checkpoints import Checkpoints as Checkpoints
     from clrnn_tf.training.learning import learn as learn
     from clrnn_tf.training.trainer import Trainer as Trainer
     from clrnn_tf.training.trainer import TrainingDivergedError as TrainingDivergedError
@@ -61,6 +62,7 @@ _HOME = {
     "Adam": "optimizers",
     "ArraySplit": "streams.splits",
     "Batch": "streams.tasks",
+    "Checkpoints": "training.checkpoints",
     "ConfigurationError": "errors",
     "DatasetSplit": "streams.splits",
     "ElmanCell": "networks.cells",
@@ -87,7 +89,6 @@ _HOME = {
     "SharedWeights": "networks.weight_sources",
     "Split": "streams.tasks",
     "Task": "streams.tasks",
-    "TaskCheckpoints": "training.checkpoints",
     "TaskInference": "task_inference",
     "TaskModel": "model",
     "TaskStream": "streams.tasks",
@@ -99,6 +100,7 @@ _HOME = {
     "WeightSpec": "networks.weights",
     "Weights": "networks.weights",
     "build_trainer": "experiment",
+    "check_stream": "streams.checks",
     "learn": "training.learning",
     "load_run": "runs",
     "write_report": "recording.report",

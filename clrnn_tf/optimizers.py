@@ -49,6 +49,10 @@ class Optimizer(abc.ABC, tf.Module):
         """Forget everything about earlier gradients: every task starts with a fresh optimizer."""
 
     @abc.abstractmethod
+    def state_variables(self) -> list[tf.Variable]:
+        """What it knows about earlier gradients, in a fixed order; a checkpoint inside a task holds it."""
+
+    @abc.abstractmethod
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, accept: tf.Tensor) -> None:
         """Take one step, or change nothing where `accept` (scalar bool) is false."""
 
@@ -105,6 +109,10 @@ class Adam(Optimizer):
         for moment in (*self.first_moments, *self.second_moments):
             moment.assign(tf.zeros_like(moment))
         self.count.assign(0)
+
+    def state_variables(self) -> list[tf.Variable]:
+        """Both moments of every variable, and the number of steps."""
+        return [*self.first_moments, *self.second_moments, self.count]
 
     @tf.autograph.experimental.do_not_convert
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, accept: tf.Tensor) -> None:

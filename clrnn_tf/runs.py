@@ -19,7 +19,7 @@ from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.model import TaskModel
 from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
 from clrnn_tf.streams.tasks import TaskStream
-from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.checkpoints import Checkpoints, restore
 from clrnn_tf.yaml_files import read_settings
 
 
@@ -131,7 +131,9 @@ def load_run(path: Path | str, data_dir: Path | str | None = None) -> Run:
     stream = pipeline.make_stream(settings.data, _data_dir(stored, data_dir, run.path))
     run.require_same_data(stream)
     trainer = build_trainer(settings, stream)
-    TaskCheckpoints(run.checkpoints, trainer).restore(len(matrix.rows) - 1)
+    checkpoint = Checkpoints(run.checkpoints, trainer).latest_learned(len(matrix.rows))
+    restore(checkpoint, trainer)
+    del matrix.rows[checkpoint.position.learned :]
     return Run(run.path, settings, stream, trainer.model, matrix)
 
 

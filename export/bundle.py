@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.recording.run_directory import write_text
 from export import releases
 from export.all_tasks import ALL_TASKS
 from export.command_line import Parser, exit_code

@@ -17,8 +17,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.recording.run_directory import write_text
 from export.writing import remove
 
 MODELS_CONFIG = "models.config"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from clrnn_tf.recording.run_directory import as_json, library_versions, write_bytes, write_text
+from clrnn_tf.durable_files import write_bytes, write_text
+from clrnn_tf.recording.run_directory import as_json, library_versions
 from clrnn_tf.streams.tasks import TaskStream
 from export.probes import Probe, as_npz
 from export.reload import PROBES

@@ -23,14 +23,14 @@ from typing import Any
 
 import trainers  # noqa: F401  # isort: skip; loads TensorFlow without its notices
 from clrnn_tf.config import with_present_names
+from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.recording.changes import differences
 from clrnn_tf.recording.comparisons import perceptron_results
 from clrnn_tf.recording.run_directory import (
     RunDirectory,
     as_json,
-    differences,
     provenance_of,
-    write_text,
 )
 from clrnn_tf.yaml_files import read_settings
 from trainers.presets import Benchmark

@@ -32,6 +32,7 @@ from clrnn_tf.methods.parts.fisher import FisherDiagonal
 from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
+from clrnn_tf.training.task_progress import zero_sums
 from tests import tiny
 
 needs_torch = pytest.mark.skipif(
@@ -148,9 +149,11 @@ def test_batches_from_memory_are_repeated():
 
 def losses_of_ours(bench, task_id, num_steps):
     iterator = iter(our_steps.batches_of_any_length(our_steps.repeated(bench.batches)))
-    one = tf.constant(1)
+    one, sums = tf.constant(1), zero_sums(bench.trainer.step.loss_names)
     return [
-        float(bench.trainer.train_steps(iterator, tf.constant(task_id), tf.constant(step), one)[0].losses["total"])
+        float(
+            bench.trainer.train_steps(iterator, tf.constant(task_id), tf.constant(step), one, sums)[0].losses["total"]
+        )
         for step in range(num_steps)
     ]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from clrnn_tf.config import NetworkConfig
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.checkpoints import Checkpoints, restore
 from tests import tiny
 
 LAYERS = ("dense_before0", "recurrent0/forward", "dense_after0", "head")
@@ -132,9 +132,10 @@ def test_a_checkpoint_brings_back_the_gains_of_every_task(tmp_path):
     trainer = trainer_of()
     for task in trainer.method.setup.stream:
         trainer.fit(task)
-    TaskCheckpoints(tmp_path, trainer).save(2)
+    checkpoints = Checkpoints(tmp_path, trainer)
+    checkpoints.task_learned()
     restored = trainer_of()
-    TaskCheckpoints(tmp_path, restored).restore(2)
+    restore(checkpoints.latest(1), restored)
     for task_id in range(3):
         np.testing.assert_array_equal(logits_of(restored, task_id), logits_of(trainer, task_id))
 

@@ -108,6 +108,7 @@ def test_the_last_of_a_repeated_flag_counts_and_values_may_look_like_flags(capsy
     for words, line in (
         (["--train.learning-rate", "-1e-3"], "train.learning_rate must be above 0. Received: -0.001."),
         (["--train.clip_norm=-1e-3"], "train.clip_norm must be above 0, or None. Received: -0.001."),
+        (["--checkpoint-every", "0"], "--checkpoint-every must be above 0. Received: 0."),
         (["--network.hidden-sizes", "8", "-4"], "network.hidden_sizes must hold sizes above 0. Received: (8, -4)."),
         (["--network.hidden-sizes", "8", "--seed=3", "4"], "--seed takes one value. Received: 3 4."),
         (["--data.no-permute-time=yes"], "--data.no-permute-time takes no value. Received: yes."),

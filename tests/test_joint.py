@@ -11,7 +11,7 @@ from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.tensorboard import TensorBoardRecorder
 from clrnn_tf.streams.joint import JointSplit, joint_task
-from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.checkpoints import Checkpoints
 from clrnn_tf.training.learning import learn
 from tests import tiny
 
@@ -77,7 +77,7 @@ def test_a_joint_run_is_recorded_reported_and_read_back(tmp_path, capsys):
         TensorBoardRecorder(run.tensorboard, experiment),
         ProgressReporter(),
     ]
-    matrix = learn(stream, trainer, save_task=TaskCheckpoints(run.checkpoints, trainer).save)
+    matrix = learn(stream, trainer, checkpoints=Checkpoints(run.checkpoints, trainer))
     results = json.loads(run.results.read_text())
     assert results["finished"] is True and results["joint"] is True
     assert results["during_accuracy"] == [None, None] and results["mean_during_accuracy"] is None

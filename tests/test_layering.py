@@ -7,12 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOP_LEVEL = ("clrnn_tf", "data_pipelines", "export", "trainers")
-BASE = {"errors", "seeds", "backend", "ranges", "yaml_files", "__init__"}
+BASE = {"errors", "seeds", "backend", "ranges", "yaml_files", "durable_files", "__init__"}
 DATA = {*BASE, "config", "outputs", "streams"}
 NETWORKS = {*DATA, "networks", "execution"}
 MODELS = {*NETWORKS, "hypernetworks", "ngram_embedding", "model", "optimizers", "metrics"}
 MAY_IMPORT = {
-    "errors, seeds, backend, ranges, yaml_files": {"errors"},
+    "errors, seeds, backend, ranges, yaml_files, durable_files": {"errors"},
     "config": BASE,
     "streams": DATA,
     "outputs": BASE,
@@ -32,6 +32,7 @@ OUTSIDE = {
     "data_pipelines": {"errors", "config", "ranges", "streams"},
     "export": {
         "errors",
+        "durable_files",
         "config",
         "streams",
         "ngram_embedding",

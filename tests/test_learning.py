@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.events import Observer
-from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.checkpoints import Checkpoints
 from clrnn_tf.training.learning import learn
 from tests import tiny
 
@@ -55,21 +54,19 @@ def test_every_task_is_tested_after_each_and_before_the_first():
     ]
 
 
-@pytest.mark.parametrize("method", ["fine_tuning", "hnet"])
 @pytest.mark.parametrize("ngrams", [False, True])
-def test_a_run_resumed_after_a_task_ends_like_one_that_went_through(tmp_path, method, ngrams):
+def test_a_run_continued_after_a_task_ends_like_one_that_went_through(tmp_path, ngrams):
     stream = tiny.stream(3, ngrams=ngrams)
-    straight = learn(stream, build_trainer(tiny.experiment(method), stream))
+    straight = learn(stream, build_trainer(tiny.experiment(), stream))
 
-    trainer = build_trainer(tiny.experiment(method), stream, [_StopAtTask(2)])
+    trainer = build_trainer(tiny.experiment(), stream, [_StopAtTask(2)])
     matrix = ResultMatrix(tuple(task.name for task in stream))
     with pytest.raises(KeyboardInterrupt):
-        learn(stream, trainer, matrix=matrix, save_task=TaskCheckpoints(tmp_path, trainer).save)
+        learn(stream, trainer, matrix=matrix, checkpoints=Checkpoints(tmp_path, trainer))
     assert len(matrix.rows) == 2
 
-    fresh = build_trainer(tiny.experiment(method, seed=0), stream, [Recorder()])
-    TaskCheckpoints(tmp_path, fresh).restore(1)
-    resumed = learn(stream, fresh, matrix=matrix)
+    fresh = build_trainer(tiny.experiment(), stream, [Recorder()])
+    resumed = learn(stream, fresh, matrix=matrix, start=Checkpoints(tmp_path, fresh).latest(2))
     assert fresh.observers[0].events[0] == ("began", 2)
     for a, b in zip(accuracies(straight), accuracies(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -90,9 +87,3 @@ def test_observers_are_told_about_a_failure():
     with pytest.raises(RuntimeError, match="not finite"):
         learn(stream, trainer)
     assert trainer.observers[0].events[-1][0] == "failed"
-
-
-def test_a_missing_checkpoint_is_named(tmp_path):
-    trainer = build_trainer(tiny.experiment(), tiny.stream(1))
-    with pytest.raises(ConfigurationError, match="no checkpoint of task 4 in"):
-        TaskCheckpoints(tmp_path, trainer).restore(4)

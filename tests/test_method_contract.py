@@ -1,6 +1,8 @@
 """What every method promises. A new method adds its variants to CASES."""
 
+import dataclasses
 import functools
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ import tensorflow as tf
 
 from clrnn_tf import methods
 from clrnn_tf.experiment import build_trainer
+from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.events import Observer
-from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.checkpoints import Checkpoints
 from clrnn_tf.training.learning import learn
 from export.all_tasks import AllTasks, largest_difference_of_all
 from export.saved_model import export_task, largest_difference
@@ -87,21 +90,31 @@ def stream_of(num_tasks=3):
     return tiny.stream(num_tasks, validation=False)
 
 
-class Run:
+class Run(Observer):
     """A method that learned three tasks, with what it was after each."""
 
     def __init__(self, name, directory):
         self.trainer = trainer_of(name, stream_of())
-        checkpoints = TaskCheckpoints(directory, self.trainer)
-        self.directory, self.values, self.kept_bytes = directory, [], []
-
-        def save(task_id):
-            checkpoints.save(task_id)
-            self.values.append(values(self.trainer))
-            self.kept_bytes.append(self.trainer.method.kept_bytes())
-
-        self.matrix = learn(stream_of(), self.trainer, save_task=save)
+        self.values, self.kept_bytes = [], []
+        self.trainer.observers.append(self)
+        checkpoints = CopyingCheckpoints(directory / "all", self.trainer, every=7)
+        self.directory = directory / "copy"
+        self.matrix = learn(stream_of(), self.trainer, checkpoints=checkpoints)
         self.logs = self.trainer.observers[0].logs
+
+    def task_learned(self, result, matrix):
+        self.values.append(values(self.trainer))
+        self.kept_bytes.append(self.trainer.method.kept_bytes())
+
+
+class CopyingCheckpoints(Checkpoints):
+    """Copies the files as they are in the middle of the second task, or towards the end of the only one."""
+
+    def steps_done(self, progress):
+        super().steps_done(progress)
+        if (self.learned, progress.step) in ((1, 14), (0, 77)):
+            self.wait()
+            shutil.copytree(self.directory, self.directory.with_name("copy"))
 
 
 @pytest.fixture(scope="module")
@@ -130,15 +143,25 @@ def test_one_compiled_step_serves_all_tasks(name, run_of):
         assert function.experimental_get_tracing_count() == 1
 
 
-@pytest.mark.parametrize("name", [each for each in EACH if each.values[0] != "multitask"])
-def test_a_restored_run_goes_on_like_one_that_went_through(name, run_of):
+@every_method
+def test_a_run_continued_inside_a_task_goes_on_like_one_that_went_through(name, run_of):
     straight = run_of(name)
     trainer = trainer_of(name, stream_of())
-    TaskCheckpoints(straight.directory, trainer).restore(0)
-    assert_equal(values(trainer), straight.values[0])
-    for task in stream_of().tasks[1:]:
-        trainer.fit(task)
-        assert_equal(values(trainer), straight.values[task.task_id])
+    checkpoints = Checkpoints(straight.directory, trainer)
+    start = checkpoints.latest(len(straight.matrix.rows))
+    assert start.position == ((0, 77) if name == "multitask" else (1, 14))
+    learned = start.position.learned
+    matrix = ResultMatrix(straight.matrix.task_names, rows=straight.matrix.rows[:learned], joint=straight.matrix.joint)
+    learn(stream_of(), trainer, matrix=matrix, start=start)
+    assert_equal(values(trainer), straight.values[-1])
+    logs = trainer.observers[0].logs
+    assert len(logs) == (2 if name == "multitask" else 5)
+    for log, other in zip(logs, straight.logs[-len(logs) :], strict=True):
+        assert dataclasses.replace(log, task=None, seconds_per_step=0) == dataclasses.replace(
+            other, task=None, seconds_per_step=0
+        )
+    for metric in ("accuracy", "loss"):
+        np.testing.assert_array_equal(matrix.scores(metric), straight.matrix.scores(metric))
 
 
 @pytest.mark.parametrize("name", [each for each in EACH if each.values[0] in WITHOUT_STRENGTH_IT_IS_FINE_TUNING])

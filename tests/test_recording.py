@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -8,14 +9,15 @@ import tensorflow as tf
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from clrnn_tf import durable_files
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import Evaluation, ResultMatrix
-from clrnn_tf.recording import run_directory
 from clrnn_tf.recording.events import TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.tensorboard import TensorBoardRecorder
 from tests import tiny
+from tests.interruptions import curves_at
 
 FACTS = {"num_parameters": 10, "num_main_network_weights": 20}
 
@@ -35,10 +37,12 @@ def create(path, **options):
     return RunDirectory.create(path, tiny.experiment(), {"data_source": "somewhere"}, **options)
 
 
-def record(run, matrix, stream=None, first_task=0, observer=None):
+def record(run, matrix, stream=None, first_task=0, observer=None, recorded=None):
     """Tell a recorder about two logs and a validation of each task, and about the rows of `matrix`."""
     stream = stream or tiny.stream(2)
     recorder = observer or FileRecorder(run, tiny.experiment(), FACTS)
+    if recorded is not None:
+        recorder.rewind(recorded)
     so_far = ResultMatrix(matrix.task_names, matrix.initial, matrix.rows[:first_task])
     recorder.run_began(stream, first_task, so_far)
     for row, task in list(zip(matrix.rows, stream, strict=False))[first_task:]:
@@ -109,24 +113,67 @@ def test_settings_are_complete(tmp_path):
     assert set(provenance["versions"]) == {"clrnn_tf", "tensorflow", "keras"}
 
 
-def test_a_continued_run_drops_entries_of_unfinished_tasks(tmp_path):
+ROWS = [[80.0, 40.0], [70.0, 90.0]]
+
+
+def test_a_continued_run_drops_entries_that_are_later_than_its_checkpoint(tmp_path):
     straight, killed = create(tmp_path / "straight"), create(tmp_path / "killed")
-    matrix = matrix_of([[80.0, 40.0], [70.0, 90.0]])
-    record(straight, matrix)
-    record(killed, matrix)
+    record(straight, matrix_of(ROWS))
+    recorded = record(killed, matrix_of(ROWS[:1])).recorded()
     with killed.metrics.open("a") as file:
-        file.write('{"kind": "train", "task_id": 1, "st')  # killed in the middle of a line
-    record(killed, matrix, first_task=1)
+        file.write('{"kind": "train", "task_id": 1}\n{"kind": "train", "task_id": 1, "st')  # killed inside a line
+    record(killed, matrix_of(ROWS), first_task=1, recorded=recorded)
     assert killed.metrics.read_text() == straight.metrics.read_text()
     assert killed.results.read_text() == straight.results.read_text()
 
 
+@pytest.mark.parametrize("damage", [lambda log: log[:100], lambda log: bytes(len(log)), lambda log: b"[" * len(log)])
+def test_a_damaged_log_is_named_and_a_missing_one_begun_anew(tmp_path, damage):
+    run = create(tmp_path / "run")
+    recorder = record(run, matrix_of(ROWS[:1]))
+    recorded = recorder.recorded()
+    run.metrics.write_bytes(damage(run.metrics.read_bytes()))
+    with pytest.raises(ConfigurationError, match=r"metrics.jsonl is damaged \(.*\)\. Remove it to go on\."):
+        recorder.rewind(recorded)
+    run.metrics.unlink()
+    with pytest.warns(UserWarning, match="metrics.jsonl is missing; curves in the report have gaps"):
+        record(run, matrix_of(ROWS), first_task=1, recorded=recorded)
+    assert {json.loads(line)["task_id"] for line in run.metrics.read_text().splitlines()} == {1}
+
+
+def test_events_that_are_later_than_a_checkpoint_are_dropped(tmp_path):
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    record(None, matrix_of(ROWS), observer=TensorBoardRecorder(straight, tiny.experiment()))
+    recorder = TensorBoardRecorder(killed, tiny.experiment())
+    recorder.rewind({})
+    recorder.run_began(tiny.stream(2), 0, matrix_of([]))
+    recorder.run_ended(matrix_of([]))
+    record(None, matrix_of(ROWS[:1]), observer=TensorBoardRecorder(killed, tiny.experiment()))
+    recorded = {path.name: path.stat().st_size for path in killed.iterdir()}
+    record(None, matrix_of(ROWS), first_task=1, observer=TensorBoardRecorder(killed, tiny.experiment()))
+    foreign = killed / "events.out.tfevents.1.other"
+    foreign.write_bytes(b"mine")
+    last = TensorBoardRecorder(killed, tiny.experiment())
+    record(None, matrix_of(ROWS), first_task=1, observer=last, recorded=recorded)
+    assert foreign.read_bytes() == b"mine"
+    foreign.unlink()
+    assert curves_at(killed) == curves_at(straight)
+    for file in killed.iterdir():
+        os.truncate(file, 10)
+    with pytest.warns(UserWarning, match=r"was cut; curves in TensorBoard have gaps"):
+        last.rewind(recorded)
+    for file in killed.iterdir():
+        file.unlink()
+    with pytest.warns(UserWarning, match=r"is missing; curves in TensorBoard have gaps"):
+        last.rewind(recorded)
+
+
 def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    run_directory.write_text(path, "old")
-    monkeypatch.setattr(run_directory.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    durable_files.write_text(path, "old")
+    monkeypatch.setattr(durable_files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        run_directory.write_text(path, "new")
+        durable_files.write_text(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

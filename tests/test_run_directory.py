@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from clrnn_tf import durable_files
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.experiment import build_trainer
-from clrnn_tf.recording import files, run_directory
+from clrnn_tf.recording import files
 from clrnn_tf.recording.comparisons import comparisons_from
 from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.run_lock import RunLock
-from clrnn_tf.training.checkpoints import TaskCheckpoints
 from tests import tiny
 from trainers import copy_task
 from trainers.run import main
@@ -214,7 +213,7 @@ def test_a_run_whose_directory_is_deleted_ends_in_one_line(tmp_path, capsys, mon
 def test_a_run_on_a_disk_that_fails_ends_in_one_line_and_can_be_continued(
     finished, tmp_path, capsys, monkeypatch, number
 ):
-    out, write = tmp_path / "run", run_directory.write_text
+    out, write = tmp_path / "run", durable_files.write_text
 
     def fail_at_second_task(path, text):
         if path.name == "results.json" and path.exists():
@@ -232,12 +231,13 @@ def test_a_run_on_a_disk_that_fails_ends_in_one_line_and_can_be_continued(
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_in_one_line(tmp_path, capsys, monkeypatch):
-    def fail(self, prefix):
-        raise tf.errors.ResourceExhaustedError(None, None, f"{prefix}; No space left on device\nmore")
+    def fail(file, **arrays):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(tf.train.Checkpoint, "write", fail)
+    monkeypatch.setattr(np, "savez", fail)
     line = error_of(capsys, 1, *TINY, "--out", tmp_path / "run")
-    assert "task000 could not be written" in line and "No space left on device" in line
+    assert line == f"error: No space left on device. What was learned before is in {tmp_path / 'run'}."
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
 
 
 # Damaged files.
@@ -265,44 +265,23 @@ def test_damaged_results_are_one_line(copy, capsys, name, how):
     assert line.endswith("Restore it from a copy, or start the run anew with --overwrite.")
 
 
-def unfinished(path):
-    """Take the last row from the results of a run, as if it had been killed while learning the last task."""
-    results = json.loads((path / "results.json").read_text())
-    results["finished"] = False
-    for name in ("accuracy", "loss"):
-        results[name] = results[name][:-1]
-    for name in results.get("further", {}):
-        results["further"][name] = results["further"][name][:-1]
-    (path / "results.json").write_text(json.dumps(results))
-
-
-@pytest.mark.parametrize("how", DAMAGES)
-@pytest.mark.parametrize("suffix", ["index", "data-00000-of-00001"])
-def test_a_damaged_checkpoint_is_named(tmp_path, suffix, how):
-    stream = tiny.stream()
-    checkpoints = TaskCheckpoints(tmp_path, build_trainer(tiny.experiment(), stream))
-    checkpoints.save(0)
-    checkpoints.restore(0)
-    damage(tmp_path / f"task000.{suffix}", how)
-    with pytest.raises(ConfigurationError, match=r"task000 is damaged \(.*\)\. Restore it from a copy, or start"):
-        checkpoints.restore(0)
-
-
 def test_the_checkpoint_before_a_damaged_one_is_taken(finished, copy, capsys):
-    unfinished(copy)
-    damage(copy / "checkpoints" / "task001.data-00000-of-00001", "cut")
+    remove_export(copy)
+    damage(copy / "checkpoints" / "learned3.npz", "cut")
     line = error_of(capsys, 0, "--out", copy, "--resume")
-    assert line.startswith(f"warning: {copy / 'checkpoints' / 'task001'} is damaged")
-    assert line.endswith("Going on after task 0 instead.")
+    assert line.startswith(f"warning: {copy / 'checkpoints' / 'learned3.npz'} is damaged")
+    assert line.endswith("Going on after 2 tasks instead.")
     assert without_timing(copy) == without_timing(finished)
+    assert (copy / "metrics.jsonl").read_text().count("\n") == (finished / "metrics.jsonl").read_text().count("\n")
 
 
 def test_a_run_without_a_readable_checkpoint_is_one_line(copy, capsys):
-    unfinished(copy)
-    for index in (copy / "checkpoints").glob("*.index"):
-        damage(index, "zeroed")
+    remove_export(copy)
+    assert sorted(os.listdir(copy / "checkpoints")) == ["learned2.npz", "learned3.npz"]
+    for file in (copy / "checkpoints").iterdir():
+        damage(file, "zeroed")
     line = error_of(capsys, 2, "--out", copy, "--resume")
-    assert line.startswith(f"error: {copy / 'checkpoints' / 'task001'} is damaged")
+    assert line.startswith(f"error: {copy / 'checkpoints' / 'learned3.npz'} is damaged")
     assert line.endswith("or start the run anew with --overwrite.")
 
 
@@ -377,6 +356,15 @@ def test_results_that_lack_something_are_damaged(copy, change):
     for read in (lambda: comparisons_from(copy), lambda: write_report(copy)):
         with pytest.raises(ConfigurationError, match="results.json is damaged"):
             read()
+
+
+def test_results_of_another_version_are_refused(copy, capsys):
+    results = json.loads((copy / "results.json").read_text())
+    (copy / "results.json").write_text(json.dumps({**results, "schema_version": 2}))
+    line = error_of(capsys, 2, "--out", copy, "--resume")
+    assert "results.json must be of schema version 1. Received: 2. Use the version of clrnn_tf that wrote it." in line
+    with pytest.raises(ConfigurationError, match="must be of schema version 1"):
+        write_report(copy)
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000, b"null\n", b"{}\n", b'{"kind"'])

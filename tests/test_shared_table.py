@@ -9,7 +9,7 @@ import tensorflow as tf
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.methods.parts.fisher import FisherDiagonal
-from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.checkpoints import Checkpoints, restore
 from tests import tiny
 
 
@@ -61,11 +61,11 @@ def test_fisher_information_of_the_table_equals_a_loop_over_sequences():
 def test_tables_of_bytes_come_back_from_a_checkpoint(tmp_path):
     stream = stream_with(table_bytes=1)
     trainer = build_trainer(tiny.experiment("hnet"), stream)
-    checkpoints = TaskCheckpoints(tmp_path, trainer)
+    checkpoints = Checkpoints(tmp_path, trainer)
     trainer.fit(stream[0])
-    checkpoints.save(0)
+    checkpoints.task_learned()
     tested = trainer.evaluate(stream[0], stream[0].test)
     fresh = build_trainer(tiny.experiment("hnet"), stream)
-    TaskCheckpoints(tmp_path, fresh).restore(0)
+    restore(checkpoints.latest(1), fresh)
     assert fresh.evaluate(stream[0], stream[0].test).loss == tested.loss
     assert trainer.model.facts() == {"num_table_parameters": 48, "table_bytes": 48 + 2 * 3 * 4}

@@ -17,12 +17,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from clrnn_tf.durable_files import write_bytes
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.comparisons import comparison_from_run
 from clrnn_tf.recording.report import write_report
-from clrnn_tf.recording.run_directory import RunDirectory, write_bytes
+from clrnn_tf.recording.run_directory import RunDirectory
 from data_pipelines.storage import DATA_DIR_VARIABLE
 from trainers.pos_tagging import BENCHMARK
 from trainers.run import main as run_benchmark

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import signal
 import sys
 from dataclasses import dataclass
-from types import FrameType
-from typing import NoReturn
 
 import tensorflow as tf
 
+from clrnn_tf.durable_files import write_bytes
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker, Workers
@@ -22,13 +19,15 @@ from clrnn_tf.recording.coverage import few_vectors
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.progress import ProgressReporter
 from clrnn_tf.recording.report import is_whole_report, write_report
-from clrnn_tf.recording.run_directory import RunDirectory, write_bytes
+from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.run_lock import RunLock
 from clrnn_tf.recording.tensorboard import TensorBoardRecorder
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
-from clrnn_tf.training.checkpoints import TaskCheckpoints
+from clrnn_tf.training.checkpoint_files import Checkpoint
+from clrnn_tf.training.checkpoints import Checkpoints
 from clrnn_tf.training.learning import learn
+from clrnn_tf.training.stopping import StopRequest
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from data_pipelines.describe import samples_png
 from export.all_tasks import ALL_TASKS
@@ -37,6 +36,7 @@ from export.writing import is_whole
 from trainers.failures import one_line
 from trainers.inference import infer_tasks
 from trainers.settings import Command
+from trainers.signals import stopped_by_signals
 from trainers.streams import closed_stderr, drop_output
 
 _REFUSED = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
@@ -53,6 +53,22 @@ class Session:
     workers: SingleWorker
     inference: TaskInference | None
     """Infers tasks, where `--infer-task` asks for it."""
+    stop: StopRequest
+
+    def checkpoints(self, run: RunDirectory) -> Checkpoints:
+        """Writes and reads the checkpoints of a run."""
+        every = self.command.options.checkpoint_every
+        return Checkpoints(run.checkpoints, self.trainer, every, identity=self.identity, stop=self.stop)
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What a run has in common with its checkpoints."""
+        return {
+            "settings": self.command.experiment.to_dict(),
+            "data_source": self.stream.data_source,
+            "fingerprint": self.stream.data_facts.get("fingerprint"),
+            "task_names": [task.name for task in self.stream],
+        }
 
     @property
     def provenance(self) -> dict[str, object]:
@@ -72,13 +88,18 @@ def execute(command: Command) -> int:
     Raises:
       ConfigurationError: The settings, the data, or the run directory are not as they must be.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    stop = StopRequest()
+    with stopped_by_signals(stop):
+        return _execute(command, stop)
+
+
+def _execute(command: Command, stop: StopRequest) -> int:
     with closed_stderr():
         workers = Workers() if command.options.distribute else SingleWorker()
         tf.zeros([]) + 1.0  # devices announce themselves when they are first used
     comparisons = [row for path in command.options.compare_with for row in comparisons_from(path)]
     if not command.options.resume:
-        return _new_run(command, comparisons, workers)
+        return _new_run(command, comparisons, workers, stop)
     with _writes_alone(command, workers):
         run = RunDirectory.open(command.out, command.experiment)
         matrix = run.load()
@@ -86,37 +107,32 @@ def execute(command: Command) -> int:
         if finished and not command.options.infer_task:
             print(f"the run in {command.out} is finished; nothing to do.")
             return 0
-        return _continued_run(command, comparisons, workers, run, matrix)
+        return _continued_run(_session(command, comparisons, workers, stop), run, matrix)
 
 
-def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWorker) -> int:
+def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWorker, stop: StopRequest) -> int:
     if workers.rank == 0:
         RunDirectory.require_writable(command.out, command.options.overwrite)  # before the data are read
-    session = _session(command, comparisons, workers)
+    session = _session(command, comparisons, workers, stop)
     if workers.rank > 0:  # the first worker records for all
         learn(session.stream, session.trainer)
         return 0
     with _writes_alone(command, workers):
         run = RunDirectory.create(command.out, command.experiment, session.provenance, command.options.overwrite)
-        return _learn(session, run, None)
+        return _learn(session, run, None, None)
 
 
-def _continued_run(
-    command: Command,
-    comparisons: list[Comparison],
-    workers: SingleWorker,
-    run: RunDirectory,
-    matrix: ResultMatrix | None,
-) -> int:
-    session = _session(command, comparisons, workers)
+def _continued_run(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> int:
     run.require_same_data(session.stream)
+    start = session.checkpoints(run).latest(len(matrix.rows) if matrix is not None else 0)
+    if start is not None:
+        run.require_same_run(start.identity, session.identity, session.command.experiment)
     if matrix is not None:
-        last = TaskCheckpoints(run.checkpoints, session.trainer).restore_latest(len(matrix.rows) - 1)
-        matrix = dataclasses.replace(matrix, rows=matrix.rows[: last + 1])
-    if workers.rank > 0:
-        learn(session.stream, session.trainer, matrix=matrix)
+        del matrix.rows[start.position.learned if start else 0 :]
+    if session.workers.rank > 0:
+        learn(session.stream, session.trainer, matrix=matrix, start=start)
         return 0
-    return _learn(session, run, matrix)
+    return _learn(session, run, matrix, start)
 
 
 def _writes_alone(command: Command, workers: SingleWorker) -> contextlib.AbstractContextManager[None]:
@@ -130,7 +146,7 @@ def _is_exported(run: RunDirectory, matrix: ResultMatrix) -> bool:
         return all(is_whole(run.export / name / "1") for name in (*matrix.task_names, ALL_TASKS))
 
 
-def _session(command: Command, comparisons: list[Comparison], workers: SingleWorker) -> Session:
+def _session(command: Command, comparisons: list[Comparison], workers: SingleWorker, stop: StopRequest) -> Session:
     """Read the data and build what learns them."""
     experiment = command.experiment
     if command.options.download:
@@ -141,7 +157,7 @@ def _session(command: Command, comparisons: list[Comparison], workers: SingleWor
     if command.options.infer_task:
         inference = TaskInference(trainer.model, len(stream), uses_xla(experiment.train))
     expected = _expected(command)
-    return Session(command, [*comparisons, *expected], stream, trainer, workers, inference)
+    return Session(command, [*comparisons, *expected], stream, trainer, workers, inference, stop)
 
 
 def _download(command: Command) -> None:
@@ -152,10 +168,12 @@ def _download(command: Command) -> None:
     fetches(command.experiment.data)
 
 
-def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> int:
+def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, start: Checkpoint | None) -> int:
     """Learn what is left to learn, and write what is missing of the exports and the report."""
     trainer, stream, experiment = session.trainer, session.stream, session.command.experiment
     _announce(session)
+    if start is not None and start.position.step:
+        print(f"continuing {start.position}", flush=True)
     if matrix is None or not matrix.finished:
         trainer.observers += [
             FileRecorder(run, experiment, {**trainer.method.facts(), **trainer.model.facts()}),
@@ -166,7 +184,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> 
     if matrix is None or not matrix.finished or not _is_exported(run, matrix):
         trainer.observers.append(exporter)
     try:
-        matrix = learn(stream, trainer, matrix=matrix, save_task=TaskCheckpoints(run.checkpoints, trainer).save)
+        matrix = learn(stream, trainer, matrix=matrix, checkpoints=session.checkpoints(run), start=start)
         if exporter in trainer.observers:
             difference = exporter.largest_difference
             print(f"exported {len(stream)} tasks, and all in one, to {run.export}; largest difference {difference:.1e}")
@@ -214,7 +232,3 @@ def _expected(command: Command) -> list[Comparison]:
     label = f"{command.experiment.method} (expected)"
     here = command.benchmark.command(command.preset)
     return [Comparison(label, expected.during, expected.final, None, f"{source}; here: {here}")]
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

@@ -13,7 +13,7 @@ _LONGEST_NAME = 200
 
 def guarded(
     run: Callable[[], int],
-    interrupted: str = "stopped; the same command with --resume continues after the last finished task.",
+    interrupted: str = "stopped; the same command with --resume continues where its last checkpoint is.",
 ) -> int:
     """The exit code of `run`; what stops it is said in one line on standard error.
 

@@ -45,8 +45,7 @@ def print_help(command: Command, program: str, console: Console | None = None) -
         if flags:
             summary = (inspect.getdoc(type(settings)) or "").partition("\n")[0]
             _section(console, f"{title}. {summary}", _flag_table(flags, settings))
-    _write(console, "\nBrackets hold the values of this command. In a --config file, --train.steps 500 is written as")
-    _write(console, "`train: {steps: 500}`.")
+    _write(console, "\nBrackets hold the values of this command. A --config file says `train: {steps: 500}`.")
     _section(console, "Exit codes", *(Text(f"{code:<4} {meaning}") for code, meaning in EXIT_CODES))
 
 

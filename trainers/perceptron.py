@@ -17,9 +17,11 @@ from typing import Any
 
 import clrnn_tf
 from clrnn_tf.config import updated
+from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import require
+from clrnn_tf.recording.changes import differences
 from clrnn_tf.recording.comparisons import perceptron_results
-from clrnn_tf.recording.run_directory import as_json, differences, write_text
+from clrnn_tf.recording.run_directory import as_json
 from data_pipelines import pos_tagging
 from data_pipelines.conllu_files import Limits
 from data_pipelines.storage import find_data_dir, fingerprint

@@ -46,7 +46,9 @@ class RunOptions:
     quick: bool = False
     """Try everything in under a minute. Too short to learn: accuracies mean nothing."""
     resume: bool = False
-    """Continue the run in --out after its last finished task."""
+    """Continue the run in --out where its last checkpoint is."""
+    checkpoint_every: int | None = None
+    """Steps from checkpoint to checkpoint; else one a minute."""
     overwrite: bool = False
     """Replace the run in --out."""
     data_dir: Path | None = None
@@ -92,6 +94,8 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
         arguments = ["--data-dir", *arguments]
     values, words = read(_written_out(words_of(arguments), benchmark), flags_of(RunOptions))
     options = updated(RunOptions(), values)
+    every = options.checkpoint_every
+    require(every is None or every > 0, f"--checkpoint-every must be above 0. Received: {every}.")
     if options.help or options.list_presets:
         options = dataclasses.replace(options, resume=False)
     stored = _stored_settings(benchmark, options)

@@ -55,6 +55,10 @@ class Targets(ABC, tf.Module):
         """Kernel A* [H, C] and bias b* [C] of the last layer as remembered; only where G is above 0."""
 
     @abstractmethod
+    def all_variables(self) -> list[tf.Variable]:
+        """What `remember` sets, for checkpoints."""
+
+    @abstractmethod
     def kept_bytes(self) -> dict[str, int]:
         """Memory in bytes, by the name of what is kept."""
 
@@ -131,6 +135,10 @@ class FixedTargets(Targets):
         """See `Targets.last_layer`."""
         return tuple(self._last_layer)
 
+    def all_variables(self) -> list[tf.Variable]:
+        """See `Targets.all_variables`."""
+        return [*self._stored, *self._last_layer]
+
     def kept_bytes(self) -> dict[str, int]:
         """See `Targets.kept_bytes`."""
         return {"targets": bytes_of(sum(int(tf.size(variable)) for variable in (*self._stored, *self._last_layer)))}
@@ -182,6 +190,10 @@ class OnlineTargets(Targets):
     def last_layer(self) -> tuple[tf.Tensor, tf.Tensor]:
         """See `Targets.last_layer`."""
         return self._old_source.last_layer
+
+    def all_variables(self) -> list[tf.Variable]:
+        """See `Targets.all_variables`."""
+        return self._old_source.all_variables()
 
     def kept_bytes(self) -> dict[str, int]:
         """See `Targets.kept_bytes`."""

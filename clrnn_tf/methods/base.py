@@ -128,6 +128,14 @@ class Method(tf.Module, Generic[Options]):
         """What else a checkpoint must hold so that learning can continue after a task (importances, masks, ...)."""
         return []
 
+    def task_variables(self) -> list[tf.Variable]:
+        """What a checkpoint inside a task must hold besides: what `before_task` has set (teachers, targets).
+
+        A run that is continued inside a task calls `before_task`, and then all variables get their values from the
+        checkpoint.
+        """
+        return []
+
     def step_key(self, task_id: tf.Tensor, step: tf.Tensor, draw: StepDraw) -> tf.Tensor:
         """[2] seed of a stateless draw: a function of (seed, task, step) and of what is drawn."""
         key = tf.random.experimental.stateless_fold_in(tf.stack([self.setup.seed, task_id]), step)

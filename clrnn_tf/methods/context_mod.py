@@ -177,6 +177,10 @@ class ContextMod(Method[Config]):
             context = Hypernetwork(specs, setup.hypernetwork, setup.num_tasks, seed)
         return ModulatedWeights(super().make_source(), context, gain_names, options.gains == "softplus")
 
+    def task_variables(self) -> list[tf.Variable]:
+        """The targets, where there are some."""
+        return [] if self._regularizer is None else self._regularizer.targets.all_variables()
+
     def before_task(self, task: Task) -> None:
         """Remember what the hypernetwork generates for the old tasks."""
         if self._regularizer is not None:

@@ -68,8 +68,12 @@ class Coresets(Method[Config]):
         self._distill = LossProgram(self._distillation, setup.jit)
 
     def state_variables(self) -> list[tf.Variable]:
-        """The coresets; the teacher is made anew before each task."""
+        """The coresets."""
         return [self._inputs, self._loss_weights, self._lengths]
+
+    def task_variables(self) -> list[tf.Variable]:
+        """The teacher."""
+        return self._teacher.all_variables()
 
     def before_task(self, task: Task) -> None:
         """The present weights become the teacher."""

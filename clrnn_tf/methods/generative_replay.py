@@ -23,7 +23,6 @@ so predictions and exported models do not contain them. Batches smaller than the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -32,6 +31,7 @@ from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.parts.replay import Replay, distillation, replayed_tasks, weighted_by_share
 from clrnn_tf.methods.parts.vae import (
+    Autoencoder,
     Decoder,
     Latent,
     Likelihood,
@@ -109,14 +109,6 @@ def input_model_of(stream: TaskStream, network: NetworkConfig) -> InputModel:
     return stream.input_model
 
 
-class Autoencoder(NamedTuple):
-    """Weights of its parts."""
-
-    network: Weights
-    latent: Weights
-    decoder: Weights
-
-
 class GenerativeReplay(Method[Config]):
     """See the module's docstring."""
 
@@ -171,6 +163,10 @@ class GenerativeReplay(Method[Config]):
         sources = (self.latent_source, self.decoder_source)
         added = [variable.value for source in sources for variable in source.trainable_variables]
         return [*super().variables_to_train(), *added]
+
+    def task_variables(self) -> list[tf.Variable]:
+        """The teacher's network and decoder."""
+        return [*self.teacher.all_variables(), *self.decoder_teacher.all_variables()]
 
     def before_task(self, task: Task) -> None:
         """The present weights become the teacher."""

@@ -109,6 +109,10 @@ class HNET(Method[Config]):
         source_type = Hypernetwork if self.options.heads == "generated" else SeparateHeads
         return source_type(setup.network.weight_specs, setup.hypernetwork, setup.num_tasks, setup.seed)
 
+    def task_variables(self) -> list[tf.Variable]:
+        """The targets."""
+        return self.regularizer.targets.all_variables()
+
     def before_task(self, task: Task) -> None:
         """Remember what the hypernetwork generates for the old tasks."""
         self.regularizer.remember(task.task_id)

@@ -48,6 +48,10 @@ class HNETReplay(generative_replay.GenerativeReplay):
         """0: every task has a separate decoder."""
         return 0
 
+    def task_variables(self) -> list[tf.Variable]:
+        """The teacher's network, and the targets."""
+        return [*self.teacher.all_variables(), *self.regularizer.targets.all_variables()]
+
     def before_task(self, task: Task) -> None:
         """The present weights become the teacher; its decoders are stored, or generated when they are needed."""
         self.teacher.copy_from(self.source)

@@ -60,6 +60,10 @@ class WeightSource(keras.layers.Layer):
         """Memory of the variables."""
         return bytes_of(sum(int(np.prod(variable.shape)) for variable in self.variables))
 
+    def all_variables(self) -> list[tf.Variable]:
+        """TensorFlow's variables of the source, trained or not, in a fixed order."""
+        return [variable.value for variable in self.variables]
+
     def copy_from(self, other: WeightSource) -> None:
         """Take over the variables of a source of the same structure; both give the same weights afterwards."""
         for variable, other_variable in zip(self.variables, other.variables, strict=True):

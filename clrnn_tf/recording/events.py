@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from clrnn_tf.metrics import Evaluation, ResultMatrix
@@ -67,6 +68,20 @@ class Observer:
       ...         print(f"{result.task.name}: {matrix.final().mean():.1f} %")
       >>> observers = [Printer()]  # for build_trainer
     """
+
+    def recorded(self) -> Mapping[str, int]:
+        """Bytes of each file that is appended to, by a name; they are on the disk when this returns.
+
+        Asked before a checkpoint is written, which holds the answer.
+        """
+        return {}
+
+    def rewind(self, recorded: Mapping[str, int]) -> None:
+        """Called before `run_began` where checkpoints are written.
+
+        Cut every file to the size that the checkpoint holds with which the run goes on: what was recorded after it is
+        recorded again. Nothing is to be kept where a name is missing; a new run has none.
+        """
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
         """A run starts, with task `first_task`.

@@ -21,6 +21,7 @@ _COLORS = ("#D55E00", "#0080C8", "#009E73", "#CC79A7", "#B58900", "#808080")
 _MARKERS = "osD^vP"
 _PLACES = {"fine_tuning": 0, "hnet": 1, "from_scratch": 2}
 """Methods that have a colour and a marker of their own, the same in all figures: their place above."""
+_MOST_NAMED = 20  # tasks of a matrix
 _GREY = "#7a7a7a"  # readable on white and on black
 
 
@@ -43,21 +44,29 @@ def available() -> bool:
 
 
 def matrix_figure(matrix: ResultMatrix) -> Figure | None:
-    """The matrix of the headline metric as a heat map: rows are tasks learned so far, columns are tasks tested."""
+    """The matrix of the headline metric as a heat map: rows are tasks learned so far, columns are tasks tested.
+
+    It grows up to 20 tasks. Of more tasks, some are named, and cells hold no numbers.
+    """
     if not available():
         return None
     from matplotlib.figure import Figure
 
     scores = np.full((len(matrix.row_names), matrix.num_tasks), np.nan)
     scores[: len(matrix.rows)] = matrix.scores(matrix.headline)
-    size = max(3.5, 0.42 * matrix.num_tasks)
+    size = min(max(3.5, 0.42 * matrix.num_tasks), 0.42 * _MOST_NAMED)
     figure = Figure(figsize=(size + 1.2, size), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(scores, vmin=0, vmax=100, cmap="viridis")
     figure.colorbar(image, ax=axes, label=f"test {matrix.headline.replace('_', ' ')}, %", shrink=0.8)
-    axes.set(xlabel="tested on", ylabel="after learning", xticks=range(matrix.num_tasks), yticks=range(len(scores)))
-    axes.set_xticklabels(matrix.task_names, rotation=90 if matrix.num_tasks > 6 else 0)
-    axes.set_yticklabels(matrix.row_names)
+    every = -(-matrix.num_tasks // _MOST_NAMED)
+    axes.set(xlabel="tested on", ylabel="after learning")
+    axes.set_xticks(
+        range(0, matrix.num_tasks, every), matrix.task_names[::every], rotation=90 if matrix.num_tasks > 6 else 0
+    )
+    axes.set_yticks(range(0, len(scores), every), matrix.row_names[::every])
+    if every > 1:
+        return figure
     for (row, column), score in np.ndenumerate(scores):
         if not np.isnan(score):
             color = "black" if score > 60 else "white"

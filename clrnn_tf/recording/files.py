@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clrnn_tf.config import Experiment
+from clrnn_tf.durable_files import sync_file, write_bytes, write_text
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.recording.results import TaskTiming, confusions_of, scores_of
-from clrnn_tf.recording.run_directory import RunDirectory, as_json, library_versions, write_bytes, write_text
+from clrnn_tf.recording.run_directory import RunDirectory, as_json, library_versions
 from clrnn_tf.streams.tasks import TaskStream
 
 
@@ -50,9 +54,28 @@ class FileRecorder(Observer):
         self._data: dict[str, object] = {"data_source": ""}
         self._timing: list[TaskTiming] = []
         self._kept_bytes: list[dict[str, int]] = []
+        self._log_size = 0  # of what a continued run goes on with
+
+    def recorded(self) -> dict[str, int]:
+        """The size of the log."""
+        return {self._run.metrics.name: sync_file(self._run.metrics)}
+
+    def rewind(self, recorded: Mapping[str, int]) -> None:
+        """Cut the log to what it was at the checkpoint; begin it anew, with a warning, where it is missing.
+
+        Raises:
+          ConfigurationError: It is damaged.
+        """
+        log, size = self._run.metrics, recorded.get(self._run.metrics.name, 0)
+        if size and not log.is_file():
+            warnings.warn(f"{log} is missing; curves in the report have gaps.", stacklevel=2)
+        elif size:
+            _require_entries(log, size)
+            os.truncate(log, size)
+            self._log_size = size
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
-        """Begin the log; when a run is continued, entries of tasks that were not finished are dropped."""
+        """Begin the log, or go on with it where a run is continued."""
         self._data = {"data_source": stream.data_source}
         if stream.data_facts:
             self._data["data"] = dict(stream.data_facts)
@@ -60,14 +83,8 @@ class FileRecorder(Observer):
             stored = self._run.read_results()
             self._timing = stored["timing"]["tasks"][:first_task]
             self._kept_bytes = stored.get("kept_bytes", [])[:first_task]
-        kept = []
-        if self._run.metrics.is_file():
-            try:
-                lines = self._run.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["task_id"] < first_task]
-            except (LookupError, RecursionError, TypeError, ValueError) as error:
-                raise ConfigurationError(f"{self._run.metrics} is damaged ({error}). Remove it to go on.") from None
-        write_text(self._run.metrics, "".join(kept))
+        if self._log_size == 0:
+            write_text(self._run.metrics, "")
 
     def trained(self, log: TrainingLog) -> None:
         """One line with the mean losses since the last."""
@@ -128,6 +145,23 @@ class FileRecorder(Observer):
         }
         write_text(self._run.table, _table(matrix))
         write_text(self._run.results, as_json(results, indent=2))
+
+
+def _require_entries(log: Path, size: int) -> None:
+    """Require that a log begins with `size` bytes of whole entries.
+
+    Raises:
+      ConfigurationError: It does not.
+    """
+    with log.open("rb") as file:
+        content = file.read(size)
+    try:
+        if len(content) < size or content[-1:] not in (b"", b"\n"):
+            raise ValueError(f"{size} bytes of whole lines were written, {len(content)} are there")
+        for line in content.splitlines():
+            json.loads(line)["task_id"]
+    except (LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{log} is damaged ({error}). Remove it to go on.") from None
 
 
 def _table(matrix: ResultMatrix) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
@@ -17,7 +18,7 @@ from clrnn_tf.recording.comparisons import Comparison
 from clrnn_tf.recording.coverage import coverage_table
 from clrnn_tf.recording.figures import Curve
 from clrnn_tf.recording.results import Results, further_means
-from clrnn_tf.recording.run_directory import RunDirectory, write_text
+from clrnn_tf.recording.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

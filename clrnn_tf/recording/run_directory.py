@@ -14,17 +14,15 @@ Files are written under another name and then renamed, so that a run killed at a
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import math
-import os
 import shutil
 import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,9 +31,11 @@ import yaml
 
 import clrnn_tf
 from clrnn_tf.config import Experiment, with_present_names
+from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.recording.results import Results, checked_results, matrix_of
+from clrnn_tf.recording.changes import differences, with_defaults
+from clrnn_tf.recording.results import SCHEMA_VERSION, Results, checked_results, matrix_of
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
@@ -143,7 +143,7 @@ class RunDirectory:
         """
         run = cls(path)
         require(run.config.is_file(), f"no run to continue in {path}: it has no config.yaml.")
-        stored = _with_defaults(experiment, with_present_names(read_settings(run.config), experiment.method))
+        stored = with_defaults(experiment, with_present_names(read_settings(run.config), experiment.method))
         changed = [
             f"{name} (stored {old!r}, now {new!r})"
             for name, (old, new) in differences(stored, experiment.to_dict()).items()
@@ -174,13 +174,33 @@ class RunDirectory:
             f"Received: fingerprint {present}. Restore the data, or start the run anew with --overwrite.",
         )
 
+    def require_same_run(
+        self, stored: Mapping[str, Any], present: Mapping[str, object], experiment: Experiment
+    ) -> None:
+        """Require that a run is the one whose checkpoint it continues.
+
+        Args:
+          stored: Facts about the run, with the checkpoint; `settings` are those of the experiment.
+          present: The same facts as they are now.
+          experiment: The settings.
+
+        Raises:
+          ConfigurationError: `config.yaml` has been edited, the data are others, or the checkpoint is of another run.
+        """
+        stored = {**stored, "settings": with_defaults(experiment, stored["settings"])}
+        changed = differences(stored, present)
+        named = ", ".join(
+            f"{name.removeprefix('settings.')} (before {old!r}, now {new!r})" for name, (old, new) in changed.items()
+        )
+        require(not changed, f"the run in {self.path} has changed since its checkpoint: {named}. {_START_ANEW}")
+
     def load(self) -> ResultMatrix | None:
         """Results so far, or None before the first task was finished."""
         if not self.results.is_file():
             return None
         confusions = self._confusions()
         try:
-            matrix = matrix_of(json.loads(self.results.read_text(encoding="utf-8")), confusions)
+            matrix = matrix_of(self._results(), confusions)
             matrix.require_whole()
             return matrix
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -194,9 +214,20 @@ class RunDirectory:
         """
         require(self.results.is_file(), f"no results in {self.path}: it has no results.json.")
         try:
-            return checked_results(json.loads(self.results.read_text(encoding="utf-8")))
+            return checked_results(self._results())
         except (RecursionError, ValueError) as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
+
+    def _results(self) -> Any:
+        """What `results.json` holds, whatever it is, if this version can understand it."""
+        results = json.loads(self.results.read_text(encoding="utf-8"))
+        version = results.get("schema_version", SCHEMA_VERSION) if isinstance(results, dict) else SCHEMA_VERSION
+        require(
+            version == SCHEMA_VERSION,
+            f"{self.results} must be of schema version {SCHEMA_VERSION}. Received: {version}. Use the version of "
+            "clrnn_tf that wrote it.",
+        )
+        return results
 
     def add_result(self, name: str, value: object) -> None:
         """Write one more entry to the results of a run."""
@@ -232,22 +263,6 @@ def provenance_of(settings: Mapping[str, object]) -> Mapping[str, object]:
     return provenance
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a text file whole, or leave the old one unchanged."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file whole, or leave the old one unchanged."""
-    beside = path.with_name(path.name + ".new")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            beside.unlink()
-
-
 def as_json(value: object, indent: int | None = None) -> str:
     """JSON and the end of a line; what is not a number becomes null."""
     return json.dumps(_without_nan(value), indent=indent) + "\n"
@@ -259,30 +274,3 @@ def _without_nan(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _with_defaults(experiment: Experiment, stored: Mapping[str, object]) -> Mapping[str, object]:
-    """Stored settings, and the defaults of those that are newer than the version that stored them."""
-    parts = ("network", "hypernetwork", "train", "method_options", "data")
-    made = {name: getattr(experiment, name) for name in parts}
-    blank = dataclasses.replace(experiment, **{name: part and type(part)() for name, part in made.items()})
-    return _merged(blank.to_dict(), stored)
-
-
-def _merged(defaults: Mapping[str, object], stored: Mapping[str, object]) -> Mapping[str, object]:
-    merged = {**defaults, **stored}
-    for name, default in defaults.items():
-        value = merged[name]
-        if isinstance(default, Mapping) and isinstance(value, Mapping):
-            merged[name] = _merged(default, value)
-    return merged
-
-
-def differences(stored: object, present: object, name: str = "") -> dict[str, tuple[object, object]]:
-    """Settings of `present` whose stored value is another, by dotted name."""
-    if isinstance(present, Mapping) and isinstance(stored, Mapping):
-        found = {}
-        for key, value in present.items():
-            found.update(differences(stored.get(key), value, f"{name}.{key}" if name else key))
-        return found
-    return {} if stored == present else {name: (stored, present)}

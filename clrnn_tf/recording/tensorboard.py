@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+import os
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from clrnn_tf.config import Experiment
+from clrnn_tf.durable_files import sync_file
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.recording.figures import matrix_image
 from clrnn_tf.streams.tasks import TaskStream
 
+_SUFFIX = ".from_task"  # of the names of our event files
+_MOST_PICTURES = 10  # of the matrix in a run, one more at its end
 _HEADLINES = ("mean_during_accuracy", "mean_final_accuracy", "forgetting")
 
 
@@ -46,11 +52,35 @@ class TensorBoardRecorder(Observer):
         self._directory, self._experiment = directory, experiment
         self._writer: tf.summary.SummaryWriter = tf.summary.create_noop_writer()  # until a run begins
 
+    def recorded(self) -> dict[str, int]:
+        """The sizes of the event files."""
+        with self._writing(0):
+            self._writer.flush()
+        return {path.name: sync_file(path) for path in self._files()}
+
+    def rewind(self, recorded: Mapping[str, int]) -> None:
+        """Cut the event files to what they were at the checkpoint, and remove later ones."""
+        for path in self._files():
+            size = recorded.get(path.name, 0)
+            if size == 0:
+                path.unlink()
+            elif size <= path.stat().st_size:
+                os.truncate(path, size)
+            else:
+                warnings.warn(f"{path} was cut; curves in TensorBoard have gaps.", stacklevel=2)
+        for name in sorted(recorded.keys() - {path.name for path in self._files()}):
+            if _SUFFIX in name:
+                warnings.warn(f"{self._directory / name} is missing; curves in TensorBoard have gaps.", stacklevel=2)
+
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
-        """Open the event file; its name has the task with which a continued run begins."""
-        self._writer = tf.summary.create_file_writer(str(self._directory), filename_suffix=f".from_task{first_task}")
-        with self._writer.as_default(step=0):
-            hparams.hparams(_flat(self._experiment.to_dict()), trial_id="run")
+        """Open an event file; its name has the task with which a continued run begins."""
+        goes_on = bool(self._files())
+        with self._writing(0):
+            suffix = f"{_SUFFIX}{first_task}"
+            self._writer = tf.summary.create_file_writer(str(self._directory), filename_suffix=suffix)
+        if not goes_on:
+            with self._writing(0):
+                hparams.hparams(_flat(self._experiment.to_dict()), trial_id="run")
 
     def trained(self, log: TrainingLog) -> None:
         """Losses by name, accuracy, gradient norm and speed."""
@@ -67,28 +97,47 @@ class TensorBoardRecorder(Observer):
         self._scalars(f"validation/{log.task.name}", log.evaluation.metrics, log.step)
 
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
-        """Headline numbers so far, test accuracy of every task, and the matrix as an image."""
+        """Headline numbers so far, test accuracy of every task, and now and then the matrix as an image."""
         step = len(matrix.rows)
         summary = matrix.summary()
         self._scalars("result", {name: summary[name] for name in _HEADLINES}, step)
         scores = zip(matrix.task_names, result.evaluations, strict=True)
         self._scalars("test_accuracy", {task: score.accuracy for task, score in scores}, step)
-        image = matrix_image(matrix)
+        image = matrix_image(matrix) if matrix.finished or step % -(-matrix.num_tasks // _MOST_PICTURES) == 0 else None
         if image is not None:
-            with self._writer.as_default(step=step):
+            with self._writing(step):
                 tf.summary.image("result_matrix", image[tf.newaxis])
-        self._writer.flush()
+        with self._writing(step):
+            self._writer.flush()
 
     def run_ended(self, matrix: ResultMatrix) -> None:
         """Close the event file."""
-        self._writer.close()
+        with self._writing(0):
+            self._writer.close()
 
     def run_failed(self, error: BaseException) -> None:
         """Close the event file."""
-        self._writer.close()
+        with contextlib.suppress(OSError), self._writing(0):
+            self._writer.close()
+
+    @contextlib.contextmanager
+    def _writing(self, step: int) -> Iterator[None]:
+        """Events are written in this block.
+
+        Raises:
+          OSError: They cannot be.
+        """
+        try:
+            with self._writer.as_default(step=step):
+                yield
+        except tf.errors.OpError as error:
+            raise OSError(f"{self._directory} could not be written: {error.message.splitlines()[0]}") from None
+
+    def _files(self) -> list[Path]:
+        return sorted(self._directory.glob(f"*tfevents*{_SUFFIX}*"))
 
     def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
-        with self._writer.as_default(step=step):
+        with self._writing(step):
             for name, value in values.items():
                 if not math.isnan(value):
                     tf.summary.scalar(f"{group}/{name}", value)

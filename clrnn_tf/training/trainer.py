@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -21,7 +23,13 @@ from clrnn_tf.streams.splits import batches_of_any_length
 from clrnn_tf.streams.tasks import Task
 from clrnn_tf.training.evaluation import Evaluator
 from clrnn_tf.training.step import StepLog, TrainingStep
+from clrnn_tf.training.task_progress import TaskProgress
 from clrnn_tf.training.validation import Validation
+
+if TYPE_CHECKING:
+    from clrnn_tf.training.checkpoints import Checkpoints
+
+_SECONDS_OF_CALL = 2.0  # longest time, about, that a signal waits for the steps in progress
 
 
 class TrainingDivergedError(RuntimeError):
@@ -92,6 +100,7 @@ class Trainer:
         self.variables = [*method.variables_to_train(), *embedding]
         self.optimizer = make_optimizer(self.variables, config)
         self.step = TrainingStep(model, method, self.optimizer, config, self.workers)
+        self._seconds_per_step = math.inf  # of the fastest call so far; the first ones compile
         in_halves = method.setup.num_blocks > 1
         self.evaluate = Evaluator(model, config.eval_batch_size, uses_xla(config), in_halves)
         self.times = self.evaluate.times
@@ -105,54 +114,102 @@ class Trainer:
         Raises:
           TrainingDivergedError: A loss or gradient was not finite; the step was not taken.
         """
+        progress = self.begin(task)
+        self.train(task, progress)
+        self.end(task, progress)
+        return progress.step
+
+    def begin(self, task: Task) -> TaskProgress:
+        """Prepare the training of a task; no step is done."""
+        progress = TaskProgress(self.step.loss_names, self.validation(task.parts or [task]))
         self.optimizer.reset()
         self.model.begin_task(task.task_id)
         self.method.before_task(task)
-        batches = iter(batches_of_any_length(task.train.batches(self.config.batch_size, self.seed, task.task_id)))
-        validation = self.validation(task.parts or [task])
-        step, num_steps = 0, self.config.steps * _num_mixed(task)
-        while step < num_steps and not validation.should_stop:
-            count = min(self._steps_to_next_pause(step, validation.has_data), num_steps - step)
-            self._call(task, batches, step, count)
-            step += count
-            if validation.has_data and (step % self.config.validate_every == 0 or step == num_steps):
-                validation.run(step)
-        validation.restore_best()
+        return progress
+
+    def train(self, task: Task, progress: TaskProgress, checkpoints: Checkpoints | None = None) -> None:
+        """Take the steps of a task that are left to do, and write checkpoints meanwhile.
+
+        Raises:
+          TrainingDivergedError: A loss or gradient was not finite; the step was not taken.
+          KeyboardInterrupt: Somebody has asked to stop (`Checkpoints.stop`).
+        """
+        validation, num_steps = progress.validation, self.num_steps(task)
+        dataset = task.train.batches(self.config.batch_size, self.seed, task.task_id, progress.step)
+        batches = iter(batches_of_any_length(dataset))
+        stop = contextlib.nullcontext() if checkpoints is None else checkpoints.stop.between_steps()
+        with stop:
+            while progress.step < num_steps and not validation.should_stop:
+                self._call(task, batches, progress, self._steps_to_call(task, progress, checkpoints))
+                step = progress.step
+                validates = validation.has_data and (step % self.config.validate_every == 0 or step == num_steps)
+                if validates or step % self.config.log_every == 0 or step == num_steps:
+                    self._log(task, progress)
+                if validates:
+                    validation.run(step)
+                if checkpoints is not None:
+                    checkpoints.steps_done(progress)
+
+    def end(self, task: Task, progress: TaskProgress) -> None:
+        """Take over the best weights, where they were kept, and let the method remember the task."""
+        progress.validation.restore_best()
         self.method.after_task(task, self.model)
         self.model.end_task()
-        return step
 
     def validation(self, tasks: Sequence[Task]) -> Validation:
         """Validations on `tasks`. The values of the best step include the state of the method at that step."""
         variables = [*self.variables, *self.method.state_variables()]
         return Validation(tasks, self.evaluate, variables, self.config, self.observers)
 
-    def _steps_to_next_pause(self, step: int, validates: bool) -> int:
-        pauses = [self.config.log_every - step % self.config.log_every]
-        if validates:
-            pauses.append(self.config.validate_every - step % self.config.validate_every)
-        return min(pauses)
+    def num_steps(self, task: Task) -> int:
+        """Steps that a task takes, unless it stops early."""
+        return self.config.steps * _num_mixed(task)
 
-    def _call(self, task: Task, batches: tf.data.Iterator, step: int, count: int) -> None:
+    def _steps_to_call(self, task: Task, progress: TaskProgress, checkpoints: Checkpoints | None) -> int:
+        """Steps to the next log entry, or fewer where a checkpoint is due before or they would take long.
+
+        Sums go on from call to call, so that numbers do not depend on where the calls end.
+        """
+        step = progress.step
+        pauses: list[float] = [self.num_steps(task) - step, self.config.log_every - step % self.config.log_every]
+        if progress.validation.has_data:
+            pauses.append(self.config.validate_every - step % self.config.validate_every)
+        if checkpoints is not None and self.workers.count == 1:  # several workers must make the same calls
+            pauses += [checkpoints.steps_to_next(step), max(1, int(_SECONDS_OF_CALL / self._seconds_per_step))]
+        return int(min(pauses))
+
+    def _call(self, task: Task, batches: tf.data.Iterator, progress: TaskProgress, count: int) -> None:
         began = time.perf_counter()
-        means, done = self.train_steps(
-            batches, tf.constant(task.task_id), tf.constant(step), tf.constant(count), _num_mixed(task)
+        sums, done = self.train_steps(
+            batches,
+            tf.constant(task.task_id),
+            tf.constant(progress.step),
+            tf.constant(count),
+            progress.sums,
+            _num_mixed(task),
         )
         if int(done) < count:
             raise TrainingDivergedError(
-                f"the loss of task {task.name} is not finite at step {step + int(done)}; the variables of the step "
-                "before are kept. Use a lower train.learning_rate or set train.clip_norm."
+                f"the loss of task {task.name} is not finite at step {progress.step + int(done)}; the variables of the "
+                "step before are kept. Use a lower train.learning_rate or set train.clip_norm."
             )
         seconds = time.perf_counter() - began
         self.times.add(("steps", task.task_id), seconds, count)
+        self._seconds_per_step = min(self._seconds_per_step, seconds / count)
+        progress.add(sums, count, seconds)
+
+    def _log(self, task: Task, progress: TaskProgress) -> None:
+        seconds_per_step = progress.seconds_of_sums / progress.summed_steps
+        means = progress.take_means()
+        accuracy, gradient_norm = means.pop("accuracy"), means.pop("gradient_norm")
         log = TrainingLog(
             task=task,
-            step=step + count,
-            num_steps=self.config.steps * _num_mixed(task),
-            losses={name: float(value) for name, value in means.losses.items()},
-            accuracy=float(means.accuracy) if self.model.outputs.has_accuracy else math.nan,
-            gradient_norm=float(means.gradient_norm),
-            seconds_per_step=seconds / count,
+            step=progress.step,
+            num_steps=self.num_steps(task),
+            losses=means,
+            accuracy=accuracy if self.model.outputs.has_accuracy else math.nan,
+            gradient_norm=gradient_norm,
+            seconds_per_step=seconds_per_step,
         )
         for observer in self.observers:
             observer.trained(log)
@@ -164,6 +221,7 @@ class Trainer:
         task_id: tf.Tensor,
         first_step: tf.Tensor,
         num_steps: tf.Tensor,
+        sums: StepLog,
         num_mixed: int = 1,
     ) -> tuple[StepLog, tf.Tensor]:
         """Take `num_steps` steps, or stop before one that is not finite.
@@ -173,14 +231,15 @@ class Trainer:
           task_id: Scalar.
           first_step: Number of the first step within the task; scalar.
           num_steps: Scalar.
+          sums: What the logs of the steps are added to; `zero_sums` of no step.
           num_mixed: Tasks that the batches mix; see `TrainingStep`.
 
         Returns:
-          Means of the logs of the steps, and the number of steps done.
+          The sums, and the number of steps done.
         """
         take_step = functools.partial(self.step, num_mixed=num_mixed)
-        losses = {name: tf.constant(0.0) for name in self.step.loss_names}
-        accuracy, norm, done = tf.constant(0.0), tf.constant(0.0), tf.constant(0)
+        losses, accuracy, norm = sums
+        done = tf.constant(0)
         finite = tf.constant(True)
         while tf.logical_and(finite, done < num_steps):
             batch = self.workers.share(next(batches))
@@ -190,9 +249,7 @@ class Trainer:
                 accuracy += log.accuracy
                 norm += log.gradient_norm
                 done += 1
-        count = tf.maximum(tf.cast(done, tf.float32), 1.0)
-        means = StepLog({name: value / count for name, value in losses.items()}, accuracy / count, norm / count)
-        return means, done
+        return StepLog(losses, accuracy, norm), done
 
 
 def _num_mixed(task: Task) -> int:

@@ -39,9 +39,11 @@ class Validation:
         self._splits = [(task, task.validation) for task in tasks if task.validation is not None]
         self._evaluate, self._variables = evaluate, variables
         self._config, self._observers = config, observers
-        self._best_score = -math.inf
-        self._best_values: list[np.ndarray] | None = None
-        self._without_gain = 0
+        self.best_score = -math.inf
+        self.best_values: list[np.ndarray] | None = None
+        """Values of the variables at the best step; None before it, or where they are not kept."""
+        self.without_gain = 0
+        """Validations in a row that brought no gain."""
 
     @property
     def has_data(self) -> bool:
@@ -52,24 +54,24 @@ class Validation:
     def should_stop(self) -> bool:
         """Whether `early_stopping` validations in a row brought no gain."""
         patience = self._config.early_stopping
-        return patience is not None and self._without_gain >= patience
+        return patience is not None and self.without_gain >= patience
 
     def run(self, step: int) -> None:
         """Validate after `step` steps."""
         evaluations = [self._evaluate(task, split) for task, split in self._splits]
         score = float(np.mean([evaluation.quality for evaluation in evaluations]))
-        if score > self._best_score:
-            self._best_score, self._without_gain = score, 0
+        if score > self.best_score:
+            self.best_score, self.without_gain = score, 0
             if self._config.keep_best:
-                self._best_values = [variable.numpy() for variable in self._variables]
+                self.best_values = [variable.numpy() for variable in self._variables]
         else:
-            self._without_gain += 1
+            self.without_gain += 1
         for observer in self._observers:
             for (task, _), evaluation in zip(self._splits, evaluations, strict=True):
                 observer.validated(ValidationLog(task, step, evaluation))
 
     def restore_best(self) -> None:
         """Give the variables the values of the best step, if they were stored."""
-        if self._best_values is not None:
-            for variable, value in zip(self._variables, self._best_values, strict=True):
+        if self.best_values is not None:
+            for variable, value in zip(self._variables, self.best_values, strict=True):
                 variable.assign(value)

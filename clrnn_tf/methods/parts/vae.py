@@ -19,6 +19,14 @@ Likelihood = Literal["gaussian", "bernoulli"]
 _SCOPE = "latent"
 
 
+class Autoencoder(NamedTuple):
+    """Weights of the parts of an autoencoder; the network is the encoder."""
+
+    network: Weights
+    latent: Weights
+    decoder: Weights
+
+
 class Latent(NamedTuple):
     """Distribution of latent vectors, each [B, T, Z]."""
 

@@ -1,0 +1,63 @@
+"""Runs a small stream again and again, each time with another write that fails. Started by `tests/test_faults.py`.
+
+python -m tests.faults LIBRARY DIRECTORY [EVERY]       # with LD_PRELOAD=LIBRARY; every EVERYth write
+"""
+
+import ctypes
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from clrnn_tf.recording.run_directory import RunDirectory
+from tests import tiny
+from tests.interruptions import Laboratory, assert_left_alike
+
+KINDS = {"no space": 0, "input/output error": 1, "short write": 2}
+TRAIN = {"steps": 12, "log_every": 6, "validate_every": 6}
+
+
+def main(library, directory, every="1"):
+    """Print, as JSON, how many calls there were and how each run with a fault ended."""
+    faults, path = ctypes.CDLL(library), Path(directory) / "run"
+    faults.faults_seen.restype = ctypes.c_long
+
+    def armed_run(number, kind):
+        shutil.rmtree(path, ignore_errors=True)
+        faults.faults_arm(str(path).encode(), ctypes.c_long(number), kind)
+        try:
+            return laboratory.run(path)
+        except OSError:
+            return False
+        finally:
+            counts.append(faults.faults_seen())
+            faults.faults_disarm()
+
+    counts = []
+    laboratory = Laboratory(tiny.experiment("fine_tuning", train=TRAIN), tiny.stream(2), every=5)
+    assert armed_run(-1, 0)
+    straight, calls = laboratory.left(path), counts[0]
+    ends = {}
+    for name, kind in KINDS.items():
+        ended = failed = 0
+        for number in range(0, calls, int(every)):
+            if armed_run(number, kind):
+                ended += 1
+            else:
+                failed += 1
+                if path.exists() and (path / "config.yaml").exists():
+                    RunDirectory(path).load()  # what is on the disk is whole
+                else:  # the run could not even be begun
+                    shutil.rmtree(path, ignore_errors=True)
+                assert laboratory.run(path), (name, number)
+            left = laboratory.left(path)
+            if name == "input/output error":  # TensorFlow ignores an error of its events that does not repeat
+                left = left._replace(curves=straight.curves)
+            assert_left_alike(left, straight)
+        ends[name] = {"calls": calls, "ended": ended, "failed and continued": failed}
+        print(name, ends[name], file=sys.stderr, flush=True)
+    print(json.dumps(ends))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
