@@ -189,7 +189,7 @@ class _RandomVectors:
     """A split whose words come in as random vectors."""
 
     def __init__(self, split: Split) -> None:
-        self.num_examples, self.lengths_vary = split.num_examples, split.lengths_vary
+        self.num_examples, self.max_time, self.lengths_vary = split.num_examples, split.max_time, split.lengths_vary
         self._split = split
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:

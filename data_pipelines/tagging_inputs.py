@@ -30,12 +30,12 @@ def word_encoders(languages: Sequence[str], files: dict[str, Path], config: Conf
         if config.align_vectors:
             tables.of(languages[0])  # the others are rotated onto it
         vectors = tables.of(languages[task_id])
-        return WordEncoder(None if vectors is None else VectorLookup(vectors), _spelling(config, bool(files)))
+        return WordEncoder(None if vectors is None else VectorLookup(vectors), spelling_of(config, bool(files)))
 
     return encoder
 
 
-def _spelling(config: Config, has_vectors: bool) -> Callable[[tf.Tensor], tf.Tensor] | None:
+def spelling_of(config: Config, has_vectors: bool) -> Callable[[tf.Tensor], tf.Tensor] | None:
     """What a word's letters give; None where its vector is all."""
     if config.letters:
         return partial(letter_buckets, num_buckets=config.num_buckets)

@@ -183,7 +183,7 @@ def test_a_directory_that_cannot_be_written_is_refused_before_the_data_are_read(
             "error: No space left on device.",
         ),
         (BrokenPipeError(32, "Broken pipe"), 1, ""),
-        (KeyboardInterrupt(), 130, "stopped; the same command with --resume continues after the last finished task."),
+        (KeyboardInterrupt(), 130, "stopped; the same command with --resume continues where its last checkpoint is."),
     ],
     ids=lambda value: type(value).__name__,
 )

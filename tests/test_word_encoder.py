@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
-from data_pipelines import pos_tagging
-from data_pipelines.conllu_files import Word
+from data_pipelines import pos_tagging, tagging_inputs
+from data_pipelines.conllu_files import Limits, Word, read_sentences
 from data_pipelines.letters import NUM_FEATURES, letter_buckets
 from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngram_split, vector_split
 from data_pipelines.word_encoder import VectorLookup, WordEncoder
@@ -125,7 +125,7 @@ def test_the_encoder_gives_the_inputs_of_training(tmp_path, way):
         split, spelling = vector_split(sentences, rows, vectors, False, tmp_path), None
     else:
         config = pos_tagging.Config(num_buckets=50, ngram_dim=4, ngrams="frozen" if "frozen" in way else "trained")
-        spelling = pos_tagging._spelling(config, has_vectors=False)
+        spelling = tagging_inputs.spelling_of(config, has_vectors=False)
         split = frozen_ngram_split(sentences, 50, 4) if "frozen" in way else ngram_split(sentences, 50)
     encoder = WordEncoder(None if vectors is None else VectorLookup(vectors), spelling)
     rows = [[word.form for word in sentence] for sentence in sentences]
@@ -154,7 +154,7 @@ def test_every_word_of_a_real_test_split_has_the_inputs_of_training(language):
     seen = compared = different = 0
     encoder, split = stream.word_encoder(1), stream[1].test
     (folder,) = (REAL_DATA / "ud").glob(f"*/{language}_*-ud-test.conllu.gz")
-    forms = pos_tagging.read_sentences([folder], pos_tagging.Limits(300_000, 300, 1000))
+    forms = read_sentences([folder], Limits(300_000, 300, 1000))
     for row, sentence in enumerate(forms):
         words = [composed_form(word.form) for word in sentence]
         batch = split._gather(tf.constant([row]), 1)
