@@ -147,15 +147,20 @@ def left_at(path, values=()):
 
 
 def curves_at(directory):
-    """Steps and values of all series in TensorBoard's files, by name."""
+    """Steps and values of all series in TensorBoard's files, by name.
+
+    Files are read one by one in the order in which they were made. Their names order them by the second, and within one
+    by a counter of the process, which TensorBoard compares as text ("10" before "9").
+    """
     sizes = {"tensors": 0, "scalars": 0, "images": 0}
-    events = EventAccumulator(str(directory), size_guidance=sizes, purge_orphaned_data=False)
-    events.Reload()
     curves = {}
-    for tag in events.Tags()["tensors"]:
-        if not tag.endswith("milliseconds_per_step") and not tag.startswith("_hparams_"):
-            values = [(event.step, tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
-            curves[tag] = [(step, value.tolist()) for step, value in values]
+    for path in sorted(directory.iterdir(), key=lambda path: [part.rjust(20) for part in path.name.split(".")]):
+        events = EventAccumulator(str(path), size_guidance=sizes, purge_orphaned_data=False)
+        events.Reload()
+        for tag in events.Tags()["tensors"]:
+            if not tag.endswith("milliseconds_per_step") and not tag.startswith("_hparams_"):
+                values = [(event.step, tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+                curves.setdefault(tag, []).extend((step, value.tolist()) for step, value in values)
     return curves
 
 
