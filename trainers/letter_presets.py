@@ -36,20 +36,21 @@ FROM_SCRATCH = Preset(
 )
 # A chunk of 512 weights is a product of 128 numbers of a language and a matrix that all languages share: a language
 # takes 29,440 numbers for a network of 117,393 weights.
+CHUNKS_OF_EACH_TASK = HypernetworkConfig(
+    chunk_size=512,
+    hidden_sizes=(),
+    task_embedding_size=0,
+    chunk_embedding_size=128,
+    chunk_embeddings="per_task",
+    chunk_embedding_std=0.05,
+    use_bias=False,
+)
 HNET = dataclasses.replace(
     FROM_SCRATCH,
     summary="HNET, words are vectors and letters: the network is generated, each language has a table of letters",
     method="hnet",
     method_options=hnet.Config(strength=0.1),
-    hypernetwork=HypernetworkConfig(
-        chunk_size=512,
-        hidden_sizes=(),
-        task_embedding_size=0,
-        chunk_embedding_size=128,
-        chunk_embeddings="per_task",
-        chunk_embedding_std=0.05,
-        use_bias=False,
-    ),
+    hypernetwork=CHUNKS_OF_EACH_TASK,
 )
 FINE_TUNING = dataclasses.replace(
     FROM_SCRATCH,

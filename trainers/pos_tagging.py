@@ -62,15 +62,7 @@ _DEMO_FROM_SCRATCH = _demo(treebank_presets.FROM_SCRATCH, "a network of its own 
 _DEMO_HNET = dataclasses.replace(
     _demo(treebank_presets.PUBLISHED_HNET, "HNET"),
     method_options=hnet.Config(strength=0.1),
-    hypernetwork=HypernetworkConfig(
-        chunk_size=256,
-        hidden_sizes=(),
-        task_embedding_size=0,
-        chunk_embedding_size=96,
-        chunk_embeddings="per_task",
-        chunk_embedding_std=0.05,
-        use_bias=False,
-    ),
+    hypernetwork=dataclasses.replace(letter_presets.CHUNKS_OF_EACH_TASK, chunk_size=256, chunk_embedding_size=96),
     train=dataclasses.replace(_DEMO_FROM_SCRATCH.train, learning_rate=2e-3),
 )
 
