@@ -175,19 +175,24 @@ def check_parses(trainer, arguments, tmp_path, monkeypatch):
     monkeypatch.delenv("CLRNN_DATA_DIR", raising=False)
     arguments = [next(iter(benchmark.presets)) if word == "NAME" else word for word in arguments]
     (tmp_path / "DIR").mkdir()
-    if "--resume" in arguments or "--config" in arguments:
+    if "--resume" in arguments or "--config" in arguments or "--extend" in arguments:
         leave_settings(benchmark, arguments)
+        monkeypatch.setattr(settings, "task_names_of", lambda run: ["en", "de"])
     assert settings.parse(benchmark, arguments).experiment.benchmark == trainer
 
 
 def leave_settings(benchmark, arguments):
     """The settings file of the run that a command continues or repeats."""
+    presets = list(benchmark.presets.values())
     if "--config" in arguments:
         path = Path(arguments[arguments.index("--config") + 1])
+    elif "--extend" in arguments:
+        path = Path(arguments[arguments.index("--extend") + 1]) / "config.yaml"
+        presets = [preset for preset in presets if preset.network.heads == "single" and preset.method == "hnet"]
     else:
         path = Path(arguments[arguments.index("--out") + 1]) / "config.yaml"
     path.parent.mkdir(parents=True)
-    preset = next(iter(benchmark.presets.values()))
+    preset = presets[0]
     path.write_text(yaml.safe_dump(preset.experiment(benchmark.name).to_dict()))
 
 
