@@ -65,7 +65,7 @@ class FrozenTask(tf.Module):
         self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
         self._ngrams = stream.ngrams
         self._table = None if model.embedding is None else _stored(model.embedding.table(task_id))
-        # One graph of the network serves all signatures. AutoGraph, which nothing here needs, doubles the time to trace.
+        # One graph of the network serves all signatures. AutoGraph, which nothing here needs, costs time to trace.
         self._logits = tf.function(self._logits_of, reduce_retracing=True, autograph=False)
         self.serve = tf.function(
             self._serve,
