@@ -36,7 +36,7 @@ from clrnn_tf.streams.tasks import TaskStream
 from export import row_errors
 from export.answering import Answering, Outputs
 from export.probes import mixed_batch, recorded
-from export.writing import metadata, write_servable
+from export.writing import metadata, storable, write_servable
 
 ALL_TASKS = "all-tasks"
 """Name of the model of all tasks. No task has it: their names are letters, digits and `_`."""
@@ -67,11 +67,7 @@ class AllTasks:
 
     def storable(self) -> tuple[tf.Module, dict[str, tf.types.experimental.ConcreteFunction]]:
         """The traced functions, and a module that holds what they read: nothing else of the model is stored."""
-        traced = {name: function.get_concrete_function() for name, function in self.functions.items()}
-        module = tf.Module()
-        module.variables_read = list({id(v): v for function in traced.values() for v in function.variables}.values())
-        module.ids, module.encoders = self._answering.ids, self._answering.encoders
-        return module, traced
+        return storable(self.functions, [self._answering.ids, *self._answering.encoders])
 
 
 def _functions(answering: Answering) -> dict[str, tf.types.experimental.PolymorphicFunction]:
