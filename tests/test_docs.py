@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trainers import clrnn
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
@@ -139,6 +141,9 @@ def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
     words = shlex.split(command)
     if words[:2] == ["python", "-m"] and words[2].startswith("export."):
         importlib.import_module(words[2]).parser().parse_intermixed_args(words[3:])
+        return
+    if words[0] == "clrnn" and words[1] in clrnn.EXPORTS:
+        importlib.import_module(f"export.{words[1]}").parser().parse_intermixed_args(words[2:])
         return
     if words[:2] == ["clrnn", "tag"]:
         importlib.import_module("trainers.tag").parser().parse_intermixed_args(words[2:])

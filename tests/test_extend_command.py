@@ -10,8 +10,10 @@ import pytest
 
 from clrnn_tf.extension.certifier import RegressionError
 from clrnn_tf.recording.certificates import Certificate, OldTask, read_certificate
+from clrnn_tf.recording.events import Observer
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.runs import load_run
+from export import saved_model
 from export.releases import served
 from trainers import execute
 from trainers.copy_task import BENCHMARK
@@ -35,10 +37,22 @@ def run(arguments):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
+    """A run without exports, which an extension does not need."""
     path = tmp_path_factory.mktemp("trained") / "run"
-    code, _, err = run(f"{SMALL} --out {path}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "Exporter", NoExporter)
+        code, _, err = run(f"{SMALL} --out {path}")
     assert code == 0, err
     return path
+
+
+class NoExporter(Observer):
+    """Exports nothing."""
+
+    largest_difference = 0.0
+
+    def __init__(self, model, directory):
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +64,7 @@ def extended(trained):
         assert run(f"--extend {trained} {ONE_MORE} --out {path} --max-drop 100")[0] == 130
     code, out, err = run(f"--resume --out {path} --publish {path.parent / 'served'}")
     assert code == 0, err
+    assert "exported 3 tasks, and all in one" in out
     assert "published copy_task, version 1" in out
     return path
 
@@ -100,14 +115,14 @@ def test_the_model_of_all_tasks_is_published_with_its_certificate(extended):
     assert json.loads((version / "metadata.json").read_text())["tasks"] == ["task0", "task1", "task2"]
 
 
-def test_an_extended_run_is_extended_again_and_keeps_old_tasks_bit_for_bit(extended, tmp_path):
+def test_an_extended_run_is_extended_again_and_keeps_old_tasks_bit_for_bit(extended, tmp_path, monkeypatch):
     before = load_run(extended)
+    monkeypatch.setattr(saved_model, "Exporter", NoExporter)
     changes = {"data": {"num_tasks": 4}, "train": {"steps": 4}}
     after = before.extend(tmp_path / "again", changes, keep_exact=True, max_drop=0.0)
     assert after.learned == ("task0", "task1", "task2", "task3")
     assert read_certificate(after.path).are_exact
     np.testing.assert_array_equal(after.matrix.scores()[3, :3], before.matrix.scores()[2])
-    assert (after.path / "export" / "task3" / "1" / "saved_model.pb").is_file()
     assert load_run(after.path).matrix.num_learned == 4
 
 
