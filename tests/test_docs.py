@@ -239,9 +239,9 @@ def test_the_numbers_of_the_readme_are_those_of_the_register():
 
     lines = (ROOT / "results" / "registry.jsonl").read_text(encoding="utf-8").splitlines()
     runs = {entry["command"]: entry for entry in map(json.loads, lines)}
-    readme, vectors = (ROOT / "README.md").read_text(encoding="utf-8"), "--data.vectors-dir DIR/wordvec128"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for label, preset in (("fine-tuning", "fine_tuning"), ("HNET", "hnet"), ("one network per", "from_scratch")):
-        run = runs[f"python -m trainers.pos_tagging --data-dir DIR --preset {preset}_letters {vectors}"]
+        run = runs[f"python -m trainers.pos_tagging --data-dir DIR --preset {preset}_letters"]
         during, final = (f"{run[f'mean_{when}_accuracy']:.1f} %" for when in ("during", "final"))
         assert re.search(rf"^\| {label}[^|]*\| {during} \| {final} \|$", readme, re.MULTILINE), preset
 
