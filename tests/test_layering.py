@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "training": MODELS | {"methods.base", "recording.events", "training"},
     "experiment": MODELS | {"methods", "methods.base", "recording.events", "training"},
     "recording": {*DATA, "metrics", "recording"},
-    "runs": MODELS | {"methods", "training", "recording", "experiment"},
+    "runs, extension": MODELS | {"methods", "training", "recording", "experiment", "extension"},
     "__init__": BASE,
 }
 """What a package or module of `clrnn_tf` may import of `clrnn_tf`."""
@@ -38,6 +38,7 @@ OUTSIDE = {
         "ngram_embedding",
         "model",
         "outputs",
+        "recording.certificates",
         "recording.events",
         "recording.run_directory",
         "metrics",
