@@ -47,7 +47,7 @@ def forgetting(comparison: MethodComparison, width: float = WIDTH) -> Figure:
     """What is forgotten of each task, beside each other for the methods, with intervals; the last task has nothing."""
     figure, axes = _figure(width)
     tasks = comparison.tasks[:-1] or comparison.tasks
-    groups = _drawn(comparison)
+    groups = [(group, look) for group, look in _drawn(comparison) if not group.matrices[0].joint]
     apart = 0.7 / max(len(groups), 2)
     axes.axhline(0.0, color="0.3", linewidth=0.6)
     for place, (group, look) in enumerate(groups):
@@ -62,46 +62,44 @@ def forgetting(comparison: MethodComparison, width: float = WIDTH) -> Figure:
             color=look.color,
             marker=look.marker,
             linestyle="none",
-            elinewidth=0.9,
-            capsize=1.8,
-            capthick=0.9,
+            markersize=3,
+            elinewidth=0.8,
+            capsize=2.4,
+            capthick=0.8,
             label=group.label,
         )
     axes.set_xlim(-0.6, len(tasks) - 0.4)
     _name_tasks(axes, range(len(tasks)), tasks, width)
     unit = "nats" if comparison.metric == LOSS else "points"
-    axes.set(xlabel="task, in the order of learning", ylabel=f"forgetting of\n{_metric(comparison)}, {unit}")
+    axes.set(xlabel="task, in the order of learning", ylabel=f"forgetting,\n{unit} of {_metric(comparison, unit='')}")
     return _finished(figure, axes, comparison)
 
 
 def matrix(comparison: MethodComparison, width: float = WIDTH) -> Figure:
     """For each method, the mean over seeds of every task's score after each task; one scale for all."""
-    groups = comparison.groups
+    groups, tasks = comparison.groups, comparison.tasks
     means = [np.stack([run.scores(comparison.metric) for run in group.matrices]).mean(axis=0) for group in groups]
-    columns = min(len(groups), _MOST_PANELS)
-    rows = -(-len(groups) // columns)
+    low, high = min(map(np.nanmin, means)), max(map(np.nanmax, means))
+    rows = -(-len(groups) // _MOST_PANELS)
+    columns = -(-len(groups) // rows)
     side = (width - 1.1) / max(columns, 2)
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(side * columns + 1.1, rows * (side + 0.45)), layout="constrained")
-        panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=False, squeeze=False)).ravel()
-        low, high = min(map(np.nanmin, means)), max(map(np.nanmax, means))
-        for panel, group, scores in zip(panels, groups, means, strict=False):
-            panel.imshow(scores, vmin=low, vmax=high, cmap="viridis", aspect="auto" if len(scores) == 1 else 1)
-            panel.set_title(f"{group.label} ({len(group.seeds)} seeds)" if len(group.seeds) > 1 else group.label)
+        figure = Figure(figsize=(side * columns + 1.1, rows * (side + 0.5)), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for place, (panel, group, scores) in enumerate(zip(panels, groups, means, strict=False)):
+            panel.imshow(scores, vmin=low, vmax=high, cmap="viridis")
+            panel.set_title(group.label)
             panel.spines[:].set_visible(False)
             panel.tick_params(length=0)
-            _name_cells(panel, group.matrices[0].row_names, comparison.tasks, side)
-            if comparison.metric != LOSS and len(comparison.tasks) <= _MOST_NUMBERED:
+            names = [name.replace("all_tasks", "all tasks") for name in group.matrices[0].row_names]
+            is_left = place % columns == 0
+            _name_cells(panel, names if is_left else [""] * len(names), tasks, side)
+            panel.set(xlabel="tested on", ylabel="after learning" if is_left else "")
+            if comparison.metric != LOSS and len(tasks) <= _MOST_NUMBERED:
                 _write_numbers(panel, scores, low, high, side)
         for panel in panels[len(groups) :]:
             panel.set_visible(False)
-        for place, panel in enumerate(panels[: len(groups)]):
-            if place % columns == 0:
-                panel.set_ylabel("after learning")
-            if place + columns >= len(groups):
-                panel.set_xlabel("tested on")
-                panel.tick_params(labelbottom=True)
-        figure.colorbar(panels[0].images[0], ax=list(panels), label=_metric(comparison), shrink=0.9, pad=0.02)
+        figure.colorbar(panels[0].images[0], ax=list(panels), label=_metric(comparison), pad=0.02, aspect=20 * rows)
     return figure
 
 
@@ -168,17 +166,28 @@ def _finished(figure: Figure, axes: Axes, comparison: MethodComparison) -> Figur
     """One legend above the axes, where there is something to tell apart; a grid."""
     with rc_context(SETTINGS):
         axes.grid(axis="y")
+        axes.locator_params(axis="y", nbins=6)
         if len(comparison.groups) > 1:
             handles, labels = axes.get_legend_handles_labels()
-            longest = max(map(len, labels))
-            per_row = max(1, min(len(labels), int(figure.get_figwidth() * 16 / (longest + 8))))
-            figure.legend(handles, labels, loc="outside upper center", ncols=per_row, handlelength=2.6)
+            columns = _columns(labels, figure.get_figwidth())
+            figure.legend(handles, labels, loc="outside upper center", ncols=columns, handlelength=2.6)
     return figure
 
 
-def _metric(comparison: MethodComparison) -> str:
+def _columns(labels: Sequence[str], width: float) -> int:
+    """As many columns of a legend as fit beside each other."""
+    letters, handle = 17 * width, 10  # letters in a row, and those that a line and the space around it take up
+    for columns in range(len(labels), 1, -1):
+        widths = [max(map(len, labels[column::columns])) + handle for column in range(columns)]
+        if sum(widths) <= letters:
+            return columns
+    return 1
+
+
+def _metric(comparison: MethodComparison, unit: str | None = None) -> str:
     name = comparison.metric.replace("_", " ").replace("f1", "F1")
-    return f"test {name}, {comparison.unit}"
+    unit = comparison.unit if unit is None else unit
+    return f"test {name}, {unit}" if unit else f"test {name}"
 
 
 def _name_tasks(axes: Axes, where: Sequence[int], names: Sequence[str], width: float) -> None:
@@ -190,7 +199,7 @@ def _name_tasks(axes: Axes, where: Sequence[int], names: Sequence[str], width: f
 
 def _name_cells(panel: Axes, rows: Sequence[str], columns: Sequence[str], side: float) -> None:
     """Names of the tasks of a matrix; of many, some."""
-    every = -(-len(columns) // max(1, int(side * 8)))
+    every = -(-len(columns) // max(1, int(side * 10)))
     crowded = max(map(len, columns)) * len(columns) > 14 * side
     panel.set_xticks(range(0, len(columns), every), columns[::every], rotation=90 if crowded else 0)
     panel.set_yticks(range(0, len(rows), every), rows[::every])

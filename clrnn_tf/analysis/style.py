@@ -34,7 +34,7 @@ SETTINGS: Any = {  # matplotlib types the name of every setting
     "grid.linewidth": 0.5,
     "axes.axisbelow": True,
     "lines.linewidth": 1.3,
-    "lines.markersize": 4,
+    "lines.markersize": 3.5,
     "pdf.fonttype": 42,  # TrueType, embedded: journals refuse fonts of type 3
     "ps.fonttype": 42,
     "svg.fonttype": "path",
