@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "recording.events": {*BASE, "streams", "metrics"},
     "training": MODELS | {"methods.base", "recording.events", "training"},
     "experiment": MODELS | {"methods", "methods.base", "recording.events", "training"},
-    "recording": {*DATA, "metrics", "recording"},
+    "analysis": {"errors", "metrics", "analysis"},
+    "recording": {*DATA, "metrics", "analysis", "recording"},
     "runs, extension": MODELS | {"methods", "training", "recording", "experiment", "extension"},
     "__init__": BASE,
 }

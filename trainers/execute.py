@@ -107,8 +107,7 @@ def _execute(command: Command, stop: StopRequest) -> int:
     with _writes_alone(command, workers):
         run = RunDirectory.open(command.out, command.experiment)
         matrix = run.load()
-        finished = matrix is not None and matrix.finished and _is_exported(run, matrix) and is_whole_report(run.path)
-        if finished and not (command.options.infer_task or command.options.publish):
+        if is_finished(run) and not (command.options.infer_task or command.options.publish):
             print(f"the run in {command.out} is finished; nothing to do.")
             return 0
         session = _session(command, comparisons, workers, stop)
@@ -161,6 +160,12 @@ def _continued_run(session: Session, run: RunDirectory, matrix: ResultMatrix | N
 def _writes_alone(command: Command, workers: SingleWorker) -> contextlib.AbstractContextManager[None]:
     """Keeps other processes from writing to the run directory; of several workers, the first one writes."""
     return RunLock(command.out) if workers.rank == 0 else contextlib.nullcontext()
+
+
+def is_finished(run: RunDirectory) -> bool:
+    """Whether a run has ended, and its results, exports and report are there."""
+    matrix = run.load()
+    return matrix is not None and matrix.finished and _is_exported(run, matrix) and is_whole_report(run.path)
 
 
 def _is_exported(run: RunDirectory, matrix: ResultMatrix) -> bool:

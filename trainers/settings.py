@@ -44,6 +44,10 @@ class RunOptions:
     """Run directory to write."""
     seed: int | None = None
     """Seed of weights, batches and every other draw."""
+    seeds: str | None = None
+    """Several seeds, such as 0-9 or 0,3,5: a run of each in --out/seedN."""
+    processes: int = 1
+    """How many of the --seeds run at once."""
     quick: bool = False
     """Try everything in under a minute. Too short to learn: accuracies mean nothing."""
     resume: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +11,7 @@ import tensorflow as tf
 from clrnn_tf.streams.inputs import without_padding
 
 Missing = Literal["refuse", "mean", "previous"]
-Numbers = np.ndarray | tf.Tensor
+Numbers: TypeAlias = np.ndarray | tf.Tensor
 
 
 class Statistics(NamedTuple):
