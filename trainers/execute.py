@@ -39,6 +39,7 @@ from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from data_pipelines.describe import samples_png
 from export.all_tasks import ALL_TASKS
 from export.bundle import bundle
+from export.mobile import export_lite
 from export.saved_model import Exporter
 from export.writing import is_whole
 from trainers.failures import one_line
@@ -107,7 +108,8 @@ def _execute(command: Command, stop: StopRequest) -> int:
     with _writes_alone(command, workers):
         run = RunDirectory.open(command.out, command.experiment)
         matrix = run.load()
-        if is_finished(run) and not (command.options.infer_task or command.options.publish):
+        more = command.options.infer_task or command.options.publish or command.options.export
+        if is_finished(run) and not more:
             print(f"the run in {command.out} is finished; nothing to do.")
             return 0
         session = _session(command, comparisons, workers, stop)
@@ -217,6 +219,8 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
             difference = exporter.largest_difference
             print(f"exported {len(stream)} tasks, and all in one, to {run.export}; largest difference {difference:.1e}")
         _infer_and_report(session, run, matrix)
+        if session.command.options.export == "lite":
+            _export_lite(session, run)
         if session.command.options.publish:
             _publish(run, session.command.options.publish)
     except RegressionError as error:
@@ -240,6 +244,13 @@ def _certifiers(session: Session, run: RunDirectory) -> list[Observer]:
         return []
     hold_old_tasks(session.trainer, read_first(run, len(session.stream) - 1), extension)
     return [Certifier(run, session.trainer, session.stream, extension)]
+
+
+def _export_lite(session: Session, run: RunDirectory) -> None:
+    for task in session.stream:
+        with closed_stderr():  # the converter says what it is about to do
+            path = export_lite(session.trainer.model, session.stream, task.task_id, run.export)
+    print(f"wrote a LiteRT model for each task, {path.relative_to(run.path)} and others", flush=True)
 
 
 def _publish(run: RunDirectory, directory: Path) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
@@ -66,6 +66,8 @@ class RunOptions:
     """With --extend: points that an old task may lose; past them, nothing is exported [1.0]."""
     publish: Path | None = None
     """When all is learned, publish the model of all tasks to this directory, as python -m export.bundle does."""
+    export: Literal["lite"] | None = None
+    """Also write a LiteRT model of each task (.tflite) when all is learned, for small devices."""
     download: bool = False
     """First fetch what --source tfds reads and is not there."""
     compare_with: tuple[Path, ...] = ()
