@@ -103,7 +103,9 @@ def _execute(command: Command, stop: StopRequest) -> int:
     with _writes_alone(command, workers):
         run = RunDirectory.open(command.out, command.experiment)
         matrix = run.load()
-        finished = matrix is not None and matrix.finished and _is_exported(run, matrix) and is_whole_report(run.path)
+        finished = matrix is not None and matrix.finished
+        if matrix is not None and command.exports:
+            finished = finished and _is_exported(run, matrix) and is_whole_report(run.path)
         if finished and not command.options.infer_task:
             print(f"the run in {command.out} is finished; nothing to do.")
             return 0
@@ -180,15 +182,18 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
             TensorBoardRecorder(run.tensorboard, experiment),
             ProgressReporter(),
         ]
+    trainer.observers += session.command.watchers
     exporter = Exporter(trainer.model, run.export)
-    if matrix is None or not matrix.finished or not _is_exported(run, matrix):
+    exports = session.command.exports
+    if exports and (matrix is None or not matrix.finished or not _is_exported(run, matrix)):
         trainer.observers.append(exporter)
     try:
         matrix = learn(stream, trainer, matrix=matrix, checkpoints=session.checkpoints(run), start=start)
         if exporter in trainer.observers:
             difference = exporter.largest_difference
             print(f"exported {len(stream)} tasks, and all in one, to {run.export}; largest difference {difference:.1e}")
-        _infer_and_report(session, run, matrix)
+        if exports:
+            _infer_and_report(session, run, matrix)
     except TrainingDivergedError as error:
         print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)
         return 1

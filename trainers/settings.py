@@ -15,6 +15,7 @@ from typing import Any
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.recording.events import Observer
 from clrnn_tf.recording.run_directory import provenance_of
 from clrnn_tf.yaml_files import read_settings
 from data_pipelines.storage import find_data_dir
@@ -76,6 +77,10 @@ class Command:
     """Where the data are; None generates them, or takes those embedded."""
     options: RunOptions
     """The flags as they were typed."""
+    watchers: tuple[Observer, ...] = ()
+    """Who watches the run besides those that record it."""
+    exports: bool = True
+    """Whether models and a report are written."""
 
     @property
     def expected(self) -> Expected | None:
