@@ -15,11 +15,13 @@ from rich.console import Console
 
 from clrnn_tf.config import updated
 from clrnn_tf.errors import require
+from clrnn_tf.training.stopping import StopRequest
 from trainers.failures import guarded
 from trainers.flags import flags_of, read, words_of
 from trainers.help import print_flags
 from trainers.searching.options import SearchOptions
-from trainers.searching.plans import Plan, begin, new_plan, stored_plan
+from trainers.searching.plans import begin, new_plan, stored_plan, wait_for_plan
+from trainers.signals import stopped_by_signals
 
 PROGRAM = "python -m trainers.search"
 _EXAMPLES = (
@@ -49,6 +51,8 @@ def _run(arguments: list[str], program: str) -> int:
     if options.help:
         _print_help(program)
         return 0
+    if options.role == "worker":
+        wait_for_plan(options)
     if options.resume or options.role == "worker":
         plan = stored_plan(options, values, words)
     else:
@@ -59,13 +63,10 @@ def _run(arguments: list[str], program: str) -> int:
     )
     if not options.resume and options.role != "worker":
         begin(plan)
-    return _search(plan)
-
-
-def _search(plan: Plan) -> int:
     from trainers.searching.running import run_search  # loads Keras Tuner, which the answers above do without
 
-    return run_search(plan)
+    with stopped_by_signals(StopRequest()):
+        return run_search(plan)
 
 
 def _print_help(program: str) -> None:

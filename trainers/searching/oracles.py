@@ -51,6 +51,7 @@ class _Supervised:
     objective: Any
     trials: dict[str, Trial]
     ongoing_trials: dict[str, Trial]
+    tuner_ids: set[str]
     _replaying = False
 
     def save(self) -> None:
@@ -72,6 +73,9 @@ class _Supervised:
         if self.keeps_failing:
             self.max_trials = len(self.trials)
         trial = super().create_trial(tuner_id)  # type: ignore[misc]
+        if trial.status == TrialStatus.STOPPED and self.ongoing_trials:
+            trial.status = TrialStatus.IDLE  # until they have ended: their workers may be lost
+            self.tuner_ids.add(tuner_id)
         self.supervision.heard[trial.trial_id] = self.supervision.clock()
         values = dict(trial.hyperparameters.values) if trial.status == _IS_RUNNING else None
         self._note(event="create", worker=tuner_id, trial=trial.trial_id, status=trial.status, values=values)
@@ -88,10 +92,13 @@ class _Supervised:
         """Take a result; that of a trial that has ended before is dropped."""
         if all(running.trial_id != trial.trial_id for running in self.ongoing_trials.values()):
             return
+        trial.hyperparameters = self.trials[trial.trial_id].hyperparameters  # on their way, numbers are rounded
         metrics = self.trials[trial.trial_id].metrics
         known = metrics.exists(self.objective.name)
         value = metrics.get_best_value(self.objective.name) if known else None
-        self._note(event="end", trial=trial.trial_id, status=trial.status, value=value, message=trial.message)
+        self._note(event="end", trial=trial.trial_id, status=trial.status, value=value)
+        if self.supervision.timeout is not None and not self._replaying:
+            self.supervision.say(f"trial {trial.trial_id}: {trial.status.lower()}, score {value}")
         super().end_trial(trial)  # type: ignore[misc]
 
     @kt.synchronized
@@ -142,7 +149,6 @@ class _Supervised:
         if event["value"] is not None:
             self.update_trial(trial.trial_id, {self.objective.name: event["value"]})  # type: ignore[attr-defined]
         ended = Trial(trial.hyperparameters, trial.trial_id, event["status"])
-        ended.message = event["message"]
         self.end_trial(ended)
 
     def _take_from_lost(self) -> None:
@@ -156,7 +162,7 @@ class _Supervised:
 
     def _release(self, worker: str) -> None:
         self._retry_queue.append(self.ongoing_trials.pop(worker).trial_id)  # type: ignore[attr-defined]
-        self.tuner_ids.discard(worker)  # type: ignore[attr-defined]
+        self.tuner_ids.discard(worker)
 
     def _note(self, **event: object) -> None:
         if not self._replaying:
@@ -197,7 +203,7 @@ class _PlasticityThenStability:
             best = trial if self.plan.objective.is_better(trial.score, best.score) else best
         share = 1 + self.plan.options.drop if self.plan.objective.minimized else 1 - self.plan.options.drop
         values = {**best.hyperparameters.values, PHASE: "stability", STRENGTH: strengths[len(done)]}
-        return {"status": _IS_RUNNING, "values": {**values, WANTED: share * best.score}}
+        return {"status": _IS_RUNNING, "values": {**values, WANTED: float(share * best.score)}}
 
 
 class RandomOracle(_Supervised, kt.oracles.RandomSearchOracle):
@@ -236,8 +242,8 @@ _ORACLES = {
 }
 
 
-def make_oracle(plan: Plan, supervision: Supervision) -> Any:
-    """The oracle of a search, in the state in which its journal left it.
+def make_oracle(plan: Plan, supervision: Supervision | None) -> Any:
+    """The oracle of a search, in the state in which its journal left it; without supervision, one for a worker.
 
     Raises:
       ConfigurationError: The journal is of another search, or a package is missing.
@@ -260,8 +266,10 @@ def make_oracle(plan: Plan, supervision: Supervision) -> Any:
     except ImportError:
         raise ConfigurationError("--tuner bayesian needs scikit-learn: pip install 'clrnn_tf[search]'.") from None
     oracle.max_trials = plan.options.max_trials  # Hyperband takes none
-    oracle.supervision, oracle.plan, oracle.verbose = supervision, plan, 0
-    oracle.replay()
+    oracle.plan, oracle.verbose = plan, 0
+    if supervision is not None:
+        oracle.supervision = supervision
+        oracle.replay()
     return oracle
 
 

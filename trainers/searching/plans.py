@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from trainers.settings import Command, parse
 FILE = "search.yaml"
 SETTINGS = "settings.yaml"
 PLASTICITY = "plasticity-stability"
+_SECONDS_BETWEEN_LOOKS = 0.2
 _NOT_COMPARED = (*OF_THE_PROCESS, *OF_THE_TRAINER, "space")  # what comes of them is
 
 
@@ -144,6 +146,13 @@ def begin(plan: Plan) -> None:
     data_dir = plan.command.data_dir
     facts = {**plan.facts(), "data_dir": str(data_dir.absolute()) if data_dir else None}
     write_text(plan.out / FILE, _as_yaml(facts))  # last: with it, there is a search
+
+
+def wait_for_plan(options: SearchOptions) -> None:
+    """Wait until the chief has written what is searched; no longer than the time-out."""
+    until = time.monotonic() + options.timeout
+    while options.out is not None and not (options.out / FILE).is_file() and time.monotonic() < until:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def stored_plan(options: SearchOptions, typed: Collection[str], words: list[str]) -> Plan:

@@ -107,7 +107,7 @@ def ranked(plan: Plan, rows: Sequence[Row]) -> list[Row]:
 
 def _row(plan: Plan, trial: Trial, largest: float) -> Row:
     values, share = trial.hyperparameters.values, budget_of(trial.hyperparameters.values)
-    outcome = stored_outcome(plan.trials / trial.trial_id) if _is_done(trial) else None
+    outcome = stored_outcome(plan.trials / trial.trial_id)
     status = {TrialStatus.COMPLETED: "finished", TrialStatus.RUNNING: "running"}.get(trial.status, "failed")
     if outcome is not None and outcome.ended_early:
         status = "ended early"
@@ -115,12 +115,12 @@ def _row(plan: Plan, trial: Trial, largest: float) -> Row:
     if plan.options.protocol == PLASTICITY:
         accepted = values[PHASE] == "stability" and is_accepted(plan, trial)
     note = f"{values[PHASE]}" if PHASE in values else ""
-    if status == "failed" and trial.message:
-        note = trial.message.strip().splitlines()[-1].rpartition("FailedTrialError: ")[2]
+    if status == "failed" and outcome is not None:
+        note = outcome.error
     return Row(
         trial.trial_id,
         status,
-        trial.score if outcome is not None else None,
+        outcome.score if outcome else None,
         outcome.scores if outcome else (),
         outcome.seconds if outcome else None,
         share,

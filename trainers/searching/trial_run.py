@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from clrnn_tf.config import updated
 from clrnn_tf.errors import require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.events import Observer, TaskResult
@@ -126,7 +127,7 @@ def _run(arguments: list[str]) -> int:
     end_with_parent()
     name, *words = words_of(arguments)
     values, rest = read(words, flags_of(Wanted))
-    wanted = Wanted(**values)  # type: ignore[arg-type]
+    wanted = updated(Wanted(), values)
     benchmark = importlib.import_module(f"trainers.{name.strip()}").BENCHMARK
     command = parse(scored_on_validation(benchmark, wanted.first_tasks), [word.removeprefix(" ") for word in rest])
     watchers: tuple[Observer, ...] = ()

@@ -23,6 +23,7 @@ from trainers.searching.trial_run import HOPELESS, Wanted, command_of
 
 OUTCOME = "outcome.json"
 SETTINGS = "settings.yaml"
+_INTERRUPTED = 130
 
 
 class TrialFailedError(Exception):
@@ -40,14 +41,16 @@ class RunProcess(Protocol):
 class Outcome:
     """What came of a trial."""
 
-    score: float
-    """The mean over the seeds."""
+    score: float | None
+    """The mean over the seeds; None of a trial that failed."""
     scores: tuple[float, ...]
     """Of each seed."""
     ended_early: bool
     """Whether a run could no longer reach what was wanted; its score is that of its last test."""
     seconds: float
     """Of all runs, in this process."""
+    error: str = ""
+    """Why it failed."""
 
 
 class TrialRunner:
@@ -55,11 +58,11 @@ class TrialRunner:
 
     Args:
       plan: The search.
-      look: Called while a run goes on; when it raises, the run writes a checkpoint and ends.
+      look: Called with the name of the trial while it goes on; when it raises, its run writes a checkpoint and ends.
       run: Runs a command.
     """
 
-    def __init__(self, plan: Plan, look: Callable[[], None], run: RunProcess = run_process) -> None:
+    def __init__(self, plan: Plan, look: Callable[[str], None], run: RunProcess = run_process) -> None:
         self._plan, self._look, self._run = plan, look, run
 
     def __call__(self, trial_id: str, settings: Mapping[str, object], wanted: float | None) -> Outcome:
@@ -74,24 +77,33 @@ class TrialRunner:
           TrialFailedError: It failed.
           ConfigurationError: So would all others: the data are not as they must be.
         """
-        directory = self._plan.trials / trial_id
+        directory, began = self._plan.trials / trial_id, time.monotonic()
         directory.mkdir(parents=True, exist_ok=True)
-        stored = stored_outcome(directory)
-        if stored is not None:
-            return stored
-        began = time.monotonic()
+        outcome = stored_outcome(directory)
+        if outcome is None:
+            try:
+                scores, ended_early = self._run_seeds(directory, settings, wanted)
+                mean = sum(scores) / len(scores)
+                outcome = Outcome(mean, tuple(scores), ended_early, round(time.monotonic() - began, 1))
+            except TrialFailedError as error:
+                outcome = Outcome(None, (), False, round(time.monotonic() - began, 1), str(error))
+            write_text(directory / OUTCOME, as_json(asdict(outcome), indent=1))
+        if outcome.score is None:
+            raise TrialFailedError(outcome.error)
+        return outcome
+
+    def _run_seeds(
+        self, directory: Path, settings: Mapping[str, object], wanted: float | None
+    ) -> tuple[list[float], bool]:
+        """The scores of the seeds, and whether the last of them has ended early."""
         self._write_settings(directory, settings)
         scores: list[float] = []
-        ended_early = False
         for seed in self._plan.seeds:
             ended = self._run_seed(directory, seed, self._wanted_of(wanted, scores))
-            ended_early = ended_early or ended.code == HOPELESS
             scores.append(self._score(directory / _name(seed)))
-            if ended_early:
-                break
-        outcome = Outcome(sum(scores) / len(scores), tuple(scores), ended_early, round(time.monotonic() - began, 1))
-        write_text(directory / OUTCOME, as_json(asdict(outcome), indent=1))
-        return outcome
+            if ended.code == HOPELESS:
+                return scores, True
+        return scores, False
 
     def _write_settings(self, directory: Path, settings: Mapping[str, object]) -> None:
         try:
@@ -124,10 +136,15 @@ class TrialRunner:
         if plan.options.checkpoint_every is not None:
             flags += ["--checkpoint-every", str(plan.options.checkpoint_every)]
         ended = self._run(
-            command_of(plan.command.benchmark.name, of_run, flags), directory / f"{out.name}.log", self._look
+            command_of(plan.command.benchmark.name, of_run, flags),
+            directory / f"{out.name}.log",
+            lambda: self._look(directory.name),
         )
+        if ended.code == _INTERRUPTED:
+            raise KeyboardInterrupt
         if ended.code not in (0, HOPELESS):
-            line = ended.line.removeprefix("error: ") or f"exit code {ended.code}"
+            is_error = ended.line.startswith("error: ")
+            line = ended.line.removeprefix("error: ") if is_error else f"exit code {ended.code}."
             require(ended.code != 2, f"trial {directory.name} cannot run: {line}")
             raise TrialFailedError(line)
         return ended
@@ -139,7 +156,7 @@ class TrialRunner:
                 with RunLock(out):
                     return
             except ConfigurationError:
-                self._look()
+                self._look(out.parent.name)
                 time.sleep(1.0)
 
     def _score(self, out: Path) -> float:

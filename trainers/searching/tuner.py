@@ -85,7 +85,7 @@ class SearchTuner(kt.Tuner):
         """The best score so far."""
         trials = self.oracle.get_best_trials(1)
         ended = [trial for trial in trials if trial.status == TrialStatus.COMPLETED]
-        return ended[0].score if ended else None
+        return float(ended[0].score) if ended else None
 
     def _wanted(self, values: dict[str, Any], best: float | None) -> float | None:
         """The score below which a trial is of no use."""
