@@ -12,15 +12,13 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from clrnn_tf.errors import ConfigurationError, require
 from trainers.searching.journal import Journal
+from trainers.searching.phases import PlasticityThenStability
 from trainers.searching.plans import PLASTICITY, Plan
-from trainers.searching.spaces import Range, choices_of, is_of, present, rounded
+from trainers.searching.values import ALL, hyperparameters_of
 
-SHORTEST = 1 / 9
-"""Share of the steps that Hyperband's first trials take; then come 1/3 and all."""
 MOST_FAILURES = 10
 """Trials that fail one after another before a search ends."""
 _FACTOR = 3
-BUDGET, ALL, PHASE, STRENGTH, WANTED = "tuner/epochs", 9, "phase", "strength", "wanted"
 _IS_RUNNING = TrialStatus.RUNNING
 
 
@@ -169,43 +167,6 @@ class _Supervised:
             self.supervision.journal.write(event)
 
 
-class _PlasticityThenStability:
-    """First finds how well a task can be learned, then how strongly old ones can be held in place meanwhile.
-
-    Half of the trials vary all settings but the strength, which is 0. Then, with the best values, the strength is
-    lowered from the highest to the lowest, until the score is as good as that of the first half but for a share `drop`.
-    After De Lange et al., "A continual learning survey" (IEEE TPAMI 2021), who do so again at each task.
-    """
-
-    plan: Plan
-
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Values of the next trial; see `kt.Oracle.populate_space`."""
-        trials = [trial for trial in self.trials.values() if trial.hyperparameters.values[PHASE] == "plasticity"]  # type: ignore[attr-defined]
-        if len(trials) < (self.max_trials + 1) // 2:  # type: ignore[attr-defined]
-            answer = super().populate_space(trial_id)  # type: ignore[misc]
-            if answer["status"] == _IS_RUNNING:
-                answer["values"] |= {PHASE: "plasticity", STRENGTH: 0.0}
-            if answer["status"] != TrialStatus.STOPPED:
-                return answer
-        if self.ongoing_trials:  # type: ignore[attr-defined]
-            return {"status": TrialStatus.IDLE, "values": None}
-        return self._lower(trials)
-
-    def _lower(self, plasticity: list[Trial]) -> dict[str, Any]:
-        scored = [trial for trial in plasticity if trial.score is not None]
-        done = [trial for trial in self.trials.values() if trial.hyperparameters.values[PHASE] == "stability"]  # type: ignore[attr-defined]
-        strengths = strengths_of(self.plan, self.max_trials - len(plasticity))  # type: ignore[attr-defined]
-        if not scored or len(done) == len(strengths) or any(is_accepted(self.plan, trial) for trial in done):
-            return {"status": TrialStatus.STOPPED, "values": None}
-        best = scored[0]
-        for trial in scored:
-            best = trial if self.plan.objective.is_better(trial.score, best.score) else best
-        share = 1 + self.plan.options.drop if self.plan.objective.minimized else 1 - self.plan.options.drop
-        values = {**best.hyperparameters.values, PHASE: "stability", STRENGTH: strengths[len(done)]}
-        return {"status": _IS_RUNNING, "values": {**values, WANTED: float(share * best.score)}}
-
-
 class RandomOracle(_Supervised, kt.oracles.RandomSearchOracle):
     """Draws values at random."""
 
@@ -222,15 +183,15 @@ class HyperbandOracle(_Supervised, kt.oracles.HyperbandOracle):
     """Tries many settings on few steps, and the best of them on more."""
 
 
-class PlasticityRandomOracle(_PlasticityThenStability, RandomOracle):
+class PlasticityRandomOracle(PlasticityThenStability, RandomOracle):
     """Both phases, random values in the first."""
 
 
-class PlasticityBayesianOracle(_PlasticityThenStability, BayesianOracle):
+class PlasticityBayesianOracle(PlasticityThenStability, BayesianOracle):
     """Both phases, values of a Gaussian process in the first."""
 
 
-class PlasticityGridOracle(_PlasticityThenStability, GridOracle):
+class PlasticityGridOracle(PlasticityThenStability, GridOracle):
     """Both phases, all combinations in the first."""
 
 
@@ -271,70 +232,3 @@ def make_oracle(plan: Plan, supervision: Supervision | None) -> Any:
         oracle.supervision = supervision
         oracle.replay()
     return oracle
-
-
-def hyperparameters_of(plan: Plan) -> kt.HyperParameters:
-    """The spaces as Keras Tuner has them; defaults are the values of the preset where they are in the spaces."""
-    parameters = kt.HyperParameters()
-    for space in plan.spaces:
-        if plan.options.protocol == PLASTICITY and space.name == plan.strength:
-            continue
-        own = present(plan.experiment, space.name)
-        if isinstance(space, Range) and plan.options.tuner != "grid":
-            default: Any = own if space.contains(own) else None
-            sampling = "log" if space.logarithmic else "linear"
-            if space.whole:
-                parameters.Int(space.name, int(space.low), int(space.high), sampling=sampling, default=default)
-            else:
-                parameters.Float(space.name, space.low, space.high, sampling=sampling, default=default)
-        else:
-            choices = choices_of(space)
-            text = choices.text_of(own) if choices.contains(own) else choices.texts[0]
-            parameters.Choice(space.name, list(choices.texts), default=text)
-    return parameters
-
-
-def starts_with_preset(plan: Plan) -> bool:
-    """Whether the values of the preset are in the spaces."""
-    return is_of(plan.spaces, plan.experiment)
-
-
-def values_of(plan: Plan, trial: Mapping[str, object]) -> dict[str, object]:
-    """Settings by dotted name, of the values of a trial."""
-    settings: dict[str, object] = {}
-    for space in plan.spaces:
-        if space.name in trial:
-            taken = choices_of(space) if plan.options.tuner == "grid" else space
-            settings[space.name] = taken.value(trial[space.name])
-    if STRENGTH in trial:
-        settings[plan.strength] = trial[STRENGTH]
-    return settings
-
-
-def with_steps(plan: Plan, trial: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, object]:
-    """Settings with fewer steps where Hyperband says so."""
-    if BUDGET not in trial:
-        return dict(settings)
-    steps = settings.get("train.steps", plan.experiment.train.steps)
-    return {**settings, "train.steps": max(1, round(float(str(steps)) * budget_of(trial)))}
-
-
-def budget_of(trial: Mapping[str, object]) -> float:
-    """Share of the steps that a trial takes."""
-    return float(str(trial.get(BUDGET, ALL))) / ALL
-
-
-def strengths_of(plan: Plan, count: int) -> tuple[float, ...]:
-    """The strengths of the second phase, the highest first."""
-    (space,) = [space for space in plan.spaces if space.name == plan.strength]
-    if not isinstance(space, Range):
-        return tuple(sorted((float(str(value)) for value in space.values), reverse=True))[:count]
-    return tuple(
-        rounded(space.high * (space.low / space.high) ** (number / max(1, count - 1))) for number in range(count)
-    )
-
-
-def is_accepted(plan: Plan, trial: Trial) -> bool:
-    """Whether a trial of the second phase is good enough."""
-    values, score = trial.hyperparameters.values, trial.score
-    return score is not None and WANTED in values and not plan.objective.is_better(values[WANTED], score)

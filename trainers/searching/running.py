@@ -22,11 +22,12 @@ from trainers.searching.machines import (
     serve,
     started_workers,
 )
-from trainers.searching.oracles import Supervision, make_oracle, starts_with_preset
+from trainers.searching.oracles import Supervision, make_oracle
 from trainers.searching.plans import Plan
 from trainers.searching.tables import BEST, rows_of, table_of, write_tables
 from trainers.searching.trials import TrialRunner
 from trainers.searching.tuner import RefusedError, SearchTuner
+from trainers.searching.values import starts_with_preset
 
 
 def run_search(plan: Plan) -> int:

@@ -15,10 +15,10 @@ from rich.table import Table
 
 from clrnn_tf.durable_files import write_text
 from clrnn_tf.recording.run_directory import as_json
-from trainers.searching.oracles import PHASE, budget_of, is_accepted, values_of
 from trainers.searching.plans import PLASTICITY, Plan
 from trainers.searching.spaces import applied, as_typed
 from trainers.searching.trials import stored_outcome
+from trainers.searching.values import PHASE, budget_of, is_accepted, values_of
 
 BEST = "best.yaml"
 TABLES = ("trials.txt", "trials.csv", "trials.json")

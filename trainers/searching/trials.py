@@ -135,11 +135,8 @@ class TrialRunner:
             flags += ["--data-dir", plan.command.data_dir]
         if plan.options.checkpoint_every is not None:
             flags += ["--checkpoint-every", str(plan.options.checkpoint_every)]
-        ended = self._run(
-            command_of(plan.command.benchmark.name, of_run, flags),
-            directory / f"{out.name}.log",
-            lambda: self._look(directory.name),
-        )
+        command = command_of(plan.command.benchmark.name, of_run, flags)
+        ended = self._run(command, directory / f"{out.name}.log", lambda: self._look(directory.name))
         if ended.code == _INTERRUPTED:
             raise KeyboardInterrupt
         if ended.code not in (0, HOPELESS):

@@ -11,10 +11,10 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.errors import FailedTrialError, FatalRuntimeError
 
 from clrnn_tf.errors import ConfigurationError
-from trainers.searching.oracles import BUDGET, WANTED, values_of, with_steps
 from trainers.searching.plans import Plan
 from trainers.searching.spaces import as_typed
 from trainers.searching.trials import Outcome, TrialFailedError
+from trainers.searching.values import BUDGET, WANTED, values_of, with_steps
 
 _SECONDS_BETWEEN_QUESTIONS = 0.5
 
@@ -73,13 +73,12 @@ class SearchTuner(kt.Tuner):
             raise FailedTrialError(str(error)) from error
         except ConfigurationError as error:
             raise RefusedError(str(error)) from error
+        score, unit = float(outcome.score or 0.0), self._plan.objective.unit
         early = ", ended early" if outcome.ended_early else ""
-        unit = self._plan.objective.unit
         before = "" if best is None else f"; best before {best:.2f} {unit}"
-        self._say(
-            f"trial {trial.trial_id}: {told}; {outcome.score:.2f} {unit}{early} in {outcome.seconds:.0f} s{before}"
-        )
-        return {"score": outcome.score}
+        took = f"{early} in {outcome.seconds:.0f} s{before}"
+        self._say(f"trial {trial.trial_id}: {told}; {score:.2f} {unit}{took}")
+        return {"score": score}
 
     def _best(self) -> float | None:
         """The best score so far."""
