@@ -93,17 +93,9 @@ def serve(plan: Plan, oracle: Any, workers: Sequence[subprocess.Popen] = ()) -> 
       WorkersGoneError: No worker is left.
     """
     timeout, service = float(plan.options.timeout), Service(oracle)
-    host, port = address_of(plan.options.address or "127.0.0.1:0")
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
-    protos.get_service_grpc().add_OracleServicer_to_server(service, server)
-    try:
-        port = server.add_insecure_port(f"{host}:{port}")
-    except RuntimeError:
-        port = 0
-    require(port != 0, f"--address must be of this machine, and its port free. Received: {plan.options.address}.")
-    server.start()
+    server, address = listening(plan.options.address or "127.0.0.1:0", service)
     path = plan.out / ADDRESS
-    write_text(path, f"{host}:{port}\n")
+    write_text(path, f"{address}\n")
     try:
         while not service.is_over(timeout):
             time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -115,6 +107,24 @@ def serve(plan: Plan, oracle: Any, workers: Sequence[subprocess.Popen] = ()) -> 
     finally:
         path.unlink(missing_ok=True)
         server.stop(grace=1.0).wait()
+
+
+def listening(address: str, service: Service) -> tuple[grpc.Server, str]:
+    """A server that answers at an address, and the address with its port.
+
+    Raises:
+      ConfigurationError: The address cannot be used.
+    """
+    host, wanted = address_of(address)
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
+    protos.get_service_grpc().add_OracleServicer_to_server(service, server)
+    try:
+        port = server.add_insecure_port(f"{host}:{wanted}")
+    except RuntimeError:
+        port = 0
+    require(port != 0, f"--address must be of this machine, and its port free. Received: {address}.")
+    server.start()
+    return server, f"{host}:{port}"
 
 
 def address_of(text: str) -> tuple[str, int]:

@@ -141,11 +141,11 @@ def _run(arguments: list[str]) -> int:
         return HOPELESS
 
 
-def end_with_parent() -> None:
+def end_with_parent(descriptor: int = 0) -> None:
     """Ask this process to stop, as Ctrl-C does, when its standard input is closed."""
 
     def wait() -> None:
-        while os.read(0, 1024):
+        while os.read(descriptor, 1024):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
