@@ -30,7 +30,13 @@ from trainers.searching.tuner import SearchTuner
 from trainers.searching.values import starts_with_preset
 
 ROOT = Path(__file__).parent.parent
-VARIABLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_a_worker():
+    machines.forget_chief()
+    yield
+    machines.forget_chief()
 
 
 class Clock:
@@ -101,7 +107,8 @@ def test_a_chief_that_is_started_again_knows_what_it_knew(tuner, tmp_path):
     def some_trials(oracle, clock, number):
         for score in range(number):
             first, second = oracle.create_trial("a"), oracle.create_trial("b")
-            end(oracle, second, None if score == 1 else 70.0 + score)
+            if second.status == "RUNNING":  # a grid lets others wait for its first trials
+                end(oracle, second, None if score == 1 else 70.0 + score)
             if score == 2:
                 clock.now += 100.0
                 end(oracle, oracle.create_trial("c"), 77.0)  # the trial of a
@@ -136,18 +143,17 @@ def chief_of(plan, oracle):
     assert not thread.is_alive()
 
 
-def worker_of(plan, name, runs, monkeypatch):
+def worker_of(plan, name, runs):
     """A tuner that asks the chief of a plan."""
     machines.connect(plan)
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", name)
+    os.environ["KERASTUNER_TUNER_ID"] = name
     tuner = SearchTuner(plan, make_oracle(plan, None), TrialRunner(plan, lambda trial: None, runs), lambda line: None)
-    for variable in VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
+    machines.forget_chief()
     return tuner
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["both live", "one is killed in a trial"])
-def test_chief_and_two_workers_run_the_trials_of_one_process(killed, tmp_path, monkeypatch):
+def test_chief_and_two_workers_run_the_trials_of_one_process(killed, tmp_path):
     straight = values_by_trial(run_search(search_plan(tmp_path / "alone"), FakeRuns()))
     plan, clock = search_plan(tmp_path / "s"), Clock()
     oracle = oracle_of(plan, clock)
@@ -160,7 +166,7 @@ def test_chief_and_two_workers_run_the_trials_of_one_process(killed, tmp_path, m
         return dies(command, log, look)
 
     with chief_of(plan, oracle) as failures:
-        workers = [worker_of(plan, "a", die, monkeypatch), worker_of(plan, "b", lives, monkeypatch)]
+        workers = [worker_of(plan, "a", die), worker_of(plan, "b", lives)]
 
         def first():
             with contextlib.suppress(KilledError):
@@ -218,7 +224,6 @@ def test_a_worker_whose_chief_is_killed_stops_its_run_and_ends_with_one_line(tmp
     killer.start()
     assert running.run_search(plan) == 1
     killer.join()
-    machines.forget_chief()
     assert stopped == [True]
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: the chief does not answer. Start it again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -173,6 +174,12 @@ class RandomOracle(_Supervised, kt.oracles.RandomSearchOracle):
 
 class BayesianOracle(_Supervised, kt.oracles.BayesianOptimizationOracle):
     """Fits a Gaussian process to the trials so far."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Values of the next trial, without notices about the width of the kernel."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return super().populate_space(trial_id)
 
 
 class GridOracle(_Supervised, kt.oracles.GridSearchOracle):
