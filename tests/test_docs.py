@@ -145,6 +145,9 @@ def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
         return
     if words[:2] == ["clrnn", "perceptron"]:
         words = ["python", "-m", "trainers.perceptron", *words[2:]]
+    if words[:2] == ["clrnn", "search"]:
+        check_search(words[2:], tmp_path, monkeypatch)
+        return
     if words[0] == "clrnn":
         trainer, arguments = words[1].replace("-", "_"), words[2:]
         assert trainer in TRAINERS
@@ -165,6 +168,23 @@ def check_help_of(words):
     for word in rest:
         if re.fullmatch(r"[a-z]+", word):
             assert f'"{word}"' in text, word
+
+
+def check_search(arguments, tmp_path, monkeypatch):
+    from clrnn_tf.config import updated
+    from trainers.flags import flags_of, read, words_of
+    from trainers.searching.options import SearchOptions
+    from trainers.searching.plans import new_plan
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CLRNN_DATA_DIR", raising=False)
+    (tmp_path / "DIR").mkdir()
+    values, rest = read(words_of(arguments), flags_of(SearchOptions))
+    options = updated(SearchOptions(), values)
+    if options.benchmark is None:  # it continues a search, or works for one
+        assert rest == [] and (options.resume or options.role == "worker")
+    else:
+        assert new_plan(options, [word.strip() for word in rest]).spaces
 
 
 def check_parses(trainer, arguments, tmp_path, monkeypatch):
