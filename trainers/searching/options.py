@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.ranges import NonNegativeInt, PositiveInt, Settings, Share
 
 TunerName = Literal["random", "bayesian", "hyperband", "grid"]
@@ -46,8 +45,8 @@ class SearchOptions(Settings):
     """Tasks that first-k and plasticity-stability see."""
     drop: Share = 0.02
     """Share of the accuracy right after learning that plasticity-stability may give up for stability."""
-    seeds: tuple[str, ...] = ("0",)
-    """Seeds of each trial, as in 0-2 or 0 5; the mean over them decides."""
+    seeds: str = "0"
+    """Seeds of each trial, such as 0-2 or 0,3,5; the mean over them decides."""
     search_seed: NonNegativeInt = 1
     """Seed of the values that are proposed."""
     early_end: bool = True
@@ -72,23 +71,3 @@ OF_THE_PROCESS = ("help", "out", "resume", "workers", "role", "address", "timeou
 """Flags that may differ when a search is continued."""
 OF_THE_TRAINER = ("method", "preset", "config", "quick", "data_dir")
 """Flags that the trainer of the benchmark has, too."""
-
-
-def seeds_of(words: tuple[str, ...]) -> tuple[int, ...]:
-    """The seeds that words stand for.
-
-    Raises:
-      ConfigurationError: They are no seeds, or one is there twice.
-
-    Example:
-      >>> seeds_of(("0-2", "7"))
-      (0, 1, 2, 7)
-    """
-    seeds: list[int] = []
-    for word in words:
-        first, dash, last = word.partition("-")
-        if not (first.isdecimal() and (last.isdecimal() if dash else True)):
-            raise ConfigurationError(f"--seeds needs numbers, as in 0-2 or 0 5. Received: {word}.")
-        seeds += range(int(first), int(last if dash else first) + 1)
-    require(bool(seeds) and len(set(seeds)) == len(seeds), f"--seeds must differ. Received: {' '.join(words)}.")
-    return tuple(seeds)

@@ -19,10 +19,11 @@ from clrnn_tf.recording.changes import differences
 from clrnn_tf.yaml_files import read_settings
 from trainers.clrnn import benchmarks
 from trainers.presets import Benchmark
-from trainers.searching.options import OF_THE_PROCESS, OF_THE_TRAINER, SearchOptions, seeds_of
+from trainers.searching.options import OF_THE_PROCESS, OF_THE_TRAINER, SearchOptions
 from trainers.searching.scores import Objective
 from trainers.searching.shipped import shipped
 from trainers.searching.spaces import Space, parse_spaces
+from trainers.seeds import parse_seeds
 from trainers.settings import Command, parse
 
 FILE = "search.yaml"
@@ -51,7 +52,7 @@ class Plan:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Of the runs of each trial."""
-        return seeds_of(self.options.seeds)
+        return parse_seeds(self.options.seeds)
 
     @property
     def first_tasks(self) -> int | None:
@@ -108,7 +109,7 @@ def new_plan(options: SearchOptions, words: list[str]) -> Plan:
       ConfigurationError: They are wrong.
     """
     benchmark = benchmark_of(options.benchmark)
-    seeds_of(options.seeds)
+    parse_seeds(options.seeds)
     command = parse(benchmark, [*_for_trainer(options), *words])
     method = command.experiment.method
     spaces = parse_spaces(options.space or shipped(benchmark.name, method), command.experiment)
