@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import functools
+import importlib.util
 import json
 
 import pytest
@@ -331,6 +333,25 @@ def test_a_search_sees_validation_data_of_its_tasks_and_no_test_data():
         on_validation_data(stream, first_tasks=4)
     with pytest.raises(ConfigurationError, match="task t0 has no validation data"):
         on_validation_data(tiny.stream(2, validation=False))
+
+
+def test_the_tables_are_there_after_each_trial(tmp_path, monkeypatch):
+    from trainers.searching import running
+    from trainers.searching.trials import TrialRunner
+
+    plan = search_plan(tmp_path / "s")
+    monkeypatch.setattr(running, "TrialRunner", functools.partial(TrialRunner, run=FakeRuns(kill_in=3)))
+    with pytest.raises(KeyboardInterrupt):
+        running.run_search(plan)
+    assert len((plan.out / "trials.csv").read_text().splitlines()) == 3
+    assert (plan.out / "best.yaml").exists()
+
+
+def test_a_search_without_keras_tuner_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    line = error_of(capsys, "--benchmark", "copy_task", "--out", tmp_path / "s")
+    assert line == "error: a search needs the package keras-tuner: pip install 'clrnn_tf[search]'."
+    assert not (tmp_path / "s").exists()
 
 
 def test_clrnn_search_is_a_command(capsys):

@@ -36,6 +36,8 @@ class Supervision:
     timeout: float | None = None
     clock: Callable[[], float] = time.monotonic
     say: Callable[[str], None] = lambda line: None
+    ended: Callable[[], None] = lambda: None
+    """Called when a trial has ended."""
     heard: dict[str, float] = field(default_factory=dict)
     """When something was last heard of a running trial."""
 
@@ -99,6 +101,8 @@ class _Supervised:
         if self.supervision.timeout is not None and not self._replaying:
             self.supervision.say(f"trial {trial.trial_id}: {trial.status.lower()}, score {value}")
         super().end_trial(trial)  # type: ignore[misc]
+        if not self._replaying:
+            self.supervision.ended()
 
     @kt.synchronized
     def get_trial(self, trial_id: str) -> Trial:

@@ -24,7 +24,7 @@ from trainers.searching.machines import (
 )
 from trainers.searching.oracles import Supervision, make_oracle
 from trainers.searching.plans import Plan
-from trainers.searching.tables import BEST, rows_of, table_of, write_tables
+from trainers.searching.tables import BEST, Row, rows_of, table_of, write_tables
 from trainers.searching.trials import TrialRunner
 from trainers.searching.tuner import RefusedError, SearchTuner
 from trainers.searching.values import starts_with_preset
@@ -50,18 +50,17 @@ def run_search(plan: Plan) -> int:
 
 
 def _alone(plan: Plan) -> int:
-    oracle = make_oracle(plan, _supervision(plan))
+    oracle = _supervised(plan, None)
     SearchTuner(plan, oracle, TrialRunner(plan, lambda trial: None), say).search()
     return conclude(plan, oracle)
 
 
 def _lead(plan: Plan) -> int:
-    oracle = make_oracle(plan, _supervision(plan, float(plan.options.timeout)))
+    oracle = _supervised(plan, float(plan.options.timeout))
     try:
         with started_workers(plan, plan.options.workers) as workers:
             serve(plan, oracle, workers)
     except WorkersGoneError as error:
-        conclude(plan, oracle)
         return _fail(f"{error} What has ended is kept; --resume goes on.")
     return conclude(plan, oracle)
 
@@ -81,14 +80,25 @@ def _work(plan: Plan) -> int:
     return 0
 
 
-def _supervision(plan: Plan, timeout: float | None = None) -> Supervision:
-    """What the oracle of a plan needs besides its values."""
-    return Supervision(Journal(plan.out / JOURNAL), starts_with_preset(plan), timeout, say=say)
+def _supervised(plan: Plan, timeout: float | None) -> Any:
+    """The oracle of a plan, as its journal left it; the tables are written anew after each trial."""
+    supervision = Supervision(Journal(plan.out / JOURNAL), starts_with_preset(plan), timeout, say=say)
+    oracle = make_oracle(plan, supervision)
+
+    def write() -> None:
+        write_tables(plan, _rows(plan, oracle))
+
+    supervision.ended = write
+    return oracle
+
+
+def _rows(plan: Plan, oracle: Any) -> list[Row]:
+    return rows_of(plan, [oracle.trials[name] for name in sorted(oracle.trials)])
 
 
 def conclude(plan: Plan, oracle: Any) -> int:
     """Write what was found, print it, and return the exit code."""
-    rows = rows_of(plan, [oracle.trials[name] for name in sorted(oracle.trials)])
+    rows = _rows(plan, oracle)
     best = write_tables(plan, rows)
     Console(highlight=False).print(table_of(plan, rows, best))
     if oracle.keeps_failing:
