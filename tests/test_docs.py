@@ -25,6 +25,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|toml|jsonl|png)|(?:[\w-]+/)+)`")
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
 MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml")
+MADE_BY_RUNS += ("best.yaml", "events.jsonl", "search.yaml", "settings.yaml", "trials/")
 SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
 TRAINERS = (
     "cognitive_tasks",
@@ -186,8 +187,8 @@ def check_search(arguments, tmp_path, monkeypatch):
     (tmp_path / "DIR").mkdir()
     values, rest = read(words_of(arguments), flags_of(SearchOptions))
     options = updated(SearchOptions(), values)
-    if options.benchmark is None:  # it continues a search, or works for one
-        assert rest == [] and (options.resume or options.role == "worker")
+    if options.benchmark is None:  # it continues a search, or works for one, or is the bare name
+        assert rest == [] and (options.resume or options.role == "worker" or not arguments)
     else:
         assert new_plan(options, [word.strip() for word in rest]).spaces
 

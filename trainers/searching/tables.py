@@ -87,7 +87,7 @@ def table_of(plan: Plan, rows: Sequence[Row], best: Row | None) -> Table:
         table.add_column("steps", justify="right")
     table.add_column("s", justify="right")
     for row in ranked(plan, rows):
-        mark = "best" if row is best else "" if row.status == "finished" else row.status
+        mark = "best" if row is best else row.note if row.status == "finished" else row.status
         score = "–" if row.score is None else f"{row.score:.2f}"
         values = (as_typed(row.settings.get(name, "")) for name in names)
         share = [f"{row.steps_share:.0%}"] if of_share else []
