@@ -109,7 +109,7 @@ def _execute(command: Command, stop: StopRequest) -> int:
         run = RunDirectory.open(command.out, command.experiment)
         matrix = run.load()
         more = command.options.infer_task or command.options.publish or command.options.export
-        if is_finished(run) and not more:
+        if is_finished(run, command.exports) and not more:
             print(f"the run in {command.out} is finished; nothing to do.")
             return 0
         session = _session(command, comparisons, workers, stop)
@@ -164,10 +164,12 @@ def _writes_alone(command: Command, workers: SingleWorker) -> contextlib.Abstrac
     return RunLock(command.out) if workers.rank == 0 else contextlib.nullcontext()
 
 
-def is_finished(run: RunDirectory) -> bool:
-    """Whether a run has ended, and its results, exports and report are there."""
+def is_finished(run: RunDirectory, exports: bool = True) -> bool:
+    """Whether a run has ended, and its results are there; exports and report, too, where it writes them."""
     matrix = run.load()
-    return matrix is not None and matrix.finished and _is_exported(run, matrix) and is_whole_report(run.path)
+    if matrix is None or not matrix.finished:
+        return False
+    return not exports or (_is_exported(run, matrix) and is_whole_report(run.path))
 
 
 def _is_exported(run: RunDirectory, matrix: ResultMatrix) -> bool:
@@ -210,15 +212,18 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
             TensorBoardRecorder(run.tensorboard, experiment),
             ProgressReporter(),
         ]
+    trainer.observers += session.command.watchers
     exporter = Exporter(trainer.model, run.export)
-    if matrix is None or not matrix.finished or not _is_exported(run, matrix):
+    exports = session.command.exports
+    if exports and (matrix is None or not matrix.finished or not _is_exported(run, matrix)):
         trainer.observers += [*_certifiers(session, run), exporter]
     try:
         matrix = learn(stream, trainer, matrix=matrix, checkpoints=session.checkpoints(run), start=start)
         if exporter in trainer.observers:
             difference = exporter.largest_difference
             print(f"exported {len(stream)} tasks, and all in one, to {run.export}; largest difference {difference:.1e}")
-        _infer_and_report(session, run, matrix)
+        if exports:
+            _infer_and_report(session, run, matrix)
         if session.command.options.export == "lite":
             _export_lite(session, run)
         if session.command.options.publish:

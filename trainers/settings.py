@@ -16,6 +16,7 @@ from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.extension.settings import MAX_DROP, Extension, extended_settings, extension_of
+from clrnn_tf.recording.events import Observer
 from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
 from clrnn_tf.yaml_files import read_settings
 from data_pipelines.storage import find_data_dir
@@ -93,6 +94,10 @@ class Command:
     """The flags as they were typed."""
     extension: Extension | None = None
     """The run that this one goes on from."""
+    watchers: tuple[Observer, ...] = ()
+    """Who watches the run besides those that record it."""
+    exports: bool = True
+    """Whether models and a report are written."""
 
     @property
     def expected(self) -> Expected | None:
