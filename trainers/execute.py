@@ -31,7 +31,7 @@ from clrnn_tf.training.stopping import StopRequest
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from data_pipelines.describe import samples_png
 from export.all_tasks import ALL_TASKS
-from export.saved_model import Exporter
+from export.saved_model import ExportDiffersError, Exporter
 from export.writing import is_whole
 from trainers.failures import one_line
 from trainers.inference import infer_tasks
@@ -189,7 +189,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
             difference = exporter.largest_difference
             print(f"exported {len(stream)} tasks, and all in one, to {run.export}; largest difference {difference:.1e}")
         _infer_and_report(session, run, matrix)
-    except TrainingDivergedError as error:
+    except (TrainingDivergedError, ExportDiffersError) as error:
         print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)
         return 1
     except _REFUSED as error:
