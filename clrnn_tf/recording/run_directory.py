@@ -41,6 +41,19 @@ from clrnn_tf.yaml_files import read_settings
 
 _FILES = ("metrics.jsonl", "results.json", "results.csv", "confusion.npz", "samples.png", "report.html")
 _FOLDERS = ("tensorboard", "checkpoints", "export")
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged file of arrays or JSON can raise."""
 _START_ANEW = "Restore it from a copy, or start the run anew with --overwrite."
 
 
@@ -203,7 +216,7 @@ class RunDirectory:
             matrix = matrix_of(self._results(), confusions)
             matrix.require_whole()
             return matrix
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
     def read_results(self) -> Results:
@@ -239,7 +252,7 @@ class RunDirectory:
         try:
             with np.load(self.confusion) as stored:
                 return dict(stored)
-        except (AttributeError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(f"{self.confusion} is damaged ({error}). {_START_ANEW}") from None
 
 
