@@ -21,7 +21,7 @@ benchmark: copy_task
 method: si
 seed: 0
 network: {cell: elman, hidden_sizes: [4]}
-train: {steps: 2, batch_size: 4, jit: 'off'}
+train: {steps: 2, batch_size: 4, jit: 'off', clip_norm: 1.0, orthogonal_strength: 1.0}
 method_options: {strength: 0.5}
 data: {num_tasks: 2, num_train: 8, num_test: 4, num_validation: 0}
 provenance:

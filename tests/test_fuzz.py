@@ -150,7 +150,11 @@ def readers(folder):
         "npz": own("train.npz", saved(x=X, y=np.array([0, 1, 0, 1]), lengths=np.array([3, 2, 1, 3]))),
         "parquet": own("train.parquet", parquet()),
         "tfrecord": own("train.tfrecord", tfrecord(folder / "b", *records)),
-        "a manifest": ({"task/data.csv": b"file,label\ns.npy,up\n", "task/s.npy": npy(X[0])}, "task/s.npy", _manifest),
+        "a manifest": (
+            {"task/manifest.csv": b"file,label\n" + 9 * b"s.npy,up\n", "task/s.npy": npy(X[0])},
+            "task/s.npy",
+            own("", b"")[2],
+        ),
         "strokes": ({"s.npz": saved(**strokes)}, "s.npz", lambda folder: stroke_digits.read_npz(folder / "s.npz")),
         "strokes as text": (STROKES, "trainimg-0-inputdata.txt", read_text),
         "strokes in an archive": (
@@ -167,10 +171,6 @@ def readers(folder):
 
 def _digits():
     return {"x": STEPS, "len": np.array([3]), "y": np.array([5])}
-
-
-def _manifest(folder):
-    return own("", b"")[2](folder)
 
 
 READERS = (

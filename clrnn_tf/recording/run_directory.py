@@ -14,6 +14,7 @@ Files are written under another name and then renamed, so that a run killed at a
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
@@ -249,8 +250,9 @@ class RunDirectory:
     def _confusions(self) -> Mapping[str, np.ndarray]:
         if not self.confusion.is_file():
             return {}
+        content = self.confusion.read_bytes()  # first, to tell what is wrong with the disk from what is with the file
         try:
-            with np.load(self.confusion) as stored:
+            with np.load(io.BytesIO(content)) as stored:
                 return dict(stored)
         except _DAMAGE as error:
             raise ConfigurationError(f"{self.confusion} is damaged ({error}). {_START_ANEW}") from None
