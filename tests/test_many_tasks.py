@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.metrics import Evaluation
 from clrnn_tf.recording.events import Observer
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.run_directory import RunDirectory
@@ -48,7 +47,8 @@ def test_200_tasks_take_the_memory_of_few(method, tmp_path, monkeypatch):
     memory = Memory()
     recorders = [FileRecorder(run, experiment, {}), TensorBoardRecorder(run.tensorboard, experiment)]
     trainer = build_trainer(experiment, stream, [*recorders, memory])
-    evaluate, untested = trainer.evaluate, Evaluation(1.0, 50.0)
+    evaluate = trainer.evaluate
+    untested = evaluate(stream[0], stream[0].test)
     monkeypatch.setattr(
         trainer, "evaluate", lambda task, split: evaluate(task, split) if task.task_id in TESTED else untested
     )

@@ -18,6 +18,7 @@ from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.networks.weight_sources import SeparateWeights, SharedWeights
 from clrnn_tf.networks.weights import WeightSpec
 from clrnn_tf.streams.checks import check_stream
+from clrnn_tf.streams.inputs import InputModel, NgramInputs
 from clrnn_tf.streams.joint import joint_task
 from clrnn_tf.streams.own import Preparation
 from clrnn_tf.task_inference import TaskInference
@@ -115,6 +116,15 @@ REFUSED = {
     "outputs": (
         lambda: model(outputs="nonsense"),
         "outputs must be one of softmax, sigmoid, linear, ring. Received: nonsense.",
+    ),
+    "a network without outputs": (
+        lambda: RecurrentNetwork(NetworkConfig(), 3, 0, 2),
+        "num_outputs must be above 0. Received: 0.",
+    ),
+    "no buckets": (lambda: NgramInputs(0, 3), "ngrams.num_buckets must be above 0. Received: 0."),
+    "an unknown likelihood": (
+        lambda: InputModel("poisson"),
+        "input_model.likelihood must be gaussian or bernoulli. Received: 'poisson'.",
     ),
     "more tasks than heads": (
         lambda: TaskInference(model(), 3),
