@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trainers import clrnn
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
@@ -140,6 +142,9 @@ def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
     if words[:2] == ["python", "-m"] and words[2].startswith("export."):
         importlib.import_module(words[2]).parser().parse_intermixed_args(words[3:])
         return
+    if words[0] == "clrnn" and words[1] in clrnn.EXPORTS:
+        importlib.import_module(f"export.{words[1]}").parser().parse_intermixed_args(words[2:])
+        return
     if words[:2] == ["clrnn", "tag"]:
         importlib.import_module("trainers.tag").parser().parse_intermixed_args(words[2:])
         return
@@ -175,19 +180,24 @@ def check_parses(trainer, arguments, tmp_path, monkeypatch):
     monkeypatch.delenv("CLRNN_DATA_DIR", raising=False)
     arguments = [next(iter(benchmark.presets)) if word == "NAME" else word for word in arguments]
     (tmp_path / "DIR").mkdir()
-    if "--resume" in arguments or "--config" in arguments:
+    if "--resume" in arguments or "--config" in arguments or "--extend" in arguments:
         leave_settings(benchmark, arguments)
+        monkeypatch.setattr(settings, "task_names_of", lambda run: ["en", "de"])
     assert settings.parse(benchmark, arguments).experiment.benchmark == trainer
 
 
 def leave_settings(benchmark, arguments):
     """The settings file of the run that a command continues or repeats."""
+    presets = list(benchmark.presets.values())
     if "--config" in arguments:
         path = Path(arguments[arguments.index("--config") + 1])
+    elif "--extend" in arguments:
+        path = Path(arguments[arguments.index("--extend") + 1]) / "config.yaml"
+        presets = [preset for preset in presets if preset.network.heads == "single" and preset.method == "hnet"]
     else:
         path = Path(arguments[arguments.index("--out") + 1]) / "config.yaml"
     path.parent.mkdir(parents=True)
-    preset = next(iter(benchmark.presets.values()))
+    preset = presets[0]
     path.write_text(yaml.safe_dump(preset.experiment(benchmark.name).to_dict()))
 
 
@@ -239,9 +249,9 @@ def test_the_numbers_of_the_readme_are_those_of_the_register():
 
     lines = (ROOT / "results" / "registry.jsonl").read_text(encoding="utf-8").splitlines()
     runs = {entry["command"]: entry for entry in map(json.loads, lines)}
-    readme, vectors = (ROOT / "README.md").read_text(encoding="utf-8"), "--data.vectors-dir DIR/wordvec128"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for label, preset in (("fine-tuning", "fine_tuning"), ("HNET", "hnet"), ("one network per", "from_scratch")):
-        run = runs[f"python -m trainers.pos_tagging --data-dir DIR --preset {preset}_letters {vectors}"]
+        run = runs[f"python -m trainers.pos_tagging --data-dir DIR --preset {preset}_letters"]
         during, final = (f"{run[f'mean_{when}_accuracy']:.1f} %" for when in ("during", "final"))
         assert re.search(rf"^\| {label}[^|]*\| {during} \| {final} \|$", readme, re.MULTILINE), preset
 

@@ -21,7 +21,7 @@ FROM_SCRATCH = Preset(
     method="from_scratch",
     method_options=from_scratch.Config(),
     data=DATA,
-    network=NETWORK,
+    network=dataclasses.replace(NETWORK, hidden_sizes=(128,)),
     train=TrainConfig(
         steps=1_000,
         batch_size=32,
@@ -49,7 +49,8 @@ HNET = dataclasses.replace(
     FROM_SCRATCH,
     summary="HNET, words are vectors and letters: the network is generated, each language has a table of letters",
     method="hnet",
-    method_options=hnet.Config(strength=0.1),
+    method_options=hnet.Config(strength=0.1, tasks_per_step=4),
+    network=NETWORK,
     hypernetwork=CHUNKS_OF_EACH_TASK,
 )
 FINE_TUNING = dataclasses.replace(

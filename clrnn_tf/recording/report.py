@@ -14,6 +14,7 @@ from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
+from clrnn_tf.recording.certificates import certificate_section
 from clrnn_tf.recording.comparisons import Comparison
 from clrnn_tf.recording.coverage import coverage_table
 from clrnn_tf.recording.figures import Curve
@@ -83,6 +84,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = ()) -> Path:
         ),
         _section("Training", _curves(entries, matrix)),
         _section("Tasks", _task_table(matrix, comparisons)),
+        certificate_section(path),
         _inference(results),
         _samples(path / "samples.png"),
         coverage_table(results.get("data", {})),
