@@ -370,6 +370,7 @@ def fuzz_commands(run_directory, tmp_path, monkeypatch, capfd, count, seed):
         return 0
 
     monkeypatch.setattr(trainers_run, "execute", execute)
+    monkeypatch.setattr(trainers_run, "run_seeds", lambda plan: 0)
     monkeypatch.chdir(tmp_path)
     folder, draw = tmp_path / "runs", random.Random(seed)
     shutil.copytree(run_directory, folder / "run")
