@@ -24,7 +24,6 @@ from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
 from trainers.presets import Benchmark, Expected
 
 _QUICK_STEPS = 150
-_LARGEST_SEED = 2_000_000_000  # offsets are added to it, and it becomes an int32 tensor
 
 
 @dataclass(frozen=True)
@@ -256,7 +255,6 @@ def _starting_settings(
         start = dataclasses.replace(start, train=train, data=benchmark.pipeline.quick(start.data))
     if options.seed is not None:
         start = dataclasses.replace(start, seed=options.seed)
-    require(0 <= start.seed <= _LARGEST_SEED, f"seed must be in [0, {_LARGEST_SEED}]. Received: {start.seed}.")
     return str(preset_name), start
 
 

@@ -15,6 +15,7 @@ Files are written under another name and then renamed, so that a run killed at a
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
@@ -50,6 +51,19 @@ _FILES = (
     "report.html",
 )
 _FOLDERS = ("tensorboard", "checkpoints", "export")
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged file of arrays or JSON can raise."""
 _START_ANEW = "Restore it from a copy, or start the run anew with --overwrite."
 
 
@@ -212,7 +226,7 @@ class RunDirectory:
             matrix = matrix_of(self._results(), confusions)
             matrix.require_whole()
             return matrix
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
     def read_results(self) -> Results:
@@ -245,10 +259,11 @@ class RunDirectory:
     def _confusions(self) -> Mapping[str, np.ndarray]:
         if not self.confusion.is_file():
             return {}
+        content = self.confusion.read_bytes()  # first, to tell what is wrong with the disk from what is with the file
         try:
-            with np.load(self.confusion) as stored:
+            with np.load(io.BytesIO(content)) as stored:
                 return dict(stored)
-        except (AttributeError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(f"{self.confusion} is damaged ({error}). {_START_ANEW}") from None
 
 
