@@ -15,7 +15,7 @@ import trainers
 from clrnn_tf.errors import ConfigurationError, nearest
 from trainers.failures import guarded
 
-COMMANDS = ("perceptron", "tag")
+COMMANDS = ("perceptron", "report", "tag")
 """Modules of this package that run something else than a benchmark."""
 
 

@@ -7,10 +7,11 @@ directory), then ``--quick``, then single flags.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
@@ -57,6 +58,8 @@ class RunOptions:
     """First fetch what --source tfds reads and is not there."""
     compare_with: tuple[Path, ...] = ()
     """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
+    track: tuple[Literal["mlflow", "wandb"], ...] = ()
+    """Experiment trackers that get the run, too."""
     infer_task: bool = False
     """Also test with the task inferred (lowest predictive entropy); with --resume, of a finished run."""
     distribute: bool = False
@@ -76,6 +79,8 @@ class Command:
     """Where the data are; None generates them, or takes those embedded."""
     options: RunOptions
     """The flags as they were typed."""
+    typed: str = ""
+    """The command, to be typed again."""
 
     @property
     def expected(self) -> Expected | None:
@@ -90,6 +95,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
       ConfigurationError: They are wrong; the message is one line.
     """
     arguments = list(arguments)
+    typed = shlex.join([*benchmark.program.split(), *arguments])
     if benchmark.directory_first and arguments and not arguments[0].startswith("-"):
         arguments = ["--data-dir", *arguments]
     values, words = read(_written_out(words_of(arguments), benchmark), flags_of(RunOptions))
@@ -115,7 +121,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     methods.load(experiment.method).METHOD.check(experiment)
     name = f"{benchmark.name}_{_settings_name(benchmark, preset, start.method)}_seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    return Command(benchmark, experiment, preset, out, data_dir, options)
+    return Command(benchmark, experiment, preset, out, data_dir, options, typed)
 
 
 def sections(experiment: Experiment) -> list[tuple[str, object, list[Flag]]]:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig
@@ -189,6 +190,10 @@ class Method(tf.Module, Generic[Options]):
     def kept_bytes(self) -> dict[str, int]:
         """Memory that the method now keeps for old tasks, in bytes by purpose."""
         return {}
+
+    def task_embeddings(self) -> np.ndarray | None:
+        """[K, D], what tells the tasks apart, for observers; None where it is nothing that is learned."""
+        return None
 
     def facts(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""
