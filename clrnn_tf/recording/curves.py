@@ -48,11 +48,9 @@ def curves_figure(
     """
     if not figures.available():
         return None
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(width / 72, 240 / 72), layout="constrained", facecolor="none")
-    axes = figure.subplots()
+    figure, axes = figures.figure_with_axes(width, 240, figures.Margins(46, 46, 10, 66))
     curves = [curve for curve in curves if any(not math.isnan(value) for _, y in curve.pieces for value in y)]
     styles = figures.styles_of({curve.label: () for curve in curves})
     for number, (curve, style) in enumerate(zip(curves, styles, strict=True)):
@@ -90,7 +88,7 @@ def curves_figure(
         _set_log_scale(axes, [value for curve in curves for _, y in curve.pieces for value in y])
     figures.plain(axes)
     if len(curves) > 1:
-        figure.legend(loc="outside lower center", ncols=len(curves), fontsize=12, frameon=False, labelcolor=GREY)
+        figure.legend(loc="lower center", ncols=len(curves), fontsize=12, frameon=False, labelcolor=GREY)
     return figure
 
 

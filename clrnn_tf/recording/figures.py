@@ -39,6 +39,25 @@ class LineStyle(NamedTuple):
     dashes: tuple[float, ...]
 
 
+class Margins(NamedTuple):
+    """Space around axes, in points."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def figure_with_axes(width: float, height: float, margins: Margins) -> tuple[Figure, Axes]:
+    """A figure of one plot, in points. Its margins are given: to have them measured would take as long as to draw."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / _POINTS, height / _POINTS), facecolor="none")
+    left, bottom = margins.left / width, margins.bottom / height
+    inner = 1 - left - margins.right / width, 1 - bottom - margins.top / height
+    return figure, figure.add_axes((left, bottom, *inner))
+
+
 def available() -> bool:
     """Whether matplotlib can be used."""
     try:
@@ -67,12 +86,12 @@ def accuracy_over_tasks(
     """
     if not available():
         return None
-    from matplotlib.figure import Figure
-
     first = _seeds(next(iter(runs.values())))[0]
     names = first.task_names
-    figure = Figure(figsize=(width / _POINTS, max(250, width / 2.4) / _POINTS), layout="constrained", facecolor="none")
-    axes = figure.subplots()
+    beside = 9 * max(map(len, runs)) + 60 if named else 48
+    turned = are_turned(names, width - beside - 40)
+    below = 40 + (7 * max(map(len, names)) if turned else 14)
+    figure, axes = figure_with_axes(width, max(250, width / 2.4), Margins(36, 26, beside, below))
     ends = {}
     for (label, run), style in zip(runs.items(), styles_of(runs, methods), strict=True):
         low, mean, high = _band([accuracy_so_far(matrix) for matrix in _seeds(run)])
@@ -84,10 +103,10 @@ def accuracy_over_tasks(
                 axes.fill_between(range(1, len(mean) + 1), low, high, color=style.color, alpha=0.18, linewidth=0)
         ends[label] = (float(mean[-1]), style.color)
     axes.set_xlim(0.8, len(names) + 0.1)
-    name_tasks(axes, range(1, len(names) + 1), names, 0.75 * width)
+    name_tasks(axes, range(1, len(names) + 1), names, width - beside - 40)
     axes.set_xlabel("tasks learned, one after another", color=GREY, fontsize=12)
-    title = f"mean test {first.headline.replace('_', ' ')} on the tasks learned so far, %"
-    axes.set_title(title, loc="left", color=GREY, fontsize=13)
+    title = f"mean test {first.headline.replace('_', ' ')}" + (" on the tasks learned so far" if width > 500 else "")
+    axes.set_title(f"{title}, %", loc="left", color=GREY, fontsize=13)
     plain(axes)
     _write_at_the_ends(axes, ends, named)
     return figure
@@ -207,9 +226,13 @@ def plain(axes: Axes, size: float = 11.5) -> None:
 
 def name_tasks(axes: Axes, places: Sequence[float], names: Sequence[str], width: float) -> None:
     """Write the names of tasks below an axis of `width` points: upright if they fit, else turned, or some of them."""
-    turned = 8 * (max(map(len, names)) + 1) * len(names) > width
     every = max(1, -(-15 * len(names) // int(width)))
-    axes.set_xticks(places[::every], names[::every], rotation=90 if turned else 0)
+    axes.set_xticks(places[::every], names[::every], rotation=90 if are_turned(names, width) else 0)
+
+
+def are_turned(names: Sequence[str], width: float) -> bool:
+    """Whether names below an axis of `width` points are turned."""
+    return 8 * (max(map(len, names)) + 1) * len(names) > width
 
 
 def spaced(count: int, most: int) -> list[int]:

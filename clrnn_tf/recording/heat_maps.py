@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_NUMBERED = 20  # rows of a matrix whose cells hold numbers
+_SCALE = 92.0  # points for the scale of colours and its name
 _SMALLEST_CELL = 21.0  # points, in which a number can be read
 _DARK = 0.62  # share of the colour scale below which text is white
 
@@ -63,19 +64,20 @@ def heat_map_figure(heat_map: HeatMap, width: float = 605, scale: tuple[float, f
     """
     if not figures.available():
         return None
-    from matplotlib.figure import Figure
-
     rows, columns = heat_map.values.shape
-    beside = 8 * max(map(len, heat_map.row_names)) + 110
-    cell = min((width - beside) / columns, 46.0 if columns <= 10 else 34.0)
-    above = 8 * max(map(len, heat_map.column_names)) + 40 if _turned(heat_map, cell) else 52
-    size = (cell * columns + beside, max(cell * rows, 60) + above)
-    figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained", facecolor="none")
-    axes = figure.subplots()
+    beside = 7.5 * max(map(len, heat_map.row_names)) + 34
+    cell = min((width - beside - _SCALE) / columns, 46.0 if columns <= 10 else 34.0)
+    above = 44 + (7.5 * max(map(len, heat_map.column_names)) if _turned(heat_map, cell) else 14)
+    tall = max(cell * rows, 110.0)
+    figure, axes = figures.figure_with_axes(
+        cell * columns + beside + _SCALE, tall + above + 8, figures.Margins(beside, above, _SCALE, 8)
+    )
     low, high = scale or color_scale([heat_map])
     colored = np.ma.masked_invalid(np.where(_pale(heat_map), np.nan, heat_map.values))
     image = axes.imshow(colored, vmin=low, vmax=high, cmap="viridis", interpolation="none", aspect="auto")
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=25, pad=0.02)
+    box, (size, _) = axes.get_position(), 72 * figure.get_size_inches()
+    beside_it = figure.add_axes((box.x1 + 14 / size, box.y0 + 0.1 * box.height, 12 / size, 0.8 * box.height))
+    bar = figure.colorbar(image, cax=beside_it)
     if bar.solids is not None:
         bar.solids.set_rasterized(True)
     bar.outline.set_visible(False)
@@ -107,7 +109,7 @@ def _turned(heat_map: HeatMap, cell: float) -> bool:
 def _name(axes: Axes, heat_map: HeatMap, cell: float) -> None:
     """Names of rows and columns, all or some, and of what they are."""
     every = max(1, round(12 / cell + 0.4))
-    row_height = max(cell, 60 / len(heat_map.row_names))
+    row_height = max(cell, 110 / len(heat_map.row_names))
     every_row = max(1, round(12 / row_height + 0.4))
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
