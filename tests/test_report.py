@@ -213,7 +213,7 @@ def test_the_ledger_says_what_is_kept_and_how_it_grows(run, tmp_path):
     results["kept_bytes"] = [{"coresets": 500_000}, {"coresets": 1_000_000}]
     other.results.write_text(json.dumps(results))
     page = Page(memory_section(read_run(other.path)))
-    assert "needs 1.000 MB, 25 % of what 2 separate networks take (4.000 MB)" in page.text
+    assert "needs 1.000 MB of trained parameters, 25 % of what 2 separate networks take (4.000 MB)" in page.text
     assert "it keeps another 1.000 MB" in page.text
     assert page.row("coresets")[1:] == [
         "kept to learn on: stored sequences of old tasks; on average 0.500 MB more with each task",

@@ -50,7 +50,8 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = (), out: Path |
       'report.html'
     """
     run = read_run(path)
-    this_run = entry_of_runs(f"{run.results['method']} (this run)", [run], f"seed {run.results['seed']}", this=True)
+    label = f"{run.results['method']}{' (this run)' if comparisons else ''}"
+    this_run = entry_of_runs(label, [run], f"seed {run.results['seed']}", this=True)
     others = [entry_of(each.over(run.matrix.task_names)) for each in comparisons]
     entries = [this_run, *(without_data(other, run.results["data_source"]) for other in others)]
     body = [

@@ -28,20 +28,21 @@ class Ledger(NamedTuple):
     """Memory in bytes."""
 
     answers: float
-    """Trained parameters, and all else that is needed to answer."""
+    """Trained parameters."""
+    tables: float
+    """Of n-grams, which are needed to answer, too."""
     to_learn: float
     """Kept for old tasks in order to learn further ones."""
     separate: float | None
-    """One network for each task; None in results that do not say it."""
+    """One network for each task, without tables; None in results that do not say it."""
 
 
 def ledger_of(results: Results) -> Ledger:
     """The memory that a run needs."""
     kept = (results.get("kept_bytes") or [{}])[-1]
-    answers = _BYTES * results["num_parameters"] + results.get("table_bytes", 0)
     to_learn = sum(size for name, size in kept.items() if name in _KEPT)
-    separate = results.get("separate_networks_bytes")
-    return Ledger(answers, to_learn, None if separate is None else separate + results.get("table_bytes", 0))
+    answers, separate = _BYTES * results["num_parameters"], results.get("separate_networks_bytes")
+    return Ledger(answers, results.get("table_bytes", 0), to_learn, separate)
 
 
 def memory_section(run: StoredRun) -> str:
@@ -49,7 +50,7 @@ def memory_section(run: StoredRun) -> str:
     results, tasks = run.results, run.results["num_tasks"]
     ledger = ledger_of(results)
     answering = f"{results['num_parameters']:,.0f} numbers, which answer for all tasks"
-    rows = [_row("trained parameters", answering, _BYTES * results["num_parameters"])]
+    rows = [_row("trained parameters", answering, ledger.answers)]
     if "table_bytes" in results:
         tables = f"{results.get('num_table_parameters', 0):,.0f} numbers, which turn letters into inputs"
         rows.append(_row("tables of n-grams", tables, results["table_bytes"]))
@@ -60,7 +61,7 @@ def memory_section(run: StoredRun) -> str:
             rows.append(_row(name.replace("_", " "), f"kept to learn on: {_KEPT[name]}{grows}", size))
     if ledger.separate is not None:
         each = f"for comparison: {results['num_main_network_weights']:,.0f} weights in the main network, all its heads"
-        tables = "; and the tables" if "table_bytes" in results else ""
+        tables = "; tables are not counted" if ledger.tables else ""
         rows.append(_row(f"{tasks} separate networks", f"{each}{tables}", ledger.separate))
     said = _in_words(ledger, tasks)
     return section("Memory", f"<p>{text(said)}</p>", table(("", "what it is", "size"), rows, words=("what it is",)))
@@ -81,10 +82,12 @@ def _growth(sizes: Sequence[int]) -> str:
 
 
 def _in_words(ledger: Ledger, tasks: int) -> str:
-    words = f"To answer, this run needs {megabytes(ledger.answers)}"
+    words = f"To answer, this run needs {megabytes(ledger.answers)} of trained parameters"
     if ledger.separate:
         share = ledger.answers / ledger.separate
         words += f", {100 * share:.0f} % of what {tasks} separate networks take ({megabytes(ledger.separate)})"
+    if ledger.tables:
+        words += f", and {megabytes(ledger.tables)} for the tables of n-grams"
     if ledger.to_learn:
         return f"{words}. To learn further tasks without forgetting, it keeps another {megabytes(ledger.to_learn)}."
     return f"{words}. It keeps nothing else for old tasks."

@@ -74,12 +74,12 @@ def table(
       kind: Its class.
       words: Those of the headings that stand over text.
     """
-    said = f"<caption>{text(caption)}</caption>" if caption else ""
+    said = note(caption) if caption else ""
     sides = (' class="text"' if name in words else "" for name in heads)
     head = "".join(f'<th scope="col"{side}>{text(name)}</th>' for name, side in zip(heads, sides, strict=True))
     head = f"<thead><tr>{head}</tr></thead>" if heads else ""
     attribute = f' class="{kind}"' if kind else ""
-    return f'<div class="scroll"><table{attribute}>{said}{head}<tbody>{"".join(rows)}</tbody></table></div>'
+    return f'{said}<div class="scroll"><table{attribute}>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

@@ -160,11 +160,21 @@ def _costs(groups: Sequence[Group]) -> str:
         kept = megabytes(ledger.to_learn) if ledger.to_learn else "nothing"
         separate = megabytes(ledger.separate) if ledger.separate else "–"
         rows.append(
-            row([text(group.label), megabytes(ledger.answers), kept, separate, duration(sum(seconds) / len(seconds))])
+            row(
+                [
+                    text(group.label),
+                    megabytes(ledger.answers + ledger.tables),
+                    kept,
+                    separate,
+                    duration(sum(seconds) / len(seconds)),
+                ]
+            )
         )
     heads = ("run", "to answer", "kept to learn on", "separate networks", "training")
-    caption = "Trained parameters, what is kept besides for old tasks, and what one network for each task would take; "
-    caption += "time of training, without tests, the mean over seeds."
+    caption = (
+        "Trained parameters (and tables of n-grams), what is kept besides for old tasks, and what one network for "
+    )
+    caption += "each task would take without tables; time of training, without tests, the mean over seeds."
     return section("Memory and time", table(heads, rows, caption))
 
 
