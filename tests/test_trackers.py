@@ -120,7 +120,6 @@ def test_weights_and_biases_keeps_a_run_offline(tmp_path):
     assert live.config["hnet"]["strength"] == 0.01
     tracker.send({"train/loss": 2.0}, 20)
     tracker.send({"result/mean_final_accuracy": 80.0, "tasks_learned": 1}, 40)
-    assert live.summary["result/mean_final_accuracy"] == 80.0
     tracker.run_ended(matrix_of(ROWS))
     assert wandb.run is None
     (stored,) = (tmp_path / "wandb").glob(f"offline-run-*-{tracker.identity}/run-{tracker.identity}.wandb")
