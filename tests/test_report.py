@@ -279,3 +279,10 @@ def test_two_figures_of_a_page_share_no_id():
     ids = [Page(svg).ids for svg in drawn]
     assert ids[0] and not set(ids[0]) & set(ids[1])
     assert 'aria-label="a &amp; b"' in drawn[0] and "font-family" not in drawn[0] and "var(--muted)" in drawn[0]
+
+
+def test_noise_does_not_look_like_forgetting():
+    runs = {"a": matrix_of([[99.9, 1.0], [99.7, 99.8]])}
+    for figure in (figures.accuracy_over_tasks(runs), figures.task_panels(runs)):
+        bottom, top = figure.axes[0].get_ylim()
+        assert top - bottom == pytest.approx(5.0)

@@ -24,6 +24,7 @@ _PLACES = {"fine_tuning": 0, "hnet": 1, "from_scratch": 2}
 """Methods that have a style of their own, the same in all figures: their place above."""
 _POINTS = 72.0  # an inch; a point is a pixel of a page
 _MOST_MARKED = 30  # points of a line that have a marker
+_SMALLEST_RANGE = 5.0  # points of accuracy that an axis shows, so that noise does not look like forgetting
 MOST_PANELS = 20
 """Tasks of `task_panels`."""
 
@@ -108,6 +109,7 @@ def accuracy_over_tasks(
     title = f"mean test {first.headline.replace('_', ' ')}" + (" on the tasks learned so far" if width > 500 else "")
     axes.set_title(f"{title}, %", loc="left", color=GREY, fontsize=13)
     plain(axes)
+    _show_at_least(axes, _SMALLEST_RANGE)
     _write_at_the_ends(axes, ends, named)
     return figure
 
@@ -139,6 +141,7 @@ def task_panels(runs: Runs, methods: Mapping[str, str] | None = None, width: flo
         axes.set_xlim(0.5, first.num_tasks + 0.5)
         axes.set_xticks([1, first.num_tasks])
         plain(axes, size=10)
+    _show_at_least(grid[0, 0], _SMALLEST_RANGE)
     figure.supxlabel("tasks learned", color=GREY, fontsize=11)
     return figure
 
@@ -222,6 +225,14 @@ def plain(axes: Axes, size: float = 11.5) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(GREY)
+
+
+def _show_at_least(axes: Axes, points: float) -> None:
+    """Widen the vertical axis to `points` where what it shows lies closer together."""
+    bottom, top = axes.get_ylim()
+    lacking = points - (top - bottom)
+    if lacking > 0:
+        axes.set_ylim(bottom - lacking / 2, top + lacking / 2)
 
 
 def name_tasks(axes: Axes, places: Sequence[float], names: Sequence[str], width: float) -> None:
