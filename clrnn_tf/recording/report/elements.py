@@ -22,8 +22,10 @@ def text(value: object) -> str:
 
 
 def number(value: float | None, sign: str = "", decimals: int = 2) -> str:
-    """A number, or a dash where there is none."""
-    return "–" if value is None or math.isnan(value) else f"{value:{sign}.{decimals}f}".replace("-", "−")
+    """A number, or a dash where there is none. There is no negative zero."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}".replace("-", "−")
 
 
 def megabytes(size: float) -> str:
