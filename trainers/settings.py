@@ -7,6 +7,7 @@ directory), then ``--quick``, then single flags.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,8 @@ class RunOptions:
     """First fetch what --source tfds reads and is not there."""
     compare_with: tuple[Path, ...] = ()
     """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
+    track: tuple[Literal["mlflow", "wandb"], ...] = ()
+    """Experiment trackers that get the run, too."""
     infer_task: bool = False
     """Also test with the task inferred (lowest predictive entropy); with --resume, of a finished run."""
     distribute: bool = False
@@ -97,6 +100,8 @@ class Command:
     """Who watches the run besides those that record it."""
     exports: bool = True
     """Whether models and a report are written."""
+    typed: str = ""
+    """The command, to be typed again."""
 
     @property
     def expected(self) -> Expected | None:
@@ -111,6 +116,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
       ConfigurationError: They are wrong; the message is one line.
     """
     arguments = list(arguments)
+    typed = shlex.join([*benchmark.program.split(), *arguments])
     if benchmark.directory_first and arguments and not arguments[0].startswith("-"):
         arguments = ["--data-dir", *arguments]
     values, words = read(_written_out(words_of(arguments), benchmark), flags_of(RunOptions))
@@ -139,7 +145,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     methods.load(experiment.method).METHOD.check(experiment)
     name = f"{benchmark.name}_{_settings_name(benchmark, preset, start.method)}_seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    return Command(benchmark, experiment, preset, out, data_dir, options, _extension(options, provenance))
+    return Command(benchmark, experiment, preset, out, data_dir, options, _extension(options, provenance), typed=typed)
 
 
 def sections(experiment: Experiment) -> list[tuple[str, object, list[Flag]]]:
