@@ -58,9 +58,7 @@ def write_servable(
     path.parent.mkdir(parents=True, exist_ok=True)
     remove(beside)
     try:
-        # a served model has no gradients
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, str(beside), signatures=dict(signatures), options=options)
+        tf.saved_model.save(module, str(beside), signatures=dict(signatures))
     except tf.errors.OpError as error:
         raise OSError(f"{path} could not be written: {str(error).partition(chr(10))[0]}") from None
     if class_names:
