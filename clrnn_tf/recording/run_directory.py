@@ -6,8 +6,7 @@
     results.csv     the accuracy matrix
     confusion.npz   confusion matrices behind the weighted F1 (softmax only)
     samples.png     a picture of training examples, where the benchmark draws them
-    certificate.json  of a run that goes on from another one (`clrnn_tf.extension`)
-    report.html     the report; tensorboard/, checkpoints/, export/
+    report.html     the report; certificate.json, of one that was extended; tensorboard/, checkpoints/, export/
     .lock           says which process writes to the directory (`clrnn_tf.recording.run_lock`)
 
 Files are written under another name and then renamed, so that a run killed at any moment leaves readable ones.
