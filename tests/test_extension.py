@@ -50,7 +50,7 @@ def eagerly():
 def trainer_of(name, num_tasks, ngrams=False, **more):
     method, options = CASES[name]
     stream = tiny.stream(num_tasks, validation=False, ngrams=ngrams)
-    return build_trainer(tiny.experiment(method, train=TRAIN, **{**options, **more}), stream), stream
+    return build_trainer(tiny.experiment(method, **{"train": TRAIN, **options, **more}), stream), stream
 
 
 def state(trainer):
