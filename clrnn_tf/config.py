@@ -283,6 +283,8 @@ def _converted(value: object, hint: object, label: str) -> object:
                 f"{label} must be in [-{_LARGEST}, {_LARGEST}]. Received: {value}.",
             )
             return value
+    names = [text for option in options if typing.get_origin(option) is Literal for text in typing.get_args(option)]
+    require(not names or len(options) > 1, f"{label} must be one of {', '.join(map(str, names))}. Received: {value!r}.")
     wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
     raise ConfigurationError(f"{label} must be of type {wanted}. Received: {value!r}.")
 

@@ -75,7 +75,8 @@ class Config:
     vectors: Literal["auto", "none"] = "auto"
     """`auto`: vectors where a file is found, else character n-grams; `none`: n-grams."""
     vectors_dir: Path | None = None
-    """Directory with a vectors file for each language (names in docs/commands.md); by default `wordvec` in the data."""
+    """Directory with a vectors file for each language (names in docs/commands.md); by default `wordvec` in the data, or
+    with `letters` `wordvec128` where it is there."""
     vector_norm: float | None = None
     """Scale the vectors of each language to this median length; `None` leaves them as they are in the file."""
     align_vectors: bool = False
@@ -150,7 +151,8 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     """
     selected = select(config, data_dir)
     languages = tuple(dict.fromkeys(chosen.treebank.language for chosen in selected))
-    files = vector_files(() if config.vectors == "none" else languages, config.vectors_dir, data_dir)
+    wanted = () if config.vectors == "none" else languages
+    files = vector_files(wanted, config.vectors_dir, data_dir, config.letters)
     tables = VectorTables(files, config.align_vectors, config.vector_norm)
     coverage: dict[str, dict[str, float]] = {}
     tasks = tuple(_task(task_id, chosen, tables, config, coverage) for task_id, chosen in enumerate(selected))

@@ -23,8 +23,9 @@ MAY_IMPORT = {
     "recording.events": {*BASE, "streams", "metrics"},
     "training": MODELS | {"methods.base", "recording.events", "training"},
     "experiment": MODELS | {"methods", "methods.base", "recording.events", "training"},
-    "recording": {*DATA, "metrics", "recording"},
-    "runs": MODELS | {"methods", "training", "recording", "experiment"},
+    "analysis": {"errors", "metrics", "analysis"},
+    "recording": {*DATA, "metrics", "analysis", "recording"},
+    "runs, extension": MODELS | {"methods", "training", "recording", "experiment", "extension"},
     "__init__": BASE,
 }
 """What a package or module of `clrnn_tf` may import of `clrnn_tf`."""
@@ -38,6 +39,7 @@ OUTSIDE = {
         "ngram_embedding",
         "model",
         "outputs",
+        "recording.certificates",
         "recording.events",
         "recording.run_directory",
         "metrics",

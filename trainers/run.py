@@ -9,6 +9,8 @@ from trainers.execute import execute
 from trainers.failures import guarded
 from trainers.help import print_help, print_presets
 from trainers.presets import Benchmark
+from trainers.seed_runs import run_seeds
+from trainers.seeds import asks_for_seeds, plan
 from trainers.settings import parse
 
 
@@ -27,6 +29,8 @@ def main(benchmark: Benchmark, arguments: Sequence[str] | None = None, program: 
 
 
 def _run(benchmark: Benchmark, arguments: list[str], program: str) -> int:
+    if asks_for_seeds(arguments):
+        return run_seeds(plan(benchmark, arguments))
     command = parse(benchmark, arguments)
     if command.options.help:
         print_help(command, program or benchmark.program)

@@ -164,6 +164,10 @@ class ContextMod(Method[Config]):
             f"and no kernels. Received: {initializer}.",
         )
 
+    @classmethod
+    def check_extension(cls, experiment: Experiment) -> None:
+        """Nothing to refuse: gains and shifts of a task are a row, or come from its embedding."""
+
     def make_source(self) -> ModulatedWeights:
         """Shared weights, and gains and shifts that are stored or generated."""
         setup, options = self.setup, self.options

@@ -104,6 +104,17 @@ class HNET(Method[Config]):
             f"hypernetwork.initializer. Received: {initializer}.",
         )
 
+    @classmethod
+    def check_extension(cls, experiment: Experiment) -> None:
+        """Refuse heads of all tasks in one generated vector, whose length depends on their number."""
+        options = experiment.method_options
+        require(
+            experiment.network.heads == "single" or (isinstance(options, Config) and options.heads == "separate"),
+            "hnet cannot learn one more task with network.heads multi: the hypernetwork generates a head for each of "
+            "the tasks that it began with. Train with network.heads single, which generates one for any task, or with "
+            "hnet.heads separate.",
+        )
+
     def make_source(self) -> Hypernetwork | SeparateHeads:
         """A hypernetwork with an embedding for every task, alone or beside heads."""
         setup = self.setup

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.config import Experiment
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.networks.weight_sources import SharedWeights
 from clrnn_tf.networks.weights import Weights, WeightSpec
@@ -65,6 +66,10 @@ def masked_weights(setup: MethodSetup, fraction: float) -> MaskedWeights:
 
 class Masking(Method[Config]):
     """See the module's docstring."""
+
+    @classmethod
+    def check_extension(cls, experiment: Experiment) -> None:
+        """Nothing to refuse: the mask of a task is a function of (seed, task)."""
 
     def make_source(self) -> MaskedWeights:
         """Shared weights under masks."""

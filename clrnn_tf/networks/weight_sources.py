@@ -144,6 +144,27 @@ class SeparateWeights(WeightSource):
             for spec in self.specs
         ]
 
+    def of_fewer_heads(self, stored: np.ndarray) -> np.ndarray:
+        """Stored weights of k < K tasks, [k, W'], where W' counts k heads if W counts K; initial values for others.
+
+        Returns:
+          [k, W].
+        """
+        num_old = len(stored)
+        old_specs = [
+            spec._replace(shape=(num_old, *spec.shape[1:])) if spec.per_head and spec.shape[0] > 1 else spec
+            for spec in self.specs
+        ]
+        if total_size(old_specs) != stored.shape[1]:
+            return stored  # of another network
+        rows = []
+        for old, initial in zip(stored, self._initial, strict=False):
+            pieces = np.split(old, np.cumsum([spec.size for spec in old_specs])[:-1])
+            wholes = np.split(initial, np.cumsum([spec.size for spec in self.specs])[:-1])
+            pairs = zip(pieces, wholes, strict=True)
+            rows.append(np.concatenate([np.append(piece, whole[piece.size :]) for piece, whole in pairs]))
+        return np.stack(rows)
+
     def begin(self, task_id: int) -> None:
         """Put a task into training, from its initial weights."""
         for tensor, value in zip(self.tensors, unpack(self._initial[task_id], self.specs).values(), strict=True):

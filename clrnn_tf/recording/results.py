@@ -66,10 +66,11 @@ class Results(TypedDict):
     during_accuracy: Scores
     final_accuracy: Scores
     initial_accuracy: Scores
-    initial_loss: list[float]
+    initial_loss: Scores
     accuracy: list[Scores]
     """Row i: after learning task i, on every task."""
-    loss: list[list[float]]
+    loss: list[Scores]
+    """Null, like the accuracy, where a task was not there yet; see `clrnn_tf.extension`."""
     further: NotRequired[dict[str, list[Scores]]]
     """As `accuracy`, for metrics that an output kind adds."""
     initial_further: NotRequired[dict[str, Scores]]
@@ -167,7 +168,7 @@ def confusions_of(matrix: ResultMatrix) -> dict[str, np.ndarray]:
 def matrix_of(results: Results, confusions: Mapping[str, np.ndarray]) -> ResultMatrix:
     """The scores, read back from the two files."""
 
-    def row(number: int, losses: list[float], accuracies: Scores) -> list[Evaluation]:
+    def row(number: int, losses: Scores, accuracies: Scores) -> list[Evaluation]:
         stored = confusions.get(f"row{number}")
         counts: Sequence[np.ndarray | None] = [None] * len(losses) if stored is None else list(stored)
         if number < 0:
@@ -176,7 +177,10 @@ def matrix_of(results: Results, confusions: Mapping[str, np.ndarray]) -> ResultM
             further = {name: rows[number] for name, rows in results.get("further", {}).items()}
         return [
             Evaluation(
-                loss, _or_nan(accuracy), confusion, {name: _or_nan(scores[k]) for name, scores in further.items()}
+                _or_nan(loss),
+                _or_nan(accuracy),
+                confusion,
+                {name: _or_nan(scores[k]) for name, scores in further.items()},
             )
             for k, (loss, accuracy, confusion) in enumerate(zip(losses, accuracies, counts, strict=True))
         ]

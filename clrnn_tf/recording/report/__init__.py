@@ -10,6 +10,7 @@ from clrnn_tf.durable_files import write_text
 from clrnn_tf.recording.comparisons import Comparison
 from clrnn_tf.recording.coverage import coverage_table
 from clrnn_tf.recording.report import overview
+from clrnn_tf.recording.report.certificate import certificate_section
 from clrnn_tf.recording.report.confusions import confusions_section
 from clrnn_tf.recording.report.costs import memory_section, time_section
 from clrnn_tf.recording.report.elements import section, text
@@ -62,6 +63,7 @@ def write_report(path: Path, comparisons: Sequence[Comparison] = (), out: Path |
         overview.top(entries, run),
         matrix_section(this_run, f"{run.headline.capitalize()} on every task after each task"),
         task_table(this_run, entries[1:], run),
+        certificate_section(path),
         curves_section(run),
         confusions_section(run),
         inference_section(run),
