@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from clrnn_tf.errors import require
+from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Task, TaskStream
 from data_pipelines.conllu_files import UPOS, Limits
@@ -62,9 +63,10 @@ _LOW_COVERAGE = 0.5  # share of words with a vector that is warned of
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Which languages, how words come in, and how much of the data."""
 
+    section = "data"
     languages: tuple[str, ...] = ()
     """Languages in the order in which they are learned; empty takes all found (of TFDS, those of the paper). `cs` is
     the largest Czech treebank, `cs_pdt` that one."""
@@ -107,6 +109,7 @@ class Config:
     """Width of the n-gram embedding, or of the fixed vectors."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("num_tasks", "max_sentences"):
             value = getattr(self, name)
             require(value is None or value > 0, f"data.{name} must be above 0, or None. Received: {value}.")

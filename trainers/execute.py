@@ -36,7 +36,7 @@ from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from export.all_tasks import ALL_TASKS
 from export.bundle import bundle
 from export.mobile import export_lite
-from export.saved_model import Exporter
+from export.saved_model import ExportDiffersError, Exporter
 from export.writing import is_whole
 from trainers.expected import expected_of
 from trainers.failures import one_line
@@ -229,7 +229,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
         print(f"report in {write_report(run.path, session.comparisons)}", flush=True)
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except TrainingDivergedError as error:
+    except (TrainingDivergedError, ExportDiffersError) as error:
         print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)
         return 1
     except _REFUSED as error:

@@ -25,7 +25,6 @@ from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
 from trainers.presets import Benchmark, Expected
 
 _QUICK_STEPS = 150
-_LARGEST_SEED = 2_000_000_000  # offsets are added to it, and it becomes an int32 tensor
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,14 @@ class Command:
     """Where the data are; None generates them, or takes those embedded."""
     options: RunOptions
     """The flags as they were typed."""
-    typed: str = ""
-    """The command, to be typed again."""
     extension: Extension | None = None
     """The run that this one goes on from."""
     watchers: tuple[Observer, ...] = ()
     """Who watches the run besides those that record it."""
     exports: bool = True
     """Whether models and a report are written."""
+    typed: str = ""
+    """The command, to be typed again."""
 
     @property
     def expected(self) -> Expected | None:
@@ -146,8 +145,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     methods.load(experiment.method).METHOD.check(experiment)
     name = f"{benchmark.name}_{_settings_name(benchmark, preset, start.method)}_seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    extension = _extension(options, provenance)
-    return Command(benchmark, experiment, preset, out, data_dir, options, typed, extension)
+    return Command(benchmark, experiment, preset, out, data_dir, options, _extension(options, provenance), typed=typed)
 
 
 def sections(experiment: Experiment) -> list[tuple[str, object, list[Flag]]]:
@@ -263,7 +261,6 @@ def _starting_settings(
         start = dataclasses.replace(start, train=train, data=benchmark.pipeline.quick(start.data))
     if options.seed is not None:
         start = dataclasses.replace(start, seed=options.seed)
-    require(0 <= start.seed <= _LARGEST_SEED, f"seed must be in [0, {_LARGEST_SEED}]. Received: {start.seed}.")
     return str(preset_name), start
 
 

@@ -63,6 +63,7 @@ class SeparateHeads(WeightSource):
 
     def __init__(self, specs: Sequence[WeightSpec], config: HypernetworkConfig, num_tasks: int, seed: int) -> None:
         super().__init__(specs)
+        self.num_tasks = num_tasks
         self.body = Hypernetwork([spec for spec in self.specs if not spec.per_head], config, num_tasks, seed)
         heads = [spec._replace(shape=(num_tasks, *spec.shape[1:])) for spec in self.specs if spec.per_head]
         self.heads = SharedWeights(heads, seed + SeedOffset.SEPARATE_HEADS)

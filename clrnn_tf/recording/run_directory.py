@@ -15,6 +15,7 @@ Files are written under another name and then renamed, so that a run killed at a
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
@@ -41,16 +42,22 @@ from clrnn_tf.recording.results import SCHEMA_VERSION, Results, checked_results,
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
-_FILES = (
-    "certificate.json",
-    "metrics.jsonl",
-    "results.json",
-    "results.csv",
-    "confusion.npz",
-    "samples.png",
-    "report.html",
-)
+_TABLES = ("results.json", "results.csv", "confusion.npz")
+_FILES = ("certificate.json", "metrics.jsonl", "samples.png", "report.html", *_TABLES)
 _FOLDERS = ("tensorboard", "checkpoints", "export")
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged file of arrays or JSON can raise."""
 _START_ANEW = "Restore it from a copy, or start the run anew with --overwrite."
 
 
@@ -213,7 +220,7 @@ class RunDirectory:
             matrix = matrix_of(self._results(), confusions)
             matrix.require_whole()
             return matrix
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
     def read_results(self) -> Results:
@@ -246,10 +253,11 @@ class RunDirectory:
     def _confusions(self) -> Mapping[str, np.ndarray]:
         if not self.confusion.is_file():
             return {}
+        content = self.confusion.read_bytes()  # first, to tell what is wrong with the disk from what is with the file
         try:
-            with np.load(self.confusion) as stored:
+            with np.load(io.BytesIO(content)) as stored:
                 return dict(stored)
-        except (AttributeError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(f"{self.confusion} is damaged ({error}). {_START_ANEW}") from None
 
 
