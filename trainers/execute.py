@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -20,14 +18,10 @@ from clrnn_tf.extension.settings import PROVENANCE
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.comparisons import Comparison, comparisons_from
 from clrnn_tf.recording.coverage import few_vectors
-from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.identity import identity_of
-from clrnn_tf.recording.progress import ProgressReporter
 from clrnn_tf.recording.report import is_whole_report, write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.run_lock import RunLock
-from clrnn_tf.recording.tensorboard import TensorBoardRecorder
-from clrnn_tf.recording.trackers import TRACKERS
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
 from clrnn_tf.training.checkpoint_files import Checkpoint
@@ -35,14 +29,15 @@ from clrnn_tf.training.checkpoints import Checkpoints
 from clrnn_tf.training.learning import learn
 from clrnn_tf.training.stopping import StopRequest
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
-from data_pipelines.describe import samples_png
 from export.all_tasks import ALL_TASKS
 from export.saved_model import ExportDiffersError, Exporter
 from export.writing import is_whole
+from trainers.expected import expected_of
 from trainers.failures import one_line
 from trainers.further_exports import export_further
 from trainers.inference import infer_tasks
 from trainers.one_more_task import beginning, certifiers
+from trainers.recorders import recorders, samples_of
 from trainers.settings import Command
 from trainers.signals import stopped_by_signals
 from trainers.streams import closed_stderr, drop_output
@@ -194,17 +189,12 @@ def _download(command: Command) -> None:
 
 def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, start: Checkpoint | None) -> int:
     """Learn what is left to learn, and write what is missing of the exports and the report."""
-    trainer, stream, experiment = session.trainer, session.stream, session.command.experiment
+    trainer, stream = session.trainer, session.stream
     _announce(session)
     if start is not None and start.position.step:
         print(f"continuing {start.position}", flush=True)
     if matrix is None or not matrix.finished:
-        trainer.observers += [
-            FileRecorder(run, experiment, {**trainer.method.facts(), **trainer.model.facts()}),
-            TensorBoardRecorder(run.tensorboard, experiment, samples=_samples_of(session)),
-            ProgressReporter(),
-            *(TRACKERS[name](run, experiment) for name in session.command.options.track),
-        ]
+        trainer.observers += recorders(session.command, run, trainer)
     trainer.observers += session.command.watchers
     is_complete = matrix is not None and matrix.finished and _is_exported(run, matrix)
     if not is_complete:
@@ -238,18 +228,12 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
 def _infer_and_report(session: Session, run: RunDirectory, matrix: ResultMatrix) -> None:
     if session.inference is not None:
         infer_tasks(session.inference, session.stream, matrix, run, session.command.experiment.train.eval_batch_size)
-    samples = _samples_of(session)
+    samples = samples_of(session.command.benchmark)
     if samples is not None:
         write_bytes(run.path / "samples.png", samples(session.stream))
     print(f"results in {run.results}, report in {write_report(run.path, session.comparisons)}", flush=True)
     if session.command.options.quick:
         print(_TOO_SHORT, flush=True)
-
-
-def _samples_of(session: Session) -> Callable[[TaskStream], bytes] | None:
-    """Draws training examples of a stream as a PNG file; None where the benchmark does not say how."""
-    draw = getattr(session.command.benchmark.pipeline, "draw_example", None)
-    return None if draw is None else functools.partial(samples_png, draw=draw)
 
 
 def _announce(session: Session) -> None:
@@ -264,15 +248,3 @@ def _announce(session: Session) -> None:
     few = few_vectors(stream.data_facts)
     if few:
         print(few, flush=True)
-
-
-def expected_of(command: Command) -> list[Comparison]:
-    """A row for the report with the figures that the run should come near."""
-    expected = command.expected
-    if expected is None:
-        return []
-    published = command.benchmark.presets[command.preset].published_settings
-    source = f"{expected.source} ({published})" if published else expected.source
-    label = f"{command.experiment.method} (expected)"
-    here = command.benchmark.command(command.preset)
-    return [Comparison(label, expected.during, expected.final, None, f"{source}; here: {here}")]

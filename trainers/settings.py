@@ -72,7 +72,7 @@ class RunOptions:
     download: bool = False
     """First fetch what --source tfds reads and is not there."""
     compare_with: tuple[Path, ...] = ()
-    """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
+    """Other runs, or a perceptron's file, for the report."""
     track: tuple[Literal["mlflow", "wandb"], ...] = ()
     """Experiment trackers that get the run, too."""
     infer_task: bool = False

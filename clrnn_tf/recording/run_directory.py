@@ -41,15 +41,8 @@ from clrnn_tf.recording.results import SCHEMA_VERSION, Results, checked_results,
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
-_FILES = (
-    "certificate.json",
-    "metrics.jsonl",
-    "results.json",
-    "results.csv",
-    "confusion.npz",
-    "samples.png",
-    "report.html",
-)
+_TABLES = ("results.json", "results.csv", "confusion.npz")
+_FILES = ("certificate.json", "metrics.jsonl", "samples.png", "report.html", *_TABLES)
 _FOLDERS = ("tensorboard", "checkpoints", "export")
 _DAMAGE = (
     ArithmeticError,
