@@ -140,8 +140,8 @@ def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
     if words[:2] == ["python", "-m"] and words[2].startswith("export."):
         importlib.import_module(words[2]).parser().parse_intermixed_args(words[3:])
         return
-    if words[:2] == ["clrnn", "tag"]:
-        importlib.import_module("trainers.tag").parser().parse_intermixed_args(words[2:])
+    if words[0] == "clrnn" and words[1] in ("compare", "plot", "tag"):
+        importlib.import_module(f"trainers.{words[1]}").parser().parse_intermixed_args(words[2:])
         return
     if words[:2] == ["clrnn", "perceptron"]:
         words = ["python", "-m", "trainers.perceptron", *words[2:]]
