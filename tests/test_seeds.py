@@ -173,6 +173,11 @@ def test_runs_in_the_way_are_refused_before_anything_is_started(tmp_path):
     assert len(plan(BENCHMARK, [*map(str, words), "--overwrite"]).runs) == 2
 
 
+def test_runs_of_seeds_are_not_written_into_a_run(tmp_path):
+    store(tmp_path / "out")
+    assert "holds a run of one seed. Choose another" in refusal(*PRESET, "--out", tmp_path / "out", "--seeds", "0")
+
+
 def test_one_run_cannot_be_resumed_in_a_directory_of_seeds(tmp_path):
     store(tmp_path / "seed1", 1)
     with pytest.raises(ConfigurationError, match="Say which to continue: --seeds 0-9"):
