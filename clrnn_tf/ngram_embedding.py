@@ -87,6 +87,10 @@ class NgramEmbedding(tf.Module):
         steps = 0 if self._steps is None else 4 * int(tf.size(self._steps))
         return int(tf.size(self.tables)) * self.tables.dtype.size + steps
 
+    def variables_of_one_task(self) -> list[tf.Variable]:
+        """The table in training, where each task has one."""
+        return [] if self._working is None else [self._working]
+
     def begin(self, task_id: int) -> None:
         """Put the table of a task into training."""
         if self._working is not None:

@@ -7,19 +7,28 @@ imported here when a run is loaded, by name.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.experiment import build_trainer
+from clrnn_tf.extension.beginning import Trained, beginning_of, hold_old_tasks, read_first
+from clrnn_tf.extension.certifier import Certifier
+from clrnn_tf.extension.settings import MAX_DROP, Extension, extended_provenance, extended_settings
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.model import TaskModel
+from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.identity import identity_of
+from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
+from clrnn_tf.recording.run_lock import RunLock
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.training.checkpoints import Checkpoints, restore
+from clrnn_tf.training.learning import learn
 from clrnn_tf.yaml_files import read_settings
 
 
@@ -32,6 +41,7 @@ class Run:
       stream: Its tasks.
       model: The model after the last task that was learned.
       matrix: The results so far.
+      data_dir: Where its data are; None where they are embedded or generated.
 
     Example:
       >>> import contextlib, io, tempfile
@@ -48,9 +58,17 @@ class Run:
     """
 
     def __init__(
-        self, path: Path, settings: Experiment, stream: TaskStream, model: TaskModel, matrix: ResultMatrix
+        self,
+        path: Path,
+        settings: Experiment,
+        stream: TaskStream,
+        model: TaskModel,
+        matrix: ResultMatrix,
+        data_dir: Path | None = None,
     ) -> None:
         self.path, self.settings, self.stream, self.model, self.matrix = path, settings, stream, model, matrix
+        self.data_dir = data_dir
+        """Where its data are."""
         self.results = RunDirectory(path).read_results()
         """What `results.json` holds."""
         self._taggers: dict[str, Callable] = {}
@@ -102,6 +120,53 @@ class Run:
         ]
         return [*paths, export.export_all_tasks(self.model, self.stream, Path(directory), final, number)]
 
+    def extend(
+        self,
+        out: Path | str,
+        changes: Mapping[str, Any],
+        *,
+        keep_exact: bool = False,
+        max_drop: float = MAX_DROP,
+    ) -> Run:
+        """Learn one more task, which becomes a run of its own with the results so far, exports and a certificate.
+
+        `python -m trainers.NAME --resume --out OUT` continues one that was interrupted. `docs/serving.md` says more.
+
+        Args:
+          out: Directory of the new run; nothing may be there.
+          changes: Settings by section and name, as in a YAML file: which task, and how it is trained, as in
+            `{"data": {"languages": ["+sv"]}, "train": {"steps": 500}}`.
+          keep_exact: Whether only what the new task has of its own is trained. Old tasks stay bit for bit as they are.
+          max_drop: How many points of accuracy an old task may lose.
+
+        Raises:
+          ConfigurationError: The method cannot learn one more task, or the settings are those of another model.
+          RegressionError: An old task has lost more. Nothing is exported; the run and its certificate are there.
+        """
+        out, benchmark = Path(out), self.settings.benchmark
+        extension = Extension(self.path, keep_exact, max_drop)
+        experiment = extended_settings(self.settings, self.matrix.task_names, changes)
+        RunDirectory.require_writable(out)
+        stream = _module(f"data_pipelines.{benchmark}").make_stream(experiment.data, self.data_dir)
+        trainer = build_trainer(experiment, stream)
+        before, identity = RunDirectory(self.path), identity_of(experiment, stream)
+        beginning = beginning_of(Trained(before, self.stream, self.matrix), stream, trainer)
+        provenance = extended_provenance(provenance_of(read_settings(before.config)), extension, stream)
+        with RunLock(out):
+            run = RunDirectory.create(out, experiment, provenance)
+            beginning.write(run, identity)
+            trainer.observers += [
+                FileRecorder(run, experiment, {**trainer.method.facts(), **trainer.model.facts()}),
+                Certifier(run, trainer, stream, extension),
+                _module("export.saved_model").Exporter(trainer.model, run.export),
+            ]
+            start = read_first(run, len(self.stream))
+            hold_old_tasks(trainer, start, extension)
+            checkpoints = Checkpoints(run.checkpoints, trainer, identity=identity)
+            matrix = learn(stream, trainer, matrix=run.load(), checkpoints=checkpoints, start=start)
+            write_report(out)
+        return Run(out, experiment, stream, trainer.model, matrix, self.data_dir)
+
     def _task_id(self, name: str) -> int:
         return self.matrix.task_names.index(name)
 
@@ -128,13 +193,14 @@ def load_run(path: Path | str, data_dir: Path | str | None = None) -> Run:
     matrix = run.load()
     if matrix is None or not matrix.rows:
         raise ConfigurationError(f"the run in {path} has learned no task yet. Continue it with --resume.")
-    stream = pipeline.make_stream(settings.data, _data_dir(stored, data_dir, run.path))
+    found = _data_dir(stored, data_dir, run.path)
+    stream = pipeline.make_stream(settings.data, found)
     run.require_same_data(stream)
     trainer = build_trainer(settings, stream)
     checkpoint = Checkpoints(run.checkpoints, trainer).latest_learned(len(matrix.rows))
     restore(checkpoint, trainer)
     del matrix.rows[checkpoint.position.learned :]
-    return Run(run.path, settings, stream, trainer.model, matrix)
+    return Run(run.path, settings, stream, trainer.model, matrix, found)
 
 
 def _settings(stored: dict[str, object], file: Path) -> tuple[Experiment, ModuleType]:

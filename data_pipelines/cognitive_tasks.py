@@ -21,18 +21,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from clrnn_tf.errors import require
 from clrnn_tf.ranges import NonNegative, NonNegativeInt, Positive, PositiveInt, Settings
 from clrnn_tf.streams.splits import ArraySplit
-from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
+from clrnn_tf.streams.tasks import Batch, InputModel, Task, TaskStream
 from data_pipelines.cognitive_trials import BatchMaker, Stimuli, Trials, respond_after_fixation
+from data_pipelines.describe import main
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TaskName = Literal[
     "fdgo",
@@ -264,3 +269,15 @@ def _delayed_decision(draw: _Draw, modality: int) -> Trials:
 def _of_the_stronger(directions: np.ndarray, strengths: np.ndarray) -> np.ndarray:
     """Of two directions [N, 2], the one whose strength is larger, [N]."""
     return np.take_along_axis(directions, strengths.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+
+
+def draw_example(axes: Axes, example: Batch, stream: TaskStream) -> None:
+    """Draw a trial, time to the right: fixation signal and two rings, and below a line what shall come out."""
+    steps = int(example.lengths)
+    image = np.concatenate([example.inputs[:steps], example.targets[:steps]], axis=1).T
+    axes.imshow(image, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0.0, vmax=1.0)
+    axes.axhline(example.inputs.shape[1] - 0.5, color="white", linewidth=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.modules[__name__]))

@@ -116,6 +116,18 @@ def draw_image(axes: Axes, example: Batch, stream: TaskStream) -> None:
         axes.axhline(len(rows[0]) - 0.5, color="white", linewidth=1)
 
 
+def draw_spectrogram(axes: Axes, example: Batch, stream: TaskStream) -> None:
+    """Draw frames of sound as an image: time to the right, features upwards."""
+    del stream
+    axes.imshow(np.asarray(example.inputs).T, aspect="auto", origin="lower", interpolation="nearest", cmap="magma")
+
+
+def draw_curves(axes: Axes, values: np.ndarray) -> None:
+    """Draw the F numbers of each step, [T, F], as F curves."""
+    axes.plot(np.asarray(values, float), linewidth=0.8)
+    axes.margins(x=0.02)
+
+
 def classes_of(task: Task, stream: TaskStream) -> Sequence[str]:
     """Names of a task's classes: those in the fact `classes` of the data, by the task's name, else those of the stream.
 

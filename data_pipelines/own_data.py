@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from clrnn_tf.errors import ConfigurationError, nearest, require
 from clrnn_tf.streams.own import Description, Preparation, TaskData, stream_of
-from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.streams.tasks import Batch, TaskStream
+from data_pipelines.describe import draw_curves, main
 from data_pipelines.own_data_arrays import read_npz, read_tfrecord
 from data_pipelines.own_data_labels import Labels, LabelSettings, Outputs, Part
 from data_pipelines.own_data_tables import (
@@ -33,6 +35,9 @@ from data_pipelines.own_data_tables import (
     records_of,
 )
 from data_pipelines.storage import fingerprint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _ENDINGS = (*TABLES, ".npz", ".tfrecord")
 _MANIFEST = "manifest"
@@ -235,3 +240,12 @@ class _Reader:
             "data.feature_columns.",
         )
         return columns._replace(features=self.features)
+
+
+def draw_example(axes: Axes, example: Batch, stream: TaskStream) -> None:
+    """Draw the inputs over time, as the network reads them."""
+    draw_curves(axes, example.inputs[: int(example.lengths)])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.modules[__name__]))

@@ -8,6 +8,7 @@ speech synthesiser, which need no download.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import require
+from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
+from data_pipelines.describe import draw_spectrogram, main
 from data_pipelines.last_step import labelled_split
 from data_pipelines.speech_frames import NUM_BANDS, NUM_FRAMES, RATE, frames_of, log_mel_frames
 from data_pipelines.spoken_words import speak
@@ -36,9 +39,10 @@ _SCALE = 1 / 255
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Which words, how many to a task, and where recordings come from; by default 5 tasks of 2 words."""
 
+    section = "data"
     num_tasks: int | None = None
     """Number of tasks; `None` takes as many as there are words for."""
     words_per_task: int = 2
@@ -53,6 +57,7 @@ class Config:
     """Seed of the synthesised speakers."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(
             2 <= self.words_per_task <= len(WORDS),
             f"data.words_per_task must be in [2, {len(WORDS)}]. Received: {self.words_per_task}.",
@@ -108,7 +113,8 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     words = [word for task in config.tasks for word in task]
     read = _recorded if config.source == "tfds" else _synthesised
     clips = {split: read(split, words, config) for split in _SPLITS}
-    facts: dict[str, object] = {"licence": _LICENCES[config.source]}
+    named = {"_".join(task): list(task) for task in config.tasks}
+    facts: dict[str, object] = {"licence": _LICENCES[config.source], "classes": named}
     source = f"words of a speech synthesiser, data seed {config.data_seed}"
     if config.source == "tfds":
         facts["fingerprint"] = fingerprint(path for split in _SPLITS for path in files_of(_DATASET, split))
@@ -208,3 +214,10 @@ def _clips(waves: np.ndarray, num_samples: np.ndarray) -> Clips:
     )
     frames[np.arange(NUM_FRAMES) >= lengths[:, np.newaxis]] = 0
     return Clips(frames, lengths)
+
+
+draw_example = draw_spectrogram  # for the description
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.modules[__name__]))

@@ -11,23 +11,21 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.splits import ArraySplit
-from clrnn_tf.streams.tasks import Batch, InputModel, Task, TaskStream
+from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines import sound_events
 from data_pipelines.audio_clips import NUM_FEATURES, NUM_FRAMES, AudioClips, limited, read_npz, write_npz
 from data_pipelines.audioset_shards import find_shards, read_shards
-from data_pipelines.describe import main
+from data_pipelines.describe import draw_spectrogram, main
 from data_pipelines.last_step import labelled_split
 from data_pipelines.storage import fingerprint
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _FOLDERS = ("", "audioset")  # of the data directory
 _PREPARED = "audioset_vggish*.npz"
@@ -41,9 +39,10 @@ _LICENCES = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """How many tasks and classes, how many clips, and where they come from; by default 10 tasks of 10 classes."""
 
+    section = "data"
     num_tasks: int = 10
     """Number of tasks."""
     classes_per_task: int = 10
@@ -66,6 +65,7 @@ class Config:
     """A `.npz` file in which the clips read from shards are kept for the next run."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("num_tasks", "num_classes"):
             require(getattr(self, name) > 0, f"data.{name} must be above 0. Received: {getattr(self, name)}.")
         require(
@@ -158,10 +158,7 @@ def classes_of_tasks(config: Config, num_classes: int) -> list[np.ndarray]:
     return [order[row * width : row * width + size] for row in range(config.num_tasks)]
 
 
-def draw_example(axes: Axes, example: Batch, stream: TaskStream) -> None:
-    """Draw a clip as an image: seconds to the right, features upwards."""
-    del stream
-    axes.imshow(np.asarray(example.inputs).T, aspect="auto", origin="lower", interpolation="nearest", cmap="magma")
+draw_example = draw_spectrogram  # for the description
 
 
 def _read(config: Config, data_dir: Path | None) -> Clips:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +27,10 @@ from clrnn_tf.ranges import NonNegativeInt, Positive, PositiveInt, Settings
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch, Task, TaskStream
 from data_pipelines.copy_patterns import task_states
+from data_pipelines.describe import draw_curves, main
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 NONLINEARITIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tanh": np.tanh,
@@ -201,3 +206,12 @@ def _batch(fields: dict[str, tf.Tensor]) -> Batch:
     inputs, lengths = fields["inputs"], fields["lengths"]
     counted = tf.ones_like(inputs[:, :, 0])
     return Batch(inputs, fields["targets"], counted / inputs.shape[1], counted, lengths, tf.zeros_like(lengths))
+
+
+def draw_example(axes: Axes, example: Batch, stream: TaskStream) -> None:
+    """Draw the outputs of the teacher over time."""
+    draw_curves(axes, example.targets[: int(example.lengths)])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.modules[__name__]))

@@ -12,20 +12,24 @@ from data_pipelines.vector_files import find_vectors, unused_files
 from data_pipelines.word_vectors import WordVectors, read_vectors
 
 
-def vector_files(languages: Sequence[str], vectors_dir: Path | None, data_dir: Path | None) -> dict[str, Path]:
+def vector_files(
+    languages: Sequence[str], vectors_dir: Path | None, data_dir: Path | None, letters: bool = False
+) -> dict[str, Path]:
     """A vectors file for every language, or for none: words come in one way.
 
     Args:
       languages: Language codes; none where vectors are not wanted.
-      vectors_dir: Where the files must be, or None for `wordvec` in the data, where they may be.
+      vectors_dir: Where the files must be, or None for a directory of the data, where they may be: `wordvec`.
       data_dir: Directory of the data, or None for data without vectors.
+      letters: Whether words are read by their letters, too. They then take `wordvec128` of the data where it is there:
+        longer vectors, in one space for all languages.
 
     Raises:
       ConfigurationError: Some languages have a file and others have none.
     """
     if vectors_dir is not None:
         require(vectors_dir.is_dir(), f"no such directory: data.vectors_dir {vectors_dir}.")
-    directory = vectors_dir or (data_dir / "wordvec" if data_dir else None)
+    directory = vectors_dir or (_directory_of(data_dir, letters) if data_dir else None)
     if directory is None:
         return {}
     files = {language: path for language in languages if (path := find_vectors(directory, language))}
@@ -40,6 +44,11 @@ def vector_files(languages: Sequence[str], vectors_dir: Path | None, data_dir: P
     if missing:
         _warn_of_unused(directory, unused, data_dir)
     return files
+
+
+def _directory_of(data_dir: Path, letters: bool) -> Path:
+    long = data_dir / "wordvec128"
+    return long if letters and long.is_dir() else data_dir / "wordvec"
 
 
 class VectorTables:

@@ -10,6 +10,7 @@ of a state; B and T are free, and may be 0. Signatures:
     step               `inputs` [B, F], one step of each row; `state` [B, S], zeros to begin with; `task` [B] string
     tag                `words` [B, T] string, `lengths` [B] int32, `task` [B] string
     tag_unknown_task   `words`, `lengths`
+    raw                `inputs` [B, T, R] float32 as measured, NaN where a value is missing, `lengths`, `task`
 
 Outputs are those of the model of one task (`export.saved_model`), and
 
@@ -19,8 +20,8 @@ Outputs are those of the model of one task (`export.saved_model`), and
 
 With the mean entropy H_k of the answers as task k, p_k = exp(-H_k) / sum_j exp(-H_j), and the task of the highest p is
 taken. `unknown_task` is there where tasks can be told apart by entropy, `step` where the network reads forward only,
-and `tag` where inputs are words. Every signature is told the lengths, because a server that batches requests pads them
-with their first element.
+`tag` where inputs are words, and `raw` where sequences are standardised before the network reads them. Every signature
+is told the lengths, because a server that batches requests pads them with their first element.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from clrnn_tf.streams.tasks import TaskStream
 from export import row_errors
 from export.answering import Answering, Outputs
 from export.probes import mixed_batch, recorded
-from export.writing import metadata, write_servable
+from export.writing import metadata, storable, write_servable
 
 ALL_TASKS = "all-tasks"
 """Name of the model of all tasks. No task has it: their names are letters, digits and `_`."""
@@ -61,17 +62,18 @@ class AllTasks:
         """What the SavedModel offers, by name."""
 
     @property
+    def raw_width(self) -> int | None:
+        """Numbers of a step of the signature `raw`; None where there is none."""
+        return None if self._answering.measured is None else self._answering.measured.width
+
+    @property
     def state_size(self) -> int | None:
         """S; None where there is no signature `step`."""
         return self._answering.network.state_size if "step" in self.functions else None
 
     def storable(self) -> tuple[tf.Module, dict[str, tf.types.experimental.ConcreteFunction]]:
         """The traced functions, and a module that holds what they read: nothing else of the model is stored."""
-        traced = {name: function.get_concrete_function() for name, function in self.functions.items()}
-        module = tf.Module()
-        module.variables_read = list({id(v): v for function in traced.values() for v in function.variables}.values())
-        module.ids, module.encoders = self._answering.ids, self._answering.encoders
-        return module, traced
+        return storable(self.functions, [self._answering.ids, *self._answering.encoders])
 
 
 def _functions(answering: Answering) -> dict[str, tf.types.experimental.PolymorphicFunction]:
@@ -103,6 +105,14 @@ def _functions(answering: Answering) -> dict[str, tf.types.experimental.Polymorp
         features = tf.TensorSpec([None, stream.input_width], stream.input_dtype, name="inputs")
         state = tf.TensorSpec([None, answering.network.state_size], tf.float32, name="state")
         functions["step"] = _function(step, features, state, task)
+    measured = answering.measured
+    if measured is not None:
+
+        def raw(inputs: tf.Tensor, lengths: tf.Tensor, task: tf.Tensor) -> Outputs:
+            return answering.raw(measured, inputs, lengths, *answering.found(task))
+
+        as_measured = tf.TensorSpec([None, None, measured.width], tf.float32, name="inputs")
+        functions["raw"] = _function(raw, as_measured, lengths, task)
     if answering.encoders:
 
         def tag(words: tf.Tensor, lengths: tf.Tensor, task: tf.Tensor) -> Outputs:
@@ -141,7 +151,7 @@ def export_all_tasks(
     module, traced = tasks.storable()
     facts = {
         "tasks": tasks.names,
-        **metadata(stream, traced),
+        **metadata(stream, traced, tasks.raw_width),
         "state_size": tasks.state_size,
         "test_accuracy": dict(zip(tasks.names, map(float, accuracies), strict=False)),
     }

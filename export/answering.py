@@ -11,6 +11,7 @@ from clrnn_tf.networks.weights import Weights
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
 from export import row_errors
+from export.measured_rows import MeasuredRows
 from export.mixed_network import Answers, MixedNetwork
 from export.row_blocks import RowBlocks
 from export.worded import WordedModel
@@ -41,6 +42,11 @@ class Answering:
         if stream.word_encoder is not None and stream.class_names:
             self.encoders = [stream.word_encoder(task_id) for task_id in range(num_tasks)]
         self._worded = WordedModel(model, self.encoders)
+        self.measured: MeasuredRows | None = None
+        """Where sequences are standardised before the network reads them."""
+        if stream.sequence_coder is not None:
+            coders = [stream.sequence_coder(task_id) for task_id in range(num_tasks)]
+            self.measured = MeasuredRows(coders, stream.class_names)
         made = model.source(tf.constant(0))
         self._weight_specs = {name: tf.TensorSpec(weight.shape, weight.dtype) for name, weight in made.items()}
         self._answer = tf.function(  # traced once for all signatures
@@ -71,6 +77,22 @@ class Answering:
         embedded = self.model.embed(inputs, lengths, task_ids)
         logits = self._answer(embedded, lengths, task_ids, self._zero_state(lengths)).logits
         return self._outputs(logits[: given[0], : given[1]], errors)
+
+    def raw(
+        self, measured: MeasuredRows, inputs: tf.Tensor, lengths: tf.Tensor, task_ids: tf.Tensor, errors: tf.Tensor
+    ) -> Outputs:
+        """Answers to inputs [B, T, R] of tasks [B] as they were measured; NaN is a missing value."""
+        given = tf.shape(inputs)
+        numbers = tf.where(tf.math.is_nan(inputs), 0.0, inputs)
+        errors = self._checked(numbers, lengths, errors)
+        inputs, lengths, task_ids = _answerable(errors, inputs, lengths, task_ids)
+        embedded = self.model.embed(measured.encode(inputs, lengths, task_ids), lengths, task_ids)
+        logits = self._answer(embedded, lengths, task_ids, self._zero_state(lengths)).logits
+        outputs = {"logits": logits, **self.model.outputs.predictions(logits)}
+        outputs = _rows(measured.decode(outputs, lengths, task_ids), given[0])
+        if measured.per_step:
+            outputs = {name: value[:, : given[1]] for name, value in outputs.items()}
+        return row_errors.without_bad_rows(outputs, errors)
 
     def unknown(self, inputs: tf.Tensor, lengths: tf.Tensor) -> Outputs:
         """Logits and predictions of inputs [B, T, F], whose tasks are inferred."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.recording.certificates import read_certificate
 from export import releases
 from export.all_tasks import ALL_TASKS
 from export.command_line import Parser, exit_code
@@ -61,7 +62,11 @@ def bundle(run: Path, directory: Path, name: str | None = None) -> Path:
       ConfigurationError: There is no such model, or the directory has something else in it.
     """
     servable = _servable(run)
-    said = _metadata(servable)
+    said, certificate = _metadata(servable), read_certificate(run)
+    require(
+        certificate is None or certificate.passed,
+        f"the model in {run} must not be published: {certificate.fault if certificate else ''}.",
+    )
     name = name or str(said["benchmark"])
     require(name.replace("-", "_").isidentifier(), f"name must be letters, digits, _ and -. Received: '{name}'.")
     is_new = not directory.exists() or not any(directory.iterdir())
@@ -69,7 +74,9 @@ def bundle(run: Path, directory: Path, name: str | None = None) -> Path:
 
     def complete(copy: Path, version: int) -> None:
         write_warm_up(copy, name)
-        write_text(copy / releases.CARD, model_card(name, version, said))
+        write_text(copy / releases.CARD, model_card(name, version, said, certificate))
+        if certificate is not None:
+            certificate.write(copy)
 
     path = releases.publish(servable, directory, name, complete)
     texts = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from clrnn_tf.recording.certificates import HEADS, Certificate, certificate_rows, verdict
 from export.releases import BATCHING, MODELS_CONFIG, MONITORING, MOUNTED
 
 IMAGE = "tensorflow/serving"
@@ -33,13 +34,14 @@ def compose_file() -> str:
     return yaml.safe_dump({"services": {"model-server": service}}, sort_keys=False, width=120)
 
 
-def model_card(name: str, version: int, said: Mapping[str, Any]) -> str:
+def model_card(name: str, version: int, said: Mapping[str, Any], certificate: Certificate | None = None) -> str:
     """The card, with the metadata block that model hubs read.
 
     Args:
       name: Under which the model is served.
       version: Of the model.
       said: Its `metadata.json`.
+      certificate: Of a model that has learned one more task.
     """
     takes_words = "tag" in said["signatures"]
     accuracies = {task: value for task, value in said["test_accuracy"].items() if value is not None}
@@ -70,7 +72,7 @@ Each row of a request says its task, and rows of one request may be of different
 * **Made with**: {", ".join(f"{library} {number}" for library, number in said["versions"].items())}.
 * **Limits**: accuracies are of test splits of the data above and say little about other text or signals. Where the task
   is inferred, its probability orders tasks and is not calibrated.
-
+{_certified(certificate)}
 ## Serve it
 
 ```
@@ -85,6 +87,15 @@ python -m export.client --url http://localhost:8501 --model {name}
 
 `sha256sum -c SHA256SUMS` checks the files of that directory, and `python -m export.verify .` the answers.
 """
+
+
+def _certified(certificate: Certificate | None) -> str:
+    """What the last task has done to the others; empty for a model that was not extended."""
+    if certificate is None:
+        return ""
+    lines = [HEADS, ("---",) * len(HEADS), *certificate_rows(certificate)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"\n## One more task\n\n{verdict(certificate)} `certificate.json` has these numbers.\n\n{table}\n"
 
 
 def _result(said: Mapping[str, Any], task: str, accuracy: float) -> dict[str, object]:

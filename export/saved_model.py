@@ -45,7 +45,16 @@ from clrnn_tf.streams.tasks import TaskStream
 from export.all_tasks import export_all_tasks, largest_difference_of_all
 from export.answering import tags_of
 from export.probes import mixed_batch, recorded
-from export.writing import metadata, write_servable
+from export.writing import metadata, storable, write_servable
+
+
+class ExportDiffersError(RuntimeError):
+    """An export does not compute what the model computes.
+
+    Example:
+      >>> issubclass(ExportDiffersError, RuntimeError)
+      True
+    """
 
 
 class FrozenTask(tf.Module):
@@ -65,12 +74,15 @@ class FrozenTask(tf.Module):
         self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
         self._ngrams = stream.ngrams
         self._table = None if model.embedding is None else _stored(model.embedding.table(task_id))
+        # One graph of the network serves all signatures. AutoGraph, which nothing here needs, costs time to trace.
+        self._logits = tf.function(self._logits_of, reduce_retracing=True, autograph=False)
         self.serve = tf.function(
             self._serve,
             input_signature=[
                 tf.TensorSpec([None, None, stream.input_width], stream.input_dtype, name="inputs"),
                 tf.TensorSpec([None], tf.int32, name="lengths"),
             ],
+            autograph=False,
         )
 
         self.tag = None
@@ -78,7 +90,8 @@ class FrozenTask(tf.Module):
         if stream.word_encoder is not None and stream.class_names:
             self._encoder = stream.word_encoder(task_id)
             self._class_names = stream.class_names
-            self.tag = tf.function(self._tag, input_signature=[tf.TensorSpec([None, None], tf.string, name="words")])
+            spec = tf.TensorSpec([None, None], tf.string, name="words")
+            self.tag = tf.function(self._tag, input_signature=[spec], autograph=False)
 
         self.raw = None
         """Signature `raw`; None where there is none."""
@@ -87,7 +100,9 @@ class FrozenTask(tf.Module):
             self._labels = tf.constant(stream.class_names) if stream.class_names else None
             spec = tf.TensorSpec([None, None, self._coder.num_inputs], tf.float32, name="inputs")
             self.raw = tf.function(
-                self._serve_raw, input_signature=[spec, tf.TensorSpec([None], tf.int32, name="lengths")]
+                self._serve_raw,
+                input_signature=[spec, tf.TensorSpec([None], tf.int32, name="lengths")],
+                autograph=False,
             )
 
     @property
@@ -128,7 +143,7 @@ class FrozenTask(tf.Module):
             return inputs
         return look_up(self._ngrams, self._table, inputs)
 
-    def _logits(self, embedded: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    def _logits_of(self, embedded: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         embedded = append_task_id(embedded, self._head, self._num_task_ids)
         weights = {name: tf.convert_to_tensor(value) for name, value in self._weights.items()}
         return self._network(weights, embedded, lengths, self._head).logits
@@ -166,7 +181,8 @@ def export_task(
     name = stream[task_id].name
     facts = {"task": name, **metadata(stream, frozen.signatures, frozen.raw_width), "test_accuracy": accuracy}
     probes = recorded(frozen.signatures, mixed_batch(stream, [task_id]), [task.name for task in stream])
-    return write_servable(frozen, frozen.signatures, directory / name / "1", facts, stream.class_names, probes)
+    module, traced = storable(frozen.signatures, frozen.submodules)
+    return write_servable(module, traced, directory / name / "1", facts, stream.class_names, probes)
 
 
 def largest_difference(model: TaskModel, stream: TaskStream, task_id: int, path: Path) -> float:
@@ -200,7 +216,7 @@ class Exporter(Observer):
         """Write and verify one SavedModel per task, and one for all tasks.
 
         Raises:
-          RuntimeError: An export does not compute what the model computes.
+          ExportDiffersError: An export does not compute what the model computes.
         """
         stream = self._stream
         if stream is None:  # no run began
@@ -214,5 +230,5 @@ class Exporter(Observer):
 
     def _require_equal(self, path: Path, difference: float) -> None:
         if not difference < 1e-3:
-            raise RuntimeError(f"the export {path} differs from the model by {difference:g} in its logits.")
+            raise ExportDiffersError(f"the export {path} differs from the model by {difference:g} in its logits.")
         self.largest_difference = max(self.largest_difference, difference)

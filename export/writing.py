@@ -15,6 +15,24 @@ from export.probes import Probe, as_npz
 from export.reload import PROBES
 
 
+def storable(
+    functions: Mapping[str, tf.types.experimental.PolymorphicFunction], kept: Iterable[object]
+) -> tuple[tf.Module, dict[str, tf.types.experimental.ConcreteFunction]]:
+    """The traced functions, and a module that holds what they read and nothing else.
+
+    Functions that a module holds would be traced once more when it is stored.
+
+    Args:
+      functions: By name.
+      kept: The modules and look-up tables that they read.
+    """
+    traced = {name: function.get_concrete_function() for name, function in functions.items()}
+    module = tf.Module()
+    module.variables_read = list({id(v): v for function in traced.values() for v in function.variables}.values())
+    module.kept = list(kept)
+    return module, traced
+
+
 def write_servable(
     module: tf.Module,
     signatures: Mapping[str, object],

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 _ROOT = Path(__file__).parent.parent
-_COMMAND = "python -m trainers.pos_tagging --data-dir DIR --preset {}_letters --data.vectors-dir DIR/wordvec128"
+_COMMAND = "python -m trainers.pos_tagging --data-dir DIR --preset {}_letters"
 _TEXT_AT = 10.6  # languages from the left
 _FORGETS, _KEEPS, _SEPARATE, _INK = "#c8553d", "#1f6f8b", "#7d7d7d", "#333333"
 

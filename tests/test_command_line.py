@@ -227,6 +227,9 @@ def test_the_command_clrnn_lists_its_benchmarks_and_runs_them(capsys):
     assert clrnn.main([]) == 0
     listed = capsys.readouterr().out
     assert "clrnn copy-task" in listed and "clrnn pos-tagging" in listed and "one language after another" in listed
+    assert "clrnn verify " in listed and "Serve the version before the present one" in listed
+    assert clrnn.main(["rollback", "no-such-directory"]) == 2
+    assert "no releases in no-such-directory" in capsys.readouterr().err
     assert clrnn.main(["--version"]) == 0
     assert capsys.readouterr().out == f"clrnn_tf {clrnn_tf.__version__}\n"
     assert clrnn.main(["copy-tsk"]) == 2

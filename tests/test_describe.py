@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from data_pipelines import copy_task, describe, sequential_stroke_mnist, split_audioset, stroke_mnist
+from data_pipelines import (
+    cognitive_tasks,
+    copy_task,
+    describe,
+    own_data,
+    sequential_stroke_mnist,
+    speech_commands,
+    split_audioset,
+    stroke_mnist,
+    student_teacher,
+)
 
 ROOT = Path(__file__).parent.parent
 PNG = b"\x89PNG"
@@ -41,6 +51,30 @@ def test_sounds_and_copied_patterns_are_drawn(tmp_path, capsys):
     assert "sigmoid" in capsys.readouterr().out
     for name in ("a.png", "b.png"):
         assert (tmp_path / name).read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "flags", "wanted"),
+    [
+        (speech_commands, ("--data.num-tasks", 2), "left_no    left, no"),
+        (student_teacher, ("--data.num-train", 20, "--data.num-test", 10), "outputs    7, linear"),
+        (cognitive_tasks, ("--data.num-train", 20, "--data.num-test", 10, "--data.num-validation", 5), "33, ring"),
+    ],
+)
+def test_words_teachers_and_trials_are_described(pipeline, flags, wanted, tmp_path, capsys):
+    assert run(pipeline, *flags, "--picture", tmp_path / "a.png") == 0
+    assert wanted in capsys.readouterr().out
+    assert (tmp_path / "a.png").read_bytes().startswith(PNG)
+
+
+def test_own_sequences_are_described(tmp_path, capsys):
+    rows = [f"{sequence},{step},{sequence % 2}" for sequence in range(40) for step in range(3)]
+    (tmp_path / "mine.csv").write_text("\n".join(["sequence,x,label", *rows, ""]), encoding="utf-8")
+    assert run(own_data, "--data-dir", tmp_path, "--picture", tmp_path / "a.png") == 0
+    assert "mine" in capsys.readouterr().out
+    assert (tmp_path / "a.png").read_bytes().startswith(PNG)
+    assert run(own_data) == 2
+    assert "own_data needs a directory of tasks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

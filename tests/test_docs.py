@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trainers import clrnn
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
@@ -22,7 +24,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|toml|jsonl|png)|(?:[\w-]+/)+)`")
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
-MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml")
+MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml", "dvc.yaml", "params.yaml")
+MADE_BY_RUNS += ("best.yaml", "events.jsonl", "search.yaml", "settings.yaml", "trials/")
 SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
 TRAINERS = (
     "cognitive_tasks",
@@ -140,11 +143,17 @@ def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
     if words[:2] == ["python", "-m"] and words[2].startswith("export."):
         importlib.import_module(words[2]).parser().parse_intermixed_args(words[3:])
         return
-    if words[0] == "clrnn" and words[1] in ("compare", "plot", "tag"):
+    if words[0] == "clrnn" and words[1] in clrnn.EXPORTS:
+        importlib.import_module(f"export.{words[1]}").parser().parse_intermixed_args(words[2:])
+        return
+    if words[0] == "clrnn" and words[1] in ("compare", "plot", "report", "tag"):
         importlib.import_module(f"trainers.{words[1]}").parser().parse_intermixed_args(words[2:])
         return
     if words[:2] == ["clrnn", "perceptron"]:
         words = ["python", "-m", "trainers.perceptron", *words[2:]]
+    if words[:2] == ["clrnn", "search"]:
+        check_search(words[2:], tmp_path, monkeypatch)
+        return
     if words[0] == "clrnn":
         trainer, arguments = words[1].replace("-", "_"), words[2:]
         assert trainer in TRAINERS
@@ -167,6 +176,23 @@ def check_help_of(words):
             assert f'"{word}"' in text, word
 
 
+def check_search(arguments, tmp_path, monkeypatch):
+    from clrnn_tf.config import updated
+    from trainers.flags import flags_of, read, words_of
+    from trainers.searching.options import SearchOptions
+    from trainers.searching.plans import new_plan
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CLRNN_DATA_DIR", raising=False)
+    (tmp_path / "DIR").mkdir()
+    values, rest = read(words_of(arguments), flags_of(SearchOptions))
+    options = updated(SearchOptions(), values)
+    if options.benchmark is None:  # it continues a search, or works for one, or is the bare name
+        assert rest == [] and (options.resume or options.role == "worker" or not arguments)
+    else:
+        assert new_plan(options, [word.strip() for word in rest]).spaces
+
+
 def check_parses(trainer, arguments, tmp_path, monkeypatch):
     from trainers import settings
 
@@ -175,19 +201,24 @@ def check_parses(trainer, arguments, tmp_path, monkeypatch):
     monkeypatch.delenv("CLRNN_DATA_DIR", raising=False)
     arguments = [next(iter(benchmark.presets)) if word == "NAME" else word for word in arguments]
     (tmp_path / "DIR").mkdir()
-    if "--resume" in arguments or "--config" in arguments:
+    if "--resume" in arguments or "--config" in arguments or "--extend" in arguments:
         leave_settings(benchmark, arguments)
+        monkeypatch.setattr(settings, "task_names_of", lambda run: ["en", "de"])
     assert settings.parse(benchmark, arguments).experiment.benchmark == trainer
 
 
 def leave_settings(benchmark, arguments):
     """The settings file of the run that a command continues or repeats."""
+    presets = list(benchmark.presets.values())
     if "--config" in arguments:
         path = Path(arguments[arguments.index("--config") + 1])
+    elif "--extend" in arguments:
+        path = Path(arguments[arguments.index("--extend") + 1]) / "config.yaml"
+        presets = [preset for preset in presets if preset.network.heads == "single" and preset.method == "hnet"]
     else:
         path = Path(arguments[arguments.index("--out") + 1]) / "config.yaml"
     path.parent.mkdir(parents=True)
-    preset = next(iter(benchmark.presets.values()))
+    preset = presets[0]
     path.write_text(yaml.safe_dump(preset.experiment(benchmark.name).to_dict()))
 
 
@@ -239,9 +270,9 @@ def test_the_numbers_of_the_readme_are_those_of_the_register():
 
     lines = (ROOT / "results" / "registry.jsonl").read_text(encoding="utf-8").splitlines()
     runs = {entry["command"]: entry for entry in map(json.loads, lines)}
-    readme, vectors = (ROOT / "README.md").read_text(encoding="utf-8"), "--data.vectors-dir DIR/wordvec128"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for label, preset in (("fine-tuning", "fine_tuning"), ("HNET", "hnet"), ("one network per", "from_scratch")):
-        run = runs[f"python -m trainers.pos_tagging --data-dir DIR --preset {preset}_letters {vectors}"]
+        run = runs[f"python -m trainers.pos_tagging --data-dir DIR --preset {preset}_letters"]
         during, final = (f"{run[f'mean_{when}_accuracy']:.1f} %" for when in ("during", "final"))
         assert re.search(rf"^\| {label}[^|]*\| {during} \| {final} \|$", readme, re.MULTILINE), preset
 

@@ -6,11 +6,14 @@ import pytest
 import tensorflow as tf
 
 from clrnn_tf.experiment import build_trainer
+from clrnn_tf.streams.own import Preparation
+from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
 from export.all_tasks import ALL_TASKS, AllTasks, export_all_tasks, largest_difference_of_all
 from export.probes import mixed_batch
 from export.reload import check
 from export.row_blocks import RowBlocks
+from export.saved_model import FrozenTask
 from tests import tiny
 from tests.test_export import Spelled
 
@@ -315,3 +318,48 @@ def test_of_many_odd_requests_each_row_gets_its_answer_or_an_error(servable):
         if outputs["error"][row] == b"" and lengths[row]:
             expected = ask(functions, "tag", **{key: value[row : row + 1] for key, value in request.items()})
             assert outputs["tags"][row].tolist() == expected["tags"][0].tolist()
+
+
+@pytest.mark.parametrize("per_step", [True, False], ids=["an answer for every step", "one for a sequence"])
+@pytest.mark.parametrize("outputs", ["softmax", "linear"])
+def test_rows_as_they_were_measured_are_standardised_by_their_task(per_step, outputs):
+    draws = np.random.default_rng(0)
+    sequences = [draws.normal(10.0 * k, 1.0 + k, size=(12, 4, 2)).astype(np.float32) for k in range(3)]
+    shape = (12, 4) if per_step else (12,)
+    labels = [draws.integers(0, 3, shape) for _ in sequences]
+    if outputs == "linear":
+        labels = [draws.normal(5.0 * k, 2.0, (*shape, 1)) for k in range(3)]
+    stream = TaskStream.from_arrays(
+        list(zip(sequences, labels, strict=True)),
+        class_names=("a", "b", "c") if outputs == "softmax" else (),
+        preparation=Preparation(missing="previous", missing_flags=True),
+    )
+    model = build_trainer(tiny.experiment("hnet"), stream).model
+    asked = np.concatenate([of[:2] for of in sequences])
+    asked[0, 1, 0] = asked[3, 0, 1] = np.nan
+    lengths, names = np.array([4, 3, 4, 2, 1, 4], np.int32), np.repeat([task.name for task in stream], 2)
+    functions = AllTasks(model, stream).functions
+    answer = ask(functions, "raw", inputs=asked, lengths=lengths, task=names)
+    assert not answer["error"].astype(bool).any()
+    for row, length in enumerate(lengths):
+        alone = FrozenTask(model, stream, row // 2).raw(asked[row : row + 1, :length], lengths[row : row + 1])
+        for name, value in alone.items():
+            mine = answer[name][row, :length] if per_step else answer[name][row]
+            if value.dtype.is_floating:
+                np.testing.assert_allclose(mine, value[0], atol=1e-4, err_msg=name)
+            else:
+                np.testing.assert_array_equal(mine, value[0].numpy(), err_msg=name)
+    asked[1, 0, 0] = np.inf
+    worse = ask(functions, "raw", inputs=asked, lengths=lengths, task=np.append(names[:5], "nobody"))
+    assert worse["error"].astype(bool).tolist() == [False, True, False, False, False, True]
+    np.testing.assert_array_equal(worse["logits"][[0, 2, 3, 4]], answer["logits"][[0, 2, 3, 4]])
+    assert np.isnan(worse["logits"][[1, 5]]).all()
+    for size in ((0, 3, 2), (2, 0, 2)):
+        none = ask(
+            functions,
+            "raw",
+            inputs=np.zeros(size, np.float32),
+            lengths=np.zeros(size[0], np.int32),
+            task=names[: size[0]],
+        )
+        assert none["logits"].shape[0] == size[0]

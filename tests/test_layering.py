@@ -7,12 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOP_LEVEL = ("clrnn_tf", "data_pipelines", "export", "trainers")
-BASE = {"errors", "seeds", "backend", "ranges", "yaml_files", "durable_files", "__init__"}
+BASE = {"errors", "seeds", "backend", "setting_types", "ranges", "yaml_files", "durable_files", "__init__"}
 DATA = {*BASE, "config", "outputs", "streams"}
 NETWORKS = {*DATA, "networks", "execution"}
 MODELS = {*NETWORKS, "hypernetworks", "ngram_embedding", "model", "optimizers", "metrics"}
 MAY_IMPORT = {
-    "errors, seeds, backend, ranges, yaml_files, durable_files": {"errors"},
+    "errors, seeds, backend, setting_types, ranges, yaml_files, durable_files": {"errors", "setting_types"},
     "config": BASE,
     "streams": DATA,
     "outputs": BASE,
@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "experiment": MODELS | {"methods", "methods.base", "recording.events", "training"},
     "analysis": {"errors", "metrics", "analysis"},
     "recording": {*DATA, "metrics", "analysis", "recording"},
-    "runs": MODELS | {"methods", "training", "recording", "experiment"},
+    "runs, extension": MODELS | {"methods", "training", "recording", "experiment", "extension"},
     "__init__": BASE,
 }
 """What a package or module of `clrnn_tf` may import of `clrnn_tf`."""
@@ -39,6 +39,7 @@ OUTSIDE = {
         "ngram_embedding",
         "model",
         "outputs",
+        "recording.certificates",
         "recording.events",
         "recording.run_directory",
         "metrics",

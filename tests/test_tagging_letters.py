@@ -52,3 +52,25 @@ def test_without_vectors_letters_alone():
 def test_letters_are_trained_and_score_all_words(settings):
     with pytest.raises(ConfigurationError, match=r"data\.letters scores all words"):
         stream(**settings)
+
+
+@pytest.mark.filterwarnings("ignore:few words")
+def test_letters_stand_beside_the_long_vectors_of_the_data_where_there_are_some(tmp_path):
+    treebank = tmp_path / "UD_English-Own"
+    treebank.mkdir()
+    for split in ("train", "dev", "test"):
+        lines = [f"{n}\t{word}\t_\tDET\t_\t_\t0\troot\t_\t_" for n, word in enumerate(("the", "a"), start=1)]
+        (treebank / f"en_own-ud-{split}.conllu").write_text("\n".join([*lines, "", ""]), encoding="utf-8")
+    for name, vector in (("wordvec", "1 2"), ("wordvec128", "1 2 3 4")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "en.vec").write_text(f"the {vector}\na {vector}\n", encoding="utf-8")
+
+    def made(letters):
+        return pos_tagging.make_stream(pos_tagging.Config(letters=letters, ngram_dim=8), tmp_path)
+
+    assert made(letters=False).num_features == 2
+    assert made(letters=True).num_features == 4 + 8
+    assert "word vectors wordvec128" in made(letters=True).data_source
+    (tmp_path / "wordvec128" / "en.vec").unlink()
+    (tmp_path / "wordvec128").rmdir()
+    assert made(letters=True).num_features == 2 + 8

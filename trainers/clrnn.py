@@ -11,12 +11,15 @@ from pathlib import Path
 
 import clrnn_tf
 import data_pipelines
+import export
 import trainers
 from clrnn_tf.errors import ConfigurationError, nearest
 from trainers.failures import guarded
 
-COMMANDS = ("compare", "perceptron", "plot", "tag")
+COMMANDS = ("compare", "perceptron", "plot", "report", "search", "tag")
 """Modules of this package that run something else than a benchmark."""
+EXPORTS = ("bundle", "client", "rollback", "verify")
+"""Modules of `export` that are commands."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,8 +47,10 @@ def _run(arguments: list[str]) -> int:
     typed, name = arguments[0], arguments[0].replace("-", "_")
     if name in COMMANDS:
         return importlib.import_module(f"trainers.{name}").main(arguments[1:], f"clrnn {_typed(name)}")
+    if name in EXPORTS:
+        return importlib.import_module(f"export.{name}").main(arguments[1:])
     if name not in benchmarks():
-        known = map(_typed, (*benchmarks(), *COMMANDS))
+        known = map(_typed, (*benchmarks(), *COMMANDS, *EXPORTS))
         raise ConfigurationError(f"unknown benchmark {typed}.{nearest(typed, known)}")
     from trainers.run import main as run_benchmark  # loads TensorFlow, which the answers above do without
 
@@ -55,7 +60,7 @@ def _run(arguments: list[str]) -> int:
 
 def _print_help() -> None:
     print("clrnn: recurrent networks that keep learning new tasks without forgetting\n")
-    for name, summary in (benchmarks() | {name: _summary(name) for name in COMMANDS}).items():
+    for name, summary in (benchmarks() | {name: _summary(name) for name in (*COMMANDS, *EXPORTS)}).items():
         print(f"  clrnn {_typed(name):<24} {summary}")
     print("\n  clrnn BENCHMARK --help          what to type, and all flags")
     print("  clrnn BENCHMARK --list-presets  published runs, and what to expect of them")
@@ -68,7 +73,7 @@ def _typed(name: str) -> str:
 
 def _summary(name: str) -> str:
     """Read from the source, because importing a trainer takes seconds."""
-    for folder in trainers.__path__:
+    for folder in (*trainers.__path__, *export.__path__):
         path = Path(folder) / f"{name}.py"
         if path.is_file():
             text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -13,15 +16,22 @@ from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import build_trainer
+from clrnn_tf.extension.beginning import Beginning, Trained, beginning_of, hold_old_tasks, read_first
+from clrnn_tf.extension.certifier import Certifier, RegressionError
+from clrnn_tf.extension.settings import PROVENANCE
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.comparisons import Comparison, comparisons_from
 from clrnn_tf.recording.coverage import few_vectors
+from clrnn_tf.recording.events import Observer
 from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.identity import identity_of
 from clrnn_tf.recording.progress import ProgressReporter
 from clrnn_tf.recording.report import is_whole_report, write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.run_lock import RunLock
 from clrnn_tf.recording.tensorboard import TensorBoardRecorder
+from clrnn_tf.recording.trackers import TRACKERS
+from clrnn_tf.runs import load_run
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
 from clrnn_tf.training.checkpoint_files import Checkpoint
@@ -31,7 +41,9 @@ from clrnn_tf.training.stopping import StopRequest
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from data_pipelines.describe import samples_png
 from export.all_tasks import ALL_TASKS
-from export.saved_model import Exporter
+from export.bundle import bundle
+from export.mobile import export_lite
+from export.saved_model import ExportDiffersError, Exporter
 from export.writing import is_whole
 from trainers.failures import one_line
 from trainers.inference import infer_tasks
@@ -39,6 +51,7 @@ from trainers.settings import Command
 from trainers.signals import stopped_by_signals
 from trainers.streams import closed_stderr, drop_output
 
+_TOO_SHORT = "--quick: too short to learn; accuracies mean nothing."
 _REFUSED = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 
 
@@ -63,22 +76,20 @@ class Session:
     @property
     def identity(self) -> dict[str, object]:
         """What a run has in common with its checkpoints."""
-        return {
-            "settings": self.command.experiment.to_dict(),
-            "data_source": self.stream.data_source,
-            "fingerprint": self.stream.data_facts.get("fingerprint"),
-            "task_names": [task.name for task in self.stream],
-        }
+        return identity_of(self.command.experiment, self.stream)
 
     @property
     def provenance(self) -> dict[str, object]:
         """Where the run comes from, for its `config.yaml`."""
         data_dir = self.command.data_dir
         return {
+            "command": self.command.typed,
+            "quick": self.command.options.quick,
             "preset": self.command.preset,
             "data_source": self.stream.data_source,
             "data_dir": str(data_dir.absolute()) if data_dir else None,
             "fingerprint": self.stream.data_facts.get("fingerprint"),
+            **({PROVENANCE: self.command.extension.to_dict()} if self.command.extension else {}),
         }
 
 
@@ -103,10 +114,16 @@ def _execute(command: Command, stop: StopRequest) -> int:
     with _writes_alone(command, workers):
         run = RunDirectory.open(command.out, command.experiment)
         matrix = run.load()
-        if is_finished(run) and not command.options.infer_task:
+        more = command.options.infer_task or command.options.publish or command.options.export
+        if is_finished(run, command.exports) and not more:
             print(f"the run in {command.out} is finished; nothing to do.")
             return 0
-        return _continued_run(_session(command, comparisons, workers, stop), run, matrix)
+        session = _session(command, comparisons, workers, stop)
+        beginning = _beginning(session) if matrix is None else None
+        if beginning is not None:  # the run was stopped before it had begun
+            beginning.write(run, session.identity)
+            matrix = run.load()
+        return _continued_run(session, run, matrix)
 
 
 def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWorker, stop: StopRequest) -> int:
@@ -116,9 +133,23 @@ def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWor
     if workers.rank > 0:  # the first worker records for all
         learn(session.stream, session.trainer)
         return 0
+    beginning = _beginning(session)
     with _writes_alone(command, workers):
         run = RunDirectory.create(command.out, command.experiment, session.provenance, command.options.overwrite)
-        return _learn(session, run, None, None)
+        if beginning is None:
+            return _learn(session, run, None, None)
+        beginning.write(run, session.identity)
+        return _continued_run(session, run, run.load())
+
+
+def _beginning(session: Session) -> Beginning | None:
+    """What a run begins with that goes on from another one; None for one that begins with nothing."""
+    extension = session.command.extension
+    if extension is None:
+        return None
+    before = load_run(extension.run, session.command.data_dir)
+    trained = Trained(RunDirectory(before.path), before.stream, before.matrix)
+    return beginning_of(trained, session.stream, session.trainer)
 
 
 def _continued_run(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> int:
@@ -139,10 +170,12 @@ def _writes_alone(command: Command, workers: SingleWorker) -> contextlib.Abstrac
     return RunLock(command.out) if workers.rank == 0 else contextlib.nullcontext()
 
 
-def is_finished(run: RunDirectory) -> bool:
-    """Whether a run has ended, and its results, exports and report are there."""
+def is_finished(run: RunDirectory, exports: bool = True) -> bool:
+    """Whether a run has ended, and its results are there; exports and report, too, where it writes them."""
     matrix = run.load()
-    return matrix is not None and matrix.finished and _is_exported(run, matrix) and is_whole_report(run.path)
+    if matrix is None or not matrix.finished:
+        return False
+    return not exports or (_is_exported(run, matrix) and is_whole_report(run.path))
 
 
 def _is_exported(run: RunDirectory, matrix: ResultMatrix) -> bool:
@@ -161,7 +194,7 @@ def _session(command: Command, comparisons: list[Comparison], workers: SingleWor
     inference = None
     if command.options.infer_task:
         inference = TaskInference(trainer.model, len(stream), uses_xla(experiment.train))
-    expected = _expected(command)
+    expected = expected_of(command)
     return Session(command, [*comparisons, *expected], stream, trainer, workers, inference, stop)
 
 
@@ -182,19 +215,31 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
     if matrix is None or not matrix.finished:
         trainer.observers += [
             FileRecorder(run, experiment, {**trainer.method.facts(), **trainer.model.facts()}),
-            TensorBoardRecorder(run.tensorboard, experiment),
+            TensorBoardRecorder(run.tensorboard, experiment, samples=_samples_of(session)),
             ProgressReporter(),
+            *(TRACKERS[name](run, experiment) for name in session.command.options.track),
         ]
+    trainer.observers += session.command.watchers
     exporter = Exporter(trainer.model, run.export)
-    if matrix is None or not matrix.finished or not _is_exported(run, matrix):
-        trainer.observers.append(exporter)
+    exports = session.command.exports
+    if exports and (matrix is None or not matrix.finished or not _is_exported(run, matrix)):
+        trainer.observers += [*_certifiers(session, run), exporter]
     try:
         matrix = learn(stream, trainer, matrix=matrix, checkpoints=session.checkpoints(run), start=start)
         if exporter in trainer.observers:
             difference = exporter.largest_difference
             print(f"exported {len(stream)} tasks, and all in one, to {run.export}; largest difference {difference:.1e}")
-        _infer_and_report(session, run, matrix)
-    except TrainingDivergedError as error:
+        if exports:
+            _infer_and_report(session, run, matrix)
+        if session.command.options.export == "lite":
+            _export_lite(session, run)
+        if session.command.options.publish:
+            _publish(run, session.command.options.publish)
+    except RegressionError as error:
+        print(f"report in {write_report(run.path, session.comparisons)}", flush=True)
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (TrainingDivergedError, ExportDiffersError) as error:
         print(f"error: {error} What was learned before is in {run.path}.", file=sys.stderr)
         return 1
     except _REFUSED as error:
@@ -204,13 +249,42 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
     return 0
 
 
+def _certifiers(session: Session, run: RunDirectory) -> list[Observer]:
+    """What watches over the old tasks of an extended run; nothing for other runs."""
+    extension = session.command.extension
+    if extension is None:
+        return []
+    hold_old_tasks(session.trainer, read_first(run, len(session.stream) - 1), extension)
+    return [Certifier(run, session.trainer, session.stream, extension)]
+
+
+def _export_lite(session: Session, run: RunDirectory) -> None:
+    for task in session.stream:
+        with closed_stderr():  # the converter says what it is about to do
+            path = export_lite(session.trainer.model, session.stream, task.task_id, run.export)
+    print(f"wrote a LiteRT model for each task, {path.relative_to(run.path)} and others", flush=True)
+
+
+def _publish(run: RunDirectory, directory: Path) -> None:
+    path = bundle(run.path, directory)
+    print(f"published {path.parent.name}, version {path.name}, in {directory}", flush=True)
+
+
 def _infer_and_report(session: Session, run: RunDirectory, matrix: ResultMatrix) -> None:
     if session.inference is not None:
         infer_tasks(session.inference, session.stream, matrix, run, session.command.experiment.train.eval_batch_size)
-    draw = getattr(session.command.benchmark.pipeline, "draw_example", None)
-    if draw is not None:
-        write_bytes(run.path / "samples.png", samples_png(session.stream, draw))
+    samples = _samples_of(session)
+    if samples is not None:
+        write_bytes(run.path / "samples.png", samples(session.stream))
     print(f"results in {run.results}, report in {write_report(run.path, session.comparisons)}", flush=True)
+    if session.command.options.quick:
+        print(_TOO_SHORT, flush=True)
+
+
+def _samples_of(session: Session) -> Callable[[TaskStream], bytes] | None:
+    """Draws training examples of a stream as a PNG file; None where the benchmark does not say how."""
+    draw = getattr(session.command.benchmark.pipeline, "draw_example", None)
+    return None if draw is None else functools.partial(samples_png, draw=draw)
 
 
 def _announce(session: Session) -> None:
@@ -220,14 +294,14 @@ def _announce(session: Session) -> None:
         f"to {command.out}"
     )
     if command.options.quick:
-        print("--quick: too short to learn; accuracies mean nothing.")
+        print(_TOO_SHORT)
     print(f"data: {stream.data_source}", flush=True)
     few = few_vectors(stream.data_facts)
     if few:
         print(few, flush=True)
 
 
-def _expected(command: Command) -> list[Comparison]:
+def expected_of(command: Command) -> list[Comparison]:
     """A row for the report with the figures that the run should come near."""
     expected = command.expected
     if expected is None:

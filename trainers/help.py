@@ -19,7 +19,7 @@ from trainers.settings import Command, RunOptions, sections
 _FLAGS_WIDTH = 36
 EXIT_CODES = (
     ("0", "done"),
-    ("1", "the run failed: it diverged, or the disk or the memory was full"),
+    ("1", "the run failed: it diverged, the disk or the memory was full, or an old task lost more than --max-drop"),
     ("2", "a flag, a file or the data is wrong; standard error says in one line what to do"),
     ("130", "interrupted; the same command with --resume continues"),
 )

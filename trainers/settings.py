@@ -7,22 +7,24 @@ directory), then ``--quick``, then single flags.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.recording.run_directory import provenance_of
+from clrnn_tf.extension.settings import MAX_DROP, Extension, extended_settings, extension_of
+from clrnn_tf.recording.events import Observer
+from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
 from clrnn_tf.yaml_files import read_settings
 from data_pipelines.storage import find_data_dir
 from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
 from trainers.presets import Benchmark, Expected
 
 _QUICK_STEPS = 150
-_LARGEST_SEED = 2_000_000_000  # offsets are added to it, and it becomes an int32 tensor
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,22 @@ class RunOptions:
     """Replace the run in --out."""
     data_dir: Path | None = None
     """Directory of data; else $CLRNN_DATA_DIR, else what is embedded or generated."""
+    extend: Path | None = None
+    """Teach the run in this directory one more task, as --data.languages +sv; the result is a new run in --out."""
+    keep_exact: bool = False
+    """With --extend: train only what the new task has of its own, so that old tasks stay bit for bit as they are."""
+    max_drop: float | None = None
+    """With --extend: points that an old task may lose; past them, nothing is exported [1.0]."""
+    publish: Path | None = None
+    """When all is learned, publish the model of all tasks to this directory, as python -m export.bundle does."""
+    export: Literal["lite"] | None = None
+    """Also write a LiteRT model of each task (.tflite) when all is learned, for small devices."""
     download: bool = False
     """First fetch what --source tfds reads and is not there."""
     compare_with: tuple[Path, ...] = ()
     """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
+    track: tuple[Literal["mlflow", "wandb"], ...] = ()
+    """Experiment trackers that get the run, too."""
     infer_task: bool = False
     """Also test with the task inferred (lowest predictive entropy); with --resume, of a finished run."""
     distribute: bool = False
@@ -80,6 +94,14 @@ class Command:
     """Where the data are; None generates them, or takes those embedded."""
     options: RunOptions
     """The flags as they were typed."""
+    extension: Extension | None = None
+    """The run that this one goes on from."""
+    watchers: tuple[Observer, ...] = ()
+    """Who watches the run besides those that record it."""
+    exports: bool = True
+    """Whether models and a report are written."""
+    typed: str = ""
+    """The command, to be typed again."""
 
     @property
     def expected(self) -> Expected | None:
@@ -94,6 +116,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
       ConfigurationError: They are wrong; the message is one line.
     """
     arguments = list(arguments)
+    typed = shlex.join([*benchmark.program.split(), *arguments])
     if benchmark.directory_first and arguments and not arguments[0].startswith("-"):
         arguments = ["--data-dir", *arguments]
     values, words = read(_written_out(words_of(arguments), benchmark), flags_of(RunOptions))
@@ -101,12 +124,12 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     every = options.checkpoint_every
     require(every is None or every > 0, f"--checkpoint-every must be above 0. Received: {every}.")
     if options.help or options.list_presets:
-        options = dataclasses.replace(options, resume=False)
+        options = dataclasses.replace(options, resume=False, extend=None)
     stored = _stored_settings(benchmark, options)
     provenance = provenance_of(stored)
     _require_kinds(provenance, "preset", "data_dir")
     data_dir = options.data_dir
-    if options.resume and data_dir is None and provenance.get("data_dir"):
+    if (options.resume or options.extend) and data_dir is None and provenance.get("data_dir"):
         data_dir = Path(str(provenance["data_dir"]))
     data_dir = find_data_dir(data_dir) if benchmark.uses_data else None
     embedded = data_dir is None and not _names_source(benchmark, stored, words)
@@ -115,11 +138,14 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     values, unknown = read(words, flags)
     _refuse_options_of_other_methods(unknown, start.method)
     refuse_unknown(unknown, [*flags_of(RunOptions), *flags])
-    experiment = updated(start, values)
+    if options.extend:
+        experiment = extended_settings(start, task_names_of(options.extend), values)
+    else:
+        experiment = updated(start, values)
     methods.load(experiment.method).METHOD.check(experiment)
     name = f"{benchmark.name}_{_settings_name(benchmark, preset, start.method)}_seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    return Command(benchmark, experiment, preset, out, data_dir, options)
+    return Command(benchmark, experiment, preset, out, data_dir, options, _extension(options, provenance), typed=typed)
 
 
 def sections(experiment: Experiment) -> list[tuple[str, object, list[Flag]]]:
@@ -145,6 +171,10 @@ def _stored_settings(benchmark: Benchmark, options: RunOptions) -> dict[str, obj
         "--resume takes the settings stored in the run directory. Received: --config as well; leave it out.",
     )
     path = options.config
+    if options.extend:
+        _refuse_beside_extend(options)
+        path = options.extend / "config.yaml"
+        require(path.is_file(), f"no run to extend in {options.extend}: it has no config.yaml.")
     if options.resume:
         if options.out is None:
             raise ConfigurationError("--resume needs --out with the directory of the run to continue.")
@@ -156,6 +186,34 @@ def _stored_settings(benchmark: Benchmark, options: RunOptions) -> dict[str, obj
     of = stored.get("benchmark", benchmark.name)
     require(of == benchmark.name, f"{path} holds settings of benchmark {of}. Received: benchmark {benchmark.name}.")
     return stored
+
+
+def task_names_of(run: Path) -> list[str]:
+    """The tasks of a finished run.
+
+    Raises:
+      ConfigurationError: It has no results.
+    """
+    return RunDirectory(run).read_results()["task_names"]
+
+
+def _refuse_beside_extend(options: RunOptions) -> None:
+    others = ("config", "resume", "preset", "method", "seed", "quick", "distribute", "infer_task")
+    typed = [f"--{name.replace('_', '-')}" for name in others if getattr(options, name) not in (None, False)]
+    require(not typed, f"--extend goes on with the settings of its run. Received: {', '.join(typed)}; leave it out.")
+    require(options.out is not None, "--extend needs --out with the directory of the new run.")
+
+
+def _extension(options: RunOptions, provenance: Mapping[str, object]) -> Extension | None:
+    """The run that a command, or the run that it continues, goes on from."""
+    if options.extend:
+        return Extension(options.extend, options.keep_exact, MAX_DROP if options.max_drop is None else options.max_drop)
+    stored = extension_of(provenance) if options.resume else None
+    require(not options.keep_exact, "--keep-exact is for --extend. Leave it out.")
+    if stored is None or options.max_drop is None:
+        require(options.max_drop is None, "--max-drop is for --extend, and for --resume of such a run. Leave it out.")
+        return stored
+    return dataclasses.replace(stored, max_drop=options.max_drop)
 
 
 def _written_out(words: Sequence[str], benchmark: Benchmark) -> list[str]:
@@ -203,7 +261,6 @@ def _starting_settings(
         start = dataclasses.replace(start, train=train, data=benchmark.pipeline.quick(start.data))
     if options.seed is not None:
         start = dataclasses.replace(start, seed=options.seed)
-    require(0 <= start.seed <= _LARGEST_SEED, f"seed must be in [0, {_LARGEST_SEED}]. Received: {start.seed}.")
     return str(preset_name), start
 
 

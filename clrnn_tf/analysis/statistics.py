@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clrnn_tf.analysis.student_t import half_width, probability_beyond
+from clrnn_tf.errors import require
 
 LEVEL = 0.95
 """Of intervals, where nothing else is said."""
@@ -47,18 +47,22 @@ class Difference(NamedTuple):
 def estimate(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> Estimate:
     """Mean, SEM and interval of values, one for each seed.
 
+    Raises:
+      ConfigurationError: The level is not between 0 and 1.
+
     Example:
       >>> mean, sem, low, high, n = estimate([1.0, 2.0, 3.0])
       >>> mean, round(sem, 4), round(low, 4), round(high, 4)
       (2.0, 0.5774, -0.4841, 4.4841)
     """
+    require(0.0 < level < 1.0, f"the level of an interval must be between 0 and 1. Received: {level}.")
     numbers = np.asarray(values, np.float64)
     n = len(numbers)
     mean = float(numbers.mean()) if n else math.nan
     if n < 2:
         return Estimate(mean, math.nan, math.nan, math.nan, n)
     sem = float(numbers.std(ddof=1)) / math.sqrt(n)
-    reach = half_width(level, n - 1) * sem
+    reach = _quantile((1.0 + level) / 2.0, n - 1) * sem
     return Estimate(mean, sem, mean - reach, mean + reach, n)
 
 
@@ -82,5 +86,18 @@ def paired_difference(one: Mapping[int, float], other: Mapping[int, float], leve
     elif sem == 0.0:
         p_value = 1.0 if mean == 0.0 else 0.0
     else:
-        p_value = probability_beyond(mean / sem, len(seeds) - 1)
+        p_value = _two_sided(mean / sem, len(seeds) - 1)
     return Difference(of_differences, p_value, seeds)
+
+
+def _quantile(probability: float, degrees: int) -> float:
+    from scipy.stats import t  # takes half a second
+
+    return float(t.ppf(probability, degrees))
+
+
+def _two_sided(value: float, degrees: int) -> float:
+    """P(|T| > value) of Student's t."""
+    from scipy.stats import t
+
+    return float(2.0 * t.sf(abs(value), degrees))

@@ -17,9 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig
+from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.networks.weight_sources import SharedWeights, WeightSource
@@ -87,6 +89,8 @@ class Method(tf.Module, Generic[Options]):
     """Whether the method reads `MethodSetup.hypernetwork`."""
     needs_task_gradients = False
     """Whether `before_update` wants the gradient of the task's loss alone, which costs a second backward pass."""
+    why_not_extended = "nothing in it keeps the old ones"
+    """Why a trained model cannot learn one more task; see `check_extension`."""
     takes_shared_table = True
     """Whether the tasks may share a table of n-grams (`NgramInputs.tables`)."""
     loss_names: tuple[str, ...] = ()
@@ -106,6 +110,18 @@ class Method(tf.Module, Generic[Options]):
           ConfigurationError: They do not.
         """
         del experiment
+
+    @classmethod
+    def check_extension(cls, experiment: Experiment) -> None:
+        """Refuse to teach a trained model one more task (`clrnn_tf.extension`). Called before any data.
+
+        A method that can overrides this. Its variables for tasks have the tasks as their first axis, and the initial
+        values of a task do not depend on how many there are.
+
+        Raises:
+          ConfigurationError: The method cannot; the message says why.
+        """
+        raise ConfigurationError(f"{experiment.method} cannot learn one more task: {cls.why_not_extended}.")
 
     def tasks(self, stream: TaskStream) -> Sequence[Task]:
         """What is learned of a stream, in this order: its tasks, one after another.
@@ -127,6 +143,23 @@ class Method(tf.Module, Generic[Options]):
     def state_variables(self) -> list[tf.Variable]:
         """What else a checkpoint must hold so that learning can continue after a task (importances, masks, ...)."""
         return []
+
+    def variables_of_one_task(self) -> list[tf.Variable]:
+        """Of the variables to train, those that hold nothing but the task in training."""
+        return []
+
+    def values_of_more_tasks(self, group: str, values: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Stored values of a model with fewer tasks, whose first axes may be shorter than those of this one.
+
+        Args:
+          group: `trained`, `method` or `model`, as in `clrnn_tf.training.checkpoints.variables_of`.
+          values: In the order of its variables.
+
+        Returns:
+          The values; a method overrides this where another axis than the first grows.
+        """
+        del group
+        return values
 
     def task_variables(self) -> list[tf.Variable]:
         """What a checkpoint inside a task must hold besides: what `before_task` has set (teachers, targets).
@@ -189,6 +222,10 @@ class Method(tf.Module, Generic[Options]):
     def kept_bytes(self) -> dict[str, int]:
         """Memory that the method now keeps for old tasks, in bytes by purpose."""
         return {}
+
+    def task_embeddings(self) -> np.ndarray | None:
+        """[K, D], what tells the tasks apart, for observers; None where it is nothing that is learned."""
+        return None
 
     def facts(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""

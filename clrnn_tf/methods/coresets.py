@@ -47,6 +47,7 @@ class Config(Settings):
 class Coresets(Method[Config]):
     """See the module's docstring."""
 
+    why_not_extended = "its stored sequences are laid out for the longest one of the tasks that it began with"
     loss_names = ("distillation",)
 
     def __init__(self, setup: MethodSetup[Config]) -> None:

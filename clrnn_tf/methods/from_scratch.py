@@ -6,10 +6,13 @@ published code throws the networks away and measures during accuracy alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.config import Experiment
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.weight_sources import SeparateWeights
@@ -32,6 +35,10 @@ class FromScratch(Method[Config]):
         super().__init__(setup)
         self._num_kept = tf.Variable(0, trainable=False)
 
+    @classmethod
+    def check_extension(cls, experiment: Experiment) -> None:
+        """Nothing to refuse: a task has a network of its own."""
+
     def make_source(self) -> SeparateWeights:
         """A set of weights for every task."""
         setup = self.setup
@@ -41,6 +48,17 @@ class FromScratch(Method[Config]):
     def state_variables(self) -> list[tf.Variable]:
         """The weights of all tasks."""
         return [self.source.stored.value, self._num_kept]
+
+    def variables_of_one_task(self) -> list[tf.Variable]:
+        """The network in training."""
+        return self.variables_to_train()
+
+    def values_of_more_tasks(self, group: str, values: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Networks of fewer tasks, which have fewer heads where every task has one."""
+        if group != "method" or len(values) != 2:
+            return values
+        stored, num_kept = values
+        return [self.source.of_fewer_heads(stored), num_kept]
 
     def before_task(self, task: Task) -> None:
         """Begin with the initial weights of the task."""

@@ -112,6 +112,7 @@ def input_model_of(stream: TaskStream, network: NetworkConfig) -> InputModel:
 class GenerativeReplay(Method[Config]):
     """See the module's docstring."""
 
+    why_not_extended = "its generator is laid out for the tasks that it began with"
     loss_names: tuple[str, ...] = ("distillation", "prior_matching", "reconstruction", "decoder_orthogonal")
     learns_from_replay = True
     """Whether encoder and decoder also learn from replayed sequences, not only from those of the present task."""

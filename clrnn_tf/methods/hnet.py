@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig
@@ -62,6 +63,7 @@ class SeparateHeads(WeightSource):
 
     def __init__(self, specs: Sequence[WeightSpec], config: HypernetworkConfig, num_tasks: int, seed: int) -> None:
         super().__init__(specs)
+        self.num_tasks = num_tasks
         self.body = Hypernetwork([spec for spec in self.specs if not spec.per_head], config, num_tasks, seed)
         heads = [spec._replace(shape=(num_tasks, *spec.shape[1:])) for spec in self.specs if spec.per_head]
         self.heads = SharedWeights(heads, seed + SeedOffset.SEPARATE_HEADS)
@@ -103,6 +105,17 @@ class HNET(Method[Config]):
             f"hypernetwork.initializer. Received: {initializer}.",
         )
 
+    @classmethod
+    def check_extension(cls, experiment: Experiment) -> None:
+        """Refuse heads of all tasks in one generated vector, whose length depends on their number."""
+        options = experiment.method_options
+        require(
+            experiment.network.heads == "single" or (isinstance(options, Config) and options.heads == "separate"),
+            "hnet cannot learn one more task with network.heads multi: the hypernetwork generates a head for each of "
+            "the tasks that it began with. Train with network.heads single, which generates one for any task, or with "
+            "hnet.heads separate.",
+        )
+
     def make_source(self) -> Hypernetwork | SeparateHeads:
         """A hypernetwork with an embedding for every task, alone or beside heads."""
         setup = self.setup
@@ -127,6 +140,10 @@ class HNET(Method[Config]):
     def kept_bytes(self) -> dict[str, int]:
         """What the regulariser compares with."""
         return self.regularizer.kept_bytes()
+
+    def task_embeddings(self) -> np.ndarray:
+        """The embeddings of the tasks, and of chunks where every task has its own."""
+        return self.source.embeddings().by_task()
 
     def facts(self) -> dict[str, float]:
         """Adds the compression ratio: parameters per weight of the main network."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.config import Experiment
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.networks.weight_sources import SharedWeights
 from clrnn_tf.networks.weights import Weights, WeightSpec
@@ -44,6 +45,7 @@ class MaskedWeights(SharedWeights):
         self, specs: Sequence[WeightSpec], masks: dict[str, np.ndarray], seed: int = 0, orthogonal: bool = False
     ) -> None:
         super().__init__(specs, seed, orthogonal)
+        self.num_tasks = min((len(mask) for mask in masks.values()), default=None)
         self._masks = {name: tf.constant(mask, tf.float32) for name, mask in masks.items()}
 
     def call(self, task_id: tf.Tensor) -> Weights:
@@ -65,6 +67,10 @@ def masked_weights(setup: MethodSetup, fraction: float) -> MaskedWeights:
 
 class Masking(Method[Config]):
     """See the module's docstring."""
+
+    @classmethod
+    def check_extension(cls, experiment: Experiment) -> None:
+        """Nothing to refuse: the mask of a task is a function of (seed, task)."""
 
     def make_source(self) -> MaskedWeights:
         """Shared weights under masks."""

@@ -23,6 +23,8 @@ class Config:
 class Multitask(Method[Config]):
     """See the module's docstring."""
 
+    why_not_extended = "it learns all tasks at once, so it has to be trained anew with the new one"
+
     def tasks(self, stream: TaskStream) -> Sequence[Task]:
         """One task, which mixes those of the stream."""
         return [joint_task(stream)]

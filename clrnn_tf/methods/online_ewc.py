@@ -16,6 +16,7 @@ from typing import Annotated
 
 import tensorflow as tf
 
+from clrnn_tf.config import Experiment
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.methods.parts.fisher import FisherDiagonal, Labels
 from clrnn_tf.model import TaskModel
@@ -55,6 +56,10 @@ class OnlineEWC(Method[Config]):
         self.fisher = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # F
         self.anchors = [tf.Variable(v, trainable=False) for v in self._protected]  # theta*
         self._diagonal: FisherDiagonal | None = None
+
+    @classmethod
+    def check_extension(cls, experiment: Experiment) -> None:
+        """Nothing to refuse: only heads have rows for tasks, and those of a new one have no information yet."""
 
     def state_variables(self) -> list[tf.Variable]:
         """Fisher information and anchors."""

@@ -26,6 +26,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from clrnn_tf.config import Experiment
 from clrnn_tf.methods.base import Method, MethodSetup
 from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.weights import Weights, bytes_of
@@ -60,6 +61,10 @@ class SI(Method[Config]):
         self.importances = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # Omega
         self.anchors = [tf.Variable(v, trainable=False) for v in self._protected]  # theta*
         self.contributions = [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._protected]  # omega
+
+    @classmethod
+    def check_extension(cls, experiment: Experiment) -> None:
+        """Nothing to refuse: only heads have rows for tasks, and those of a new one have no importance yet."""
 
     def state_variables(self) -> list[tf.Variable]:
         """Importances, anchors and the contributions of the present task."""

@@ -46,6 +46,8 @@ class WeightSource(keras.layers.Layer):
 
     depends_on_task = True
     """Whether tasks have different weights, heads not counted."""
+    num_tasks: int | None = None
+    """K, the tasks that have weights; None where any task has."""
 
     def __init__(self, specs: Sequence[WeightSpec], **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -120,7 +122,7 @@ class SeparateWeights(WeightSource):
         self, specs: Sequence[WeightSpec], num_tasks: int, seed: int = 0, orthogonal: bool = False, **kwargs: object
     ) -> None:
         super().__init__(specs, **kwargs)
-        self.num_weights = total_size(self.specs)
+        self.num_tasks, self.num_weights = num_tasks, total_size(self.specs)
         initial = np.stack(
             [
                 np.concatenate(
@@ -143,6 +145,27 @@ class SeparateWeights(WeightSource):
             self.add_weight(name=spec.name.replace("/", "_"), shape=spec.shape, initializer="zeros")
             for spec in self.specs
         ]
+
+    def of_fewer_heads(self, stored: np.ndarray) -> np.ndarray:
+        """Stored weights of k < K tasks, [k, W'], where W' counts k heads if W counts K; initial values for others.
+
+        Returns:
+          [k, W].
+        """
+        num_old = len(stored)
+        old_specs = [
+            spec._replace(shape=(num_old, *spec.shape[1:])) if spec.per_head and spec.shape[0] > 1 else spec
+            for spec in self.specs
+        ]
+        if total_size(old_specs) != stored.shape[1]:
+            return stored  # of another network
+        rows = []
+        for old, initial in zip(stored, self._initial, strict=False):
+            pieces = np.split(old, np.cumsum([spec.size for spec in old_specs])[:-1])
+            wholes = np.split(initial, np.cumsum([spec.size for spec in self.specs])[:-1])
+            pairs = zip(pieces, wholes, strict=True)
+            rows.append(np.concatenate([np.append(piece, whole[piece.size :]) for piece, whole in pairs]))
+        return np.stack(rows)
 
     def begin(self, task_id: int) -> None:
         """Put a task into training, from its initial weights."""

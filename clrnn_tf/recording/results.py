@@ -66,10 +66,11 @@ class Results(TypedDict):
     during_accuracy: Scores
     final_accuracy: Scores
     initial_accuracy: Scores
-    initial_loss: list[float]
+    initial_loss: Scores
     accuracy: list[Scores]
     """Row i: after learning task i, on every task."""
-    loss: list[list[float]]
+    loss: list[Scores]
+    """Null, like the accuracy, where a task was not there yet; see `clrnn_tf.extension`."""
     further: NotRequired[dict[str, list[Scores]]]
     """As `accuracy`, for metrics that an output kind adds."""
     initial_further: NotRequired[dict[str, Scores]]
@@ -85,6 +86,9 @@ class Results(TypedDict):
     seed: int
     data_source: str
     data: NotRequired[dict[str, object]]
+    """Facts about the data: `fingerprint`, `licence`, `coverage`, and `classes`, the names of each task's own."""
+    class_names: NotRequired[list[str]]
+    """Where all tasks have the same."""
     kept_bytes: NotRequired[list[dict[str, int]]]
     """After each task, in bytes by purpose."""
     task_inference: NotRequired[InferenceResults]
@@ -100,8 +104,7 @@ def checked_results(results: object) -> Results:
     """
     if not isinstance(results, dict):
         raise ValueError("no entries by name")
-    hints = typing.get_type_hints(Results, include_extras=True)
-    missing = [name for name, hint in hints.items() if not _may_lack(hint) and name not in results]
+    missing = [name for name in _required(Results) if name not in results]
     if missing:
         raise ValueError(f"without {', '.join(missing)}")
     for name, hint in typing.get_type_hints(Results).items():
@@ -109,17 +112,21 @@ def checked_results(results: object) -> Results:
         if hint in (float, float | None) and not (value is None or isinstance(value, float | int)):
             raise ValueError(f"{name} is no number")
     timing = results["timing"]
-    tasks = timing.get("tasks") if isinstance(timing, dict) and timing.keys() >= Timing.__required_keys__ else None
+    tasks = timing.get("tasks") if isinstance(timing, dict) and timing.keys() >= set(_required(Timing)) else None
     if not isinstance(tasks, list) or not all(
-        isinstance(task, dict) and task.keys() >= TaskTiming.__required_keys__ for task in tasks
+        isinstance(task, dict) and task.keys() >= set(_required(TaskTiming)) for task in tasks
     ):
         raise ValueError("timing does not hold the seconds of tasks")
     return typing.cast(Results, results)
 
 
-def _may_lack(hint: object) -> bool:
-    """`__required_keys__` does not know, as the types of this file are read as text."""
-    return typing.get_origin(hint) is NotRequired
+def _required(entries: type) -> list[str]:
+    """Names that a typed dictionary must have.
+
+    `__required_keys__` does not know, as the types of this file are read as text.
+    """
+    hints = typing.get_type_hints(entries, include_extras=True)
+    return [name for name, hint in hints.items() if typing.get_origin(hint) is not NotRequired]
 
 
 def scores_of(matrix: ResultMatrix) -> dict[str, object]:
@@ -161,7 +168,7 @@ def confusions_of(matrix: ResultMatrix) -> dict[str, np.ndarray]:
 def matrix_of(results: Results, confusions: Mapping[str, np.ndarray]) -> ResultMatrix:
     """The scores, read back from the two files."""
 
-    def row(number: int, losses: list[float], accuracies: Scores) -> list[Evaluation]:
+    def row(number: int, losses: Scores, accuracies: Scores) -> list[Evaluation]:
         stored = confusions.get(f"row{number}")
         counts: Sequence[np.ndarray | None] = [None] * len(losses) if stored is None else list(stored)
         if number < 0:
@@ -170,7 +177,10 @@ def matrix_of(results: Results, confusions: Mapping[str, np.ndarray]) -> ResultM
             further = {name: rows[number] for name, rows in results.get("further", {}).items()}
         return [
             Evaluation(
-                loss, _or_nan(accuracy), confusion, {name: _or_nan(scores[k]) for name, scores in further.items()}
+                _or_nan(loss),
+                _or_nan(accuracy),
+                confusion,
+                {name: _or_nan(scores[k]) for name, scores in further.items()},
             )
             for k, (loss, accuracy, confusion) in enumerate(zip(losses, accuracies, counts, strict=True))
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -11,20 +11,21 @@ import tensorflow as tf
 from clrnn_tf.streams.inputs import without_padding
 
 Missing = Literal["refuse", "mean", "previous"]
+Numbers: TypeAlias = "np.ndarray | tf.Tensor"
 
 
 class Statistics(NamedTuple):
     """Means and standard deviations of training data; a deviation of 0 is given as 1."""
 
-    means: np.ndarray
+    means: Numbers
     """[F] of the inputs."""
-    stds: np.ndarray
+    stds: Numbers
     """[F]."""
-    fills: np.ndarray | None = None
+    fills: Numbers | None = None
     """[F]: the mean after scaling, which missing values become; None for 0."""
-    target_means: np.ndarray | None = None
+    target_means: Numbers | None = None
     """[C] of targets that are numbers; None for classes and bits."""
-    target_stds: np.ndarray | None = None
+    target_stds: Numbers | None = None
     """[C]."""
 
 
@@ -73,7 +74,7 @@ class SequenceCoder(tf.Module):
     @property
     def num_inputs(self) -> int:
         """F: values of a step, as measured."""
-        return len(self.statistics.means)
+        return self.statistics.means.shape[-1]
 
     @property
     def num_features(self) -> int:
@@ -81,29 +82,37 @@ class SequenceCoder(tf.Module):
         return self.num_inputs * (2 if self._missing_flags else 1)
 
     @tf.autograph.experimental.do_not_convert
-    def encode(self, inputs: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        """[B, T, F] as measured -> [B, T, num_features] as the network reads it, 0 at and after the lengths."""
-        inputs = tf.cast(inputs, tf.float32)
+    def encode(self, inputs: tf.Tensor, lengths: tf.Tensor, statistics: Statistics | None = None) -> tf.Tensor:
+        """[B, T, F] as measured -> [B, T, num_features] as the network reads it, 0 at and after the lengths.
+
+        Args:
+          inputs: The sequences.
+          lengths: [B] int32.
+          statistics: Others than the coder's; each may be [B, 1, F], for sequences of different tasks.
+        """
+        inputs, statistics = tf.cast(inputs, tf.float32), statistics or self.statistics
         missing = tf.math.is_nan(inputs)
-        scaled = (inputs - self.statistics.means.astype(np.float32)) / self.statistics.stds.astype(np.float32)
+        scaled = (inputs - tf.cast(statistics.means, tf.float32)) / tf.cast(statistics.stds, tf.float32)
         if self._previous:
             scaled = _filled_forward(scaled)
-        fills = 0.0 if self.statistics.fills is None else self.statistics.fills.astype(np.float32)
+        fills = 0.0 if statistics.fills is None else tf.cast(statistics.fills, tf.float32)
         encoded = tf.where(tf.math.is_nan(scaled), fills, scaled)
         if self._missing_flags:
             encoded = tf.concat([encoded, tf.cast(missing, tf.float32)], axis=-1)
         return without_padding(encoded, lengths)
 
     @tf.autograph.experimental.do_not_convert
-    def decode(self, outputs: Mapping[str, tf.Tensor], lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+    def decode(
+        self, outputs: Mapping[str, tf.Tensor], lengths: tf.Tensor, statistics: Statistics | None = None
+    ) -> dict[str, tf.Tensor]:
         """Outputs by name [B, T, ...] as answers: at the last step alone where a sequence has one, [B, ...].
 
-        Numbers are added as `values`, in the units of the training targets.
+        Numbers are added as `values`, in the units of the training targets. For `statistics` see `encode`.
         """
-        answers = dict(outputs)
-        means, stds = self.statistics.target_means, self.statistics.target_stds
+        answers, statistics = dict(outputs), statistics or self.statistics
+        means, stds = statistics.target_means, statistics.target_stds
         if means is not None and stds is not None:
-            answers["values"] = outputs["logits"] * stds.astype(np.float32) + means.astype(np.float32)
+            answers["values"] = outputs["logits"] * tf.cast(stds, tf.float32) + tf.cast(means, tf.float32)
         if self.per_step:
             return answers
         last = tf.maximum(lengths - 1, 0)

@@ -71,6 +71,8 @@ class TrainingStep:
         num_trained = 1 if model.embedding is None else 2
         self.task_loss = LossProgram(self._loss_of_block, jit, num_trained)
         self.update = tf.function(self._clip_and_apply, jit_compile=jit)
+        self.held: list[tf.Tensor] | None = None
+        """What is held in place of each trained variable: masks that broadcast to it. Set before the first step."""
         self._orthogonal = tf.function(self._orthogonal_of_weights, jit_compile=jit)
         self._differentiate = self._in_two_passes if method.needs_task_gradients else self._in_one_pass
 
@@ -192,6 +194,9 @@ class TrainingStep:
         learning_rate: tf.Tensor,
         loss_is_finite: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        if self.held is not None:  # without a gradient nothing changes: moments stay 0, and Adam does not decay it
+            gradients = [tf.where(held, 0.0, one) for held, one in zip(self.held, gradients, strict=True)]
+            task_gradients = [tf.where(held, 0.0, one) for held, one in zip(self.held, task_gradients, strict=False)]
         gradients, norm = clip_by_global_norm(gradients, self._config.clip_norm)
         accept = tf.logical_and(loss_is_finite, tf.math.is_finite(norm))
         if task_gradients:

@@ -105,6 +105,14 @@ class Trainer:
         self.evaluate = Evaluator(model, config.eval_batch_size, uses_xla(config), in_halves)
         self.times = self.evaluate.times
 
+    def variables_of_one_task(self) -> list[tf.Variable]:
+        """Of the variables to train, those that hold nothing but the task in training."""
+        embedding = self.model.embedding
+        return [
+            *self.method.variables_of_one_task(),
+            *([] if embedding is None else embedding.variables_of_one_task()),
+        ]
+
     def fit(self, task: Task) -> int:
         """Train on one task with a fresh optimizer state and return the number of steps taken.
 
