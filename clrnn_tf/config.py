@@ -7,8 +7,6 @@ keyword argument in Python. Ranges are checked when an object is made, so a bad 
 from __future__ import annotations
 
 import dataclasses
-import sys
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from clrnn_tf.errors import ConfigurationError, nearest, require
 from clrnn_tf.ranges import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Settings
+from clrnn_tf.setting_types import converted, require_type
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -26,7 +25,7 @@ T = TypeVar("T", bound="DataclassInstance")
 CellName = Literal["lstm", "elman"]
 """Names of `clrnn_tf.networks.cells.CELLS`; a new cell is added to both."""
 
-_LARGEST = 2**31 - 1  # integers of settings become int32 tensors
+_LARGEST_SEED = 2_000_000_000  # offsets are added to it, and it becomes an int32 tensor
 
 
 @dataclass(frozen=True)
@@ -213,6 +212,11 @@ class Experiment:
     data: object = None
     """The benchmark's frozen dataclass, its module's `Config`."""
 
+    def __post_init__(self) -> None:
+        for name, hint in typing.get_type_hints(type(self)).items():
+            require_type(getattr(self, name), hint, name)
+        require(0 <= self.seed <= _LARGEST_SEED, f"seed must be in [0, {_LARGEST_SEED}]. Received: {self.seed}.")
+
     def to_dict(self) -> dict[str, object]:
         """The settings as plain nested dictionaries (tuples as lists), ready for YAML or JSON.
 
@@ -246,7 +250,7 @@ def updated(settings: T, values: Mapping[str, object], where: str = "") -> T:
                 raise ConfigurationError(f"{label} must hold settings by name. Received: {value!r}.")
             changes[name] = updated(present, value, label)
         else:
-            changes[name] = _converted(value, hints[name], label)
+            changes[name] = converted(value, hints[name], label)
     return dataclasses.replace(settings, **changes)
 
 
@@ -260,38 +264,11 @@ def _key(settings: object, name: str) -> str:
     return settings.method if isinstance(settings, Experiment) and name == "method_options" else name
 
 
-def _converted(value: object, hint: object, label: str) -> object:
-    """`value` as the type that `hint` asks for, or an error that names both."""
-    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    for option in options:
-        origin, arguments = typing.get_origin(option), typing.get_args(option)
-        if option is type(None) and value is None:
-            return None
-        if origin is Literal and value in arguments:
-            return value
-        if origin is tuple and isinstance(value, (list, tuple)):
-            return tuple(_converted(item, arguments[0], label) for item in value)
-        if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            require(abs(value) <= sys.float_info.max, f"{label} must be a finite number. Received: {value}.")
-            return float(value)
-        if option in (Path, str) and isinstance(value, (Path, str)):
-            require(str(value).isprintable(), f"{label} must be printable text. Received: {str(value)!r}.")
-            return Path(value) if option is Path else str(value)
-        if isinstance(option, type) and type(value) is option:
-            require(
-                not isinstance(value, int) or abs(value) <= _LARGEST,
-                f"{label} must be in [-{_LARGEST}, {_LARGEST}]. Received: {value}.",
-            )
-            return value
-    names = [text for option in options if typing.get_origin(option) is Literal for text in typing.get_args(option)]
-    require(not names or len(options) > 1, f"{label} must be one of {', '.join(map(str, names))}. Received: {value!r}.")
-    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
-    raise ConfigurationError(f"{label} must be of type {wanted}. Received: {value!r}.")
-
-
 def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value  # NumPy's numbers

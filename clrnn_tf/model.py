@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from clrnn_tf.errors import require
 from clrnn_tf.execution.batch_blocks import scored_end
 from clrnn_tf.networks.network import Outputs, RecurrentNetwork
 from clrnn_tf.networks.weight_sources import WeightSource
@@ -67,6 +68,9 @@ class TaskModel(tf.Module):
         0 where it is not.
       dropout: What is dropped while training.
 
+    Raises:
+      ConfigurationError: There is no such kind of output.
+
     Example:
       >>> import tensorflow as tf
       >>> from clrnn_tf import NetworkConfig, RecurrentNetwork, SharedWeights, TaskModel
@@ -86,6 +90,8 @@ class TaskModel(tf.Module):
         dropout: Dropout | None = None,
     ) -> None:
         super().__init__()
+        known = ", ".join(OUTPUT_KINDS)
+        require(outputs in OUTPUT_KINDS, f"outputs must be one of {known}. Received: {outputs}.")
         self.network = network
         self.source = source
         self.outputs = OUTPUT_KINDS[outputs]
@@ -119,6 +125,13 @@ class TaskModel(tf.Module):
         has_tables = self.embedding is not None and not self.embedding.is_shared
         of_model = self.network.num_heads > 1 or has_tables or self.num_task_ids > 0
         return of_model or self.source.depends_on_task
+
+    @property
+    def num_tasks(self) -> int | None:
+        """K, the tasks that the model knows; None where it answers to any task alike."""
+        heads = self.network.num_heads if self.network.num_heads > 1 else None
+        known = [number for number in (heads, self.source.num_tasks, self.num_task_ids or None) if number is not None]
+        return min(known, default=None)
 
     def __call__(self, inputs: tf.Tensor, lengths: tf.Tensor, task_id: tf.Tensor) -> Outputs:
         """Outputs for inputs of one task (scalar id), with the source's present weights."""

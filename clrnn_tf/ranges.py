@@ -1,12 +1,14 @@
-"""Ranges of settings, declared with their types: ``strength: NonNegative = 0.01``.
+"""Types and ranges of settings, declared together: ``strength: NonNegative = 0.01``.
 
-A settings dataclass that derives from `Settings` refuses numbers outside the ranges of its fields when it is made.
-Errors name the setting as files and the command line do: `hnet.strength must not be negative. Received: -1.0.`
+A settings dataclass that derives from `Settings` refuses values of other types, and numbers outside the ranges of its
+fields, when it is made. Errors name the setting as files and the command line do:
+`hnet.strength must not be negative. Received: -1.0.`
 """
 
 from __future__ import annotations
 
 import math
+import numbers
 import types
 import typing
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from clrnn_tf.errors import require
+from clrnn_tf.setting_types import require_int32, require_type
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ NonNegativeInt = Annotated[int, Range(least=0)]
 
 
 class Settings:
-    """Base of settings dataclasses: numbers are finite and in the ranges of their fields.
+    """Base of settings dataclasses: values have the types of their fields; numbers are finite and in their ranges.
 
     A subclass may also refuse combinations, in its `__post_init__`, which calls that of this class first.
 
@@ -77,10 +80,12 @@ class Settings:
 
     def _check(self, name: str, hint: object) -> None:
         value = getattr(self, name)
-        numbers = value if isinstance(value, tuple) else (value,)
-        for number in numbers:
-            finite = not isinstance(number, float) or math.isfinite(number)
-            require(finite, f"{self.label(name)} must be a finite number. Received: {number}.")
+        require_type(value, hint, self.label(name))
+        items = value if isinstance(value, tuple) else (value,)
+        for item in items:
+            require_int32(item, self.label(name))
+            finite = not isinstance(item, numbers.Real) or math.isfinite(item)
+            require(finite, f"{self.label(name)} must be a finite number. Received: {item}.")
         if value is None:
             return
         allowed = next(_ranges(hint), None)
@@ -89,7 +94,7 @@ class Settings:
         wanted = f"hold sizes {str(allowed).removeprefix('be ')}" if isinstance(value, tuple) else str(allowed)
         optional = ", or None" if type(None) in typing.get_args(hint) else ""
         require(
-            all(number in allowed for number in numbers),
+            all(item in allowed for item in items),
             f"{self.label(name)} must {wanted}{optional}. Received: {value}.",
         )
 

@@ -72,7 +72,7 @@ class TaskInference(tf.Module):
       jit: Whether XLA compiles the main network.
 
     Raises:
-      ConfigurationError: There is nothing to choose from, or outputs have no entropy.
+      ConfigurationError: There is nothing to choose from, the model knows fewer tasks, or outputs have no entropy.
 
     Example: a network with a head for each of two tasks.
       >>> import tensorflow as tf
@@ -87,6 +87,11 @@ class TaskInference(tf.Module):
     def __init__(self, model: TaskModel, num_tasks: int, jit: bool = False) -> None:
         super().__init__()
         require(num_tasks > 1, f"task inference needs at least 2 tasks to choose from. Received: {num_tasks}.")
+        most = model.num_tasks
+        require(
+            most is None or num_tasks <= most,
+            f"task inference must choose from at most {most} tasks, which the model knows. Received: {num_tasks}.",
+        )
         model.outputs.require_probabilities("task inference")
         require(
             model.depends_on_task,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from clrnn_tf.errors import ConfigurationError, require
+from data_pipelines.array_files import in_one_line, read_arrays
 
 NUM_FRAMES, NUM_FEATURES = 10, 128
 """Frames of a clip (one a second), and features of a frame."""
@@ -39,13 +38,13 @@ def read_npz(path: Path) -> AudioClips:
       ConfigurationError: An array is missing or damaged; the message names the file and the clip.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            features, labels, train, test, meta = (arrays[name] for name in _ARRAYS)
+        arrays = read_arrays(path, _ARRAYS)
+        features, labels, train, test, meta = (arrays[name] for name in _ARRAYS)
         names = tuple(map(str, json.loads(meta.tobytes())["class_names"]))
     except (KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} must hold {', '.join(_ARRAYS)}. Received: {error}.") from None
-    except (OSError, ValueError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
-        raise ConfigurationError(f"{path} is no archive of clips, or is cut off ({error}). Get it again.") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: meta must be JSON. Received: {in_one_line(error)}.") from None
     _check_features(features, f"{path}, x")
     _check_labels(labels, len(features), len(names), f"{path}, y")
     for name, indices in (("train_idx", train), ("test_idx", test)):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from clrnn_tf.errors import require
+from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines import copy_patterns
@@ -27,9 +28,10 @@ BUCKET = 8  # batches of sequences of varying lengths are padded to multiples of
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """The Copy Task family; by default the permuted Copy Task with 5 tasks and patterns of 5 steps."""
 
+    section = "data"
     num_tasks: int = 5
     """Number of tasks."""
     input_length: int = 5
@@ -74,6 +76,7 @@ class Config:
     """Seed of patterns, permutations and scatter steps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._check_ranges()
         self._check_combinations()
 

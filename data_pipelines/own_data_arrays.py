@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
+from data_pipelines.array_files import read_arrays
 from data_pipelines.own_data_tables import SPLITS, Record
 
 
@@ -21,13 +20,7 @@ def read_npz(path: Path) -> list[Record]:
     Raises:
       ConfigurationError: It cannot be read, or arrays do not fit together.
     """
-    try:
-        archive = np.load(path, allow_pickle=False)
-        require(isinstance(archive, np.lib.npyio.NpzFile), f"{path} must be an archive of arrays (numpy.savez).")
-        with archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ConfigurationError(f"{path} cannot be read as an archive of arrays: {error}.") from None
+    arrays = read_arrays(path)
     for name in ("x", "y"):
         require(name in arrays, f"{path}: array '{name}' is missing. Its arrays: {', '.join(arrays)}.")
     x, y = arrays["x"], arrays["y"]
@@ -122,7 +115,8 @@ def _parsed(serialized: bytes, place: str, number: int) -> Record:
         require("label" in context, f"{place}: 'label' is missing, in the context and in the feature lists.")
         labels = _values(context["label"], place)
         require(len(labels) > 0, f"{place}: 'label' is empty.")
-    split = str(_values(context["split"], place)[0]) if "split" in context else ""
+    of_split = _values(context["split"], place) if "split" in context else ("",)
+    split = str(of_split[0]) if len(of_split) else ""
     require(split in ("", *SPLITS), f"{place}: split must be one of {', '.join(SPLITS)}. Received: {split!r}.")
     return Record(f"record {number}", np.stack(steps).astype(np.float32), labels, split)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clrnn_tf.errors import ConfigurationError, require
+from data_pipelines.array_files import in_one_line, read_array
 
 SPLITS = ("train", "test", "validation")
 TABLES = (".csv", ".tsv", ".parquet")
@@ -154,9 +155,11 @@ def _read_parquet(path: Path) -> dict[str, list[str]]:
         raise ConfigurationError(f"{path} needs the package pyarrow: pip install pyarrow.") from None
     try:
         table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ConfigurationError(f"{path} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
-    return {name: [_text(value) for value in table.column(name).to_pylist()] for name in table.column_names}
+        names = table.column_names
+        require(len(set(names)) == len(names), f"{path}: names of columns must differ. Received: {', '.join(names)}.")
+        return {name: [_text(value) for value in table.column(name).to_pylist()] for name in names}
+    except (pyarrow.ArrowException, OSError, ValueError, ArithmeticError, LookupError) as error:
+        raise ConfigurationError(f"{path} cannot be read as Parquet: {in_one_line(error)}.") from None
 
 
 def _text(value: object) -> str:
@@ -234,10 +237,7 @@ def _read_sequence(path: Path, features: Sequence[str]) -> np.ndarray:
         require(path.suffix in TABLES, f"{path} must end in .npy, {' or '.join(TABLES)} to hold a sequence.")
         table = read_table(path)
         return np.stack([table.numbers(name) for name in features or table.columns], axis=1)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ConfigurationError(f"{path} cannot be read as an array: {error}.") from None
+    array = read_array(path)
     require(
         array.dtype.kind in "biuf" and array.ndim in (1, 2) and array.size > 0,
         f"{path} must hold numbers [T, F] (or [T]). Received: {array.dtype} of shape {array.shape}.",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from clrnn_tf.errors import require
+from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Task, TaskStream
 from data_pipelines.conllu_files import UPOS, Limits
@@ -62,9 +63,10 @@ _LOW_COVERAGE = 0.5  # share of words with a vector that is warned of
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Which languages, how words come in, and how much of the data."""
 
+    section = "data"
     languages: tuple[str, ...] = ()
     """Languages in the order in which they are learned; empty takes all found (of TFDS, those of the paper). `cs` is
     the largest Czech treebank, `cs_pdt` that one."""
@@ -107,6 +109,7 @@ class Config:
     """Width of the n-gram embedding, or of the fixed vectors."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("num_tasks", "max_sentences"):
             value = getattr(self, name)
             require(value is None or value > 0, f"data.{name} must be above 0, or None. Received: {value}.")
@@ -139,8 +142,8 @@ def quick(config: Config) -> Config:
 def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     """One task per language.
 
-    Facts about the data: `coverage`, the share of words that have a vector, by task and split (with vectors only), and
-    `fingerprint` of the files that were read.
+    Facts about the data: `coverage`, the share of words that have a vector, by task and split (with vectors only),
+    `fingerprint` of the files that were read, and `licence`.
 
     Args:
       config: The settings.
@@ -167,7 +170,11 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         class_names=UPOS,
         ngrams=ngram_inputs(config, tables.width),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
-        data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint([*texts, *files.values()])},
+        data_facts={
+            **({"coverage": coverage} if files else {}),
+            "fingerprint": fingerprint([*texts, *files.values()]),
+            "licence": _licence(config, data_dir),
+        },
         word_encoder=word_encoders([chosen.treebank.language for chosen in selected], files, config),
     )
 
@@ -199,6 +206,12 @@ def download(config: Config) -> None:
     )
     downloads = {treebank.prefix: treebank.download for treebank in tfds_treebanks()}
     fetch(downloads[chosen.treebank.prefix] for chosen in select(config, None))
+
+
+def _licence(config: Config, data_dir: Path | None) -> str:
+    if data_dir is None and config.source == "files":
+        return "CC BY 4.0"
+    return "that of each treebank, named in the README and LICENSE files beside it; word vectors have their own"
 
 
 def _source_in_words(

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clrnn_tf.errors import require
+from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines.describe import main
 from data_pipelines.stroke_batches import end_of_last_digit, stroke_split
@@ -36,9 +37,10 @@ _LONGEST = 8  # digits of a sequence: 256 strings
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Length of the sequences, classes and number of tasks; by default two digits, two classes and 5 tasks."""
 
+    section = "data"
     num_digits: int = 2
     """Digits of a sequence (m)."""
     two_classes: bool = True
@@ -60,6 +62,7 @@ class Config:
     """A `.npz` file in which strokes from text or images are kept for the next run."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(
             1 <= self.num_digits <= _LONGEST,
             f"data.num_digits must be in [1, {_LONGEST}]. Received: {self.num_digits}.",

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import require
+from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines.describe import draw_spectrogram, main
@@ -38,9 +39,10 @@ _SCALE = 1 / 255
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Which words, how many to a task, and where recordings come from; by default 5 tasks of 2 words."""
 
+    section = "data"
     num_tasks: int | None = None
     """Number of tasks; `None` takes as many as there are words for."""
     words_per_task: int = 2
@@ -55,6 +57,7 @@ class Config:
     """Seed of the synthesised speakers."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(
             2 <= self.words_per_task <= len(WORDS),
             f"data.words_per_task must be in [2, {len(WORDS)}]. Received: {self.words_per_task}.",

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines import sound_events
@@ -38,9 +39,10 @@ _LICENCES = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """How many tasks and classes, how many clips, and where they come from; by default 10 tasks of 10 classes."""
 
+    section = "data"
     num_tasks: int = 10
     """Number of tasks."""
     classes_per_task: int = 10
@@ -63,6 +65,7 @@ class Config:
     """A `.npz` file in which the clips read from shards are kept for the next run."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("num_tasks", "num_classes"):
             require(getattr(self, name) > 0, f"data.{name} must be above 0. Received: {getattr(self, name)}.")
         require(

@@ -7,8 +7,6 @@ with (0, 0, 1, 0), and a digit with (0, 0, 1, 1).
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clrnn_tf.errors import ConfigurationError, require
+from data_pipelines.array_files import read_arrays
 
 NUM_FEATURES = 4
 _LARGEST = 28  # pixels: no offset is larger
@@ -84,15 +83,13 @@ def read_npz(path: Path) -> StrokeData:
     Raises:
       ConfigurationError: An array is missing or damaged; the message names the file and the digit.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for split in _SPLITS for name in _names(split)}
-    except KeyError as error:
-        raise ConfigurationError(
-            f"{path} must hold train_x, train_len, train_y, test_x, test_len and test_y. Received: {error.args[0]}"
-        ) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ConfigurationError(f"{path} is no archive of strokes, or is cut off ({error}). Get it again.") from None
+    names = [name for split in _SPLITS for name in _names(split)]
+    found = read_arrays(path, names)
+    missing = [name for name in names if name not in found]
+    require(
+        not missing,
+        f"{path} must hold train_x, train_len, train_y, test_x, test_len and test_y. Missing: {', '.join(missing)}.",
+    )
     parts = []
     for split in _SPLITS:
         steps, lengths, labels = (found[name] for name in _names(split))

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from clrnn_tf.errors import require
+from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines.describe import main
@@ -32,9 +33,10 @@ Variant = Literal["plain", "swapped", "flipped"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Which digits make a task, and where strokes come from; by default 5 tasks of two digits each."""
 
+    section = "data"
     num_tasks: int | None = None
     """Only this many tasks, the first ones."""
     classes_per_task: int = 2
@@ -55,6 +57,7 @@ class Config:
     """A `.npz` file in which strokes from text or images are kept for the next run."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("num_tasks", "num_train", "num_test"):
             value = getattr(self, name)
             require(value is None or value > 0, f"data.{name} must be above 0, or None. Received: {value}.")

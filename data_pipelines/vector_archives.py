@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from pathlib import Path
-from typing import IO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from clrnn_tf.errors import require
+from data_pipelines.array_files import NUMBERS, TEXT, of_stream
 from data_pipelines.text_files import expanded_limit
 
 _ROWS_AT_A_TIME = 2**14
-_NUMBERS, _TEXT = "iuf", "USiu"
 
 
 def read_npz(path: Path) -> tuple[list[str], np.ndarray, np.ndarray | None]:
@@ -38,7 +35,7 @@ def read_npz(path: Path) -> tuple[list[str], np.ndarray, np.ndarray | None]:
             size = members[name].file_size
             require(size <= limit, f"{label} must unpack to at most {limit:,} bytes. Received: {size:,}.")
             with archive.open(members[name]) as file:
-                arrays[name] = _read_array(file, size, label, _TEXT if name == "words" else _NUMBERS)
+                arrays[name] = of_stream(file, size, label, TEXT if name == "words" else NUMBERS)
     words = _words(arrays["words"])
     vectors = arrays[wanted[1]]
     if len(words) == len(vectors) + 1 and not words[-1]:
@@ -59,22 +56,6 @@ def read_npz(path: Path) -> tuple[list[str], np.ndarray, np.ndarray | None]:
     if scale is None or vectors.dtype != np.int8:
         return words, table, None
     return words, table, np.broadcast_to(scale, vectors.shape[1:]).astype(np.float32)
-
-
-def _read_array(file: IO[bytes], size: int, label: str, kinds: str) -> np.ndarray:
-    """An array whose header agrees with the `size` bytes that the archive holds of it."""
-    version = npy.read_magic(file)
-    require(version in ((1, 0), (2, 0)), f"{label} must be of NumPy's format 1 or 2. Received: {version}.")
-    shape, is_fortran, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
-    require(dtype.kind in kinds, f"{label} must hold {'text' if kinds == _TEXT else 'numbers'}. Received: {dtype}.")
-    num_bytes = math.prod(shape) * dtype.itemsize
-    require(
-        min(shape, default=0) >= 0 and 0 <= num_bytes <= size,
-        f"{label} must be as large as its header says. Received: {size:,} bytes for shape {shape} of {dtype}.",
-    )
-    content = file.read(num_bytes)
-    require(len(content) == num_bytes, f"{label} ends after {len(content):,} of {num_bytes:,} bytes.")
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
 def _words(array: np.ndarray) -> list[str]:

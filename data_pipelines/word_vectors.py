@@ -12,10 +12,6 @@ Words are in the order of the file, most frequent first.
 from __future__ import annotations
 
 import pickle
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from unicodedata import normalize
@@ -23,6 +19,7 @@ from unicodedata import normalize
 import numpy as np
 
 from clrnn_tf.errors import ConfigurationError, require
+from data_pipelines.array_files import DAMAGE
 from data_pipelines.vector_archives import read_npz
 from data_pipelines.vector_pickles import read_polyglot
 from data_pipelines.vector_text import read_text
@@ -40,24 +37,8 @@ _READERS: dict[str, Callable[[Path], tuple]] = {
 SUFFIXES = tuple(_READERS)
 """Ends of the names of files that can be read, the preferred one first."""
 _BLOCK = 2**16  # rows that are checked at a time
-_DAMAGE = (
-    OSError,
-    EOFError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-    RuntimeError,
-    SyntaxError,
-    struct.error,
-    tokenize.TokenError,
-    zlib.error,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-)
-"""What reading a damaged file can raise: archives are broken in many ways."""
+_DAMAGE = (*DAMAGE, pickle.UnpicklingError)
+"""What reading a damaged file can raise."""
 
 
 class WordVectors:

@@ -48,6 +48,15 @@ from export.probes import mixed_batch, recorded
 from export.writing import metadata, storable, write_servable
 
 
+class ExportDiffersError(RuntimeError):
+    """An export does not compute what the model computes.
+
+    Example:
+      >>> issubclass(ExportDiffersError, RuntimeError)
+      True
+    """
+
+
 class FrozenTask(tf.Module):
     """A trained model for one task, holding a copy of the weights generated for it and nothing else.
 
@@ -207,7 +216,7 @@ class Exporter(Observer):
         """Write and verify one SavedModel per task, and one for all tasks.
 
         Raises:
-          RuntimeError: An export does not compute what the model computes.
+          ExportDiffersError: An export does not compute what the model computes.
         """
         stream = self._stream
         if stream is None:  # no run began
@@ -221,5 +230,5 @@ class Exporter(Observer):
 
     def _require_equal(self, path: Path, difference: float) -> None:
         if not difference < 1e-3:
-            raise RuntimeError(f"the export {path} differs from the model by {difference:g} in its logits.")
+            raise ExportDiffersError(f"the export {path} differs from the model by {difference:g} in its logits.")
         self.largest_difference = max(self.largest_difference, difference)

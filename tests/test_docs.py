@@ -24,7 +24,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|toml|jsonl|png)|(?:[\w-]+/)+)`")
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
-MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml")
+MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml", "dvc.yaml", "params.yaml")
 MADE_BY_RUNS += ("best.yaml", "events.jsonl", "search.yaml", "settings.yaml", "trials/")
 SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
 TRAINERS = (
@@ -148,6 +148,9 @@ def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
         return
     if words[:2] == ["clrnn", "tag"]:
         importlib.import_module("trainers.tag").parser().parse_intermixed_args(words[2:])
+        return
+    if words[:2] == ["clrnn", "report"]:
+        importlib.import_module("trainers.report").parser().parse_intermixed_args(words[2:])
         return
     if words[:2] == ["clrnn", "perceptron"]:
         words = ["python", "-m", "trainers.perceptron", *words[2:]]

@@ -1,4 +1,4 @@
-"""Every method, on vectors and on letters, killed at random moments and continued."""
+"""Every method, on vectors and on letters, and the newer benchmarks, killed at random moments and continued."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,9 @@ from clrnn_tf.errors import ConfigurationError
 from tests import tiny
 from tests.interruptions import Laboratory, assert_left_alike, kill_and_continue
 from tests.test_method_contract import CASES
+from tests.test_stream_contract import STREAMS, made
 
-KILLS = 6
+KILLS = 6  # of each variant of a method that takes the inputs: more than 200 in all
 TRAIN = {"steps": 20, "log_every": 6, "validate_every": 9, "keep_best": True}
 
 
@@ -27,4 +28,20 @@ def test_a_killed_run_leaves_what_an_uninterrupted_one_does(name, ngrams, tmp_pa
     straight = laboratory.left(tmp_path / "straight")
     generator = np.random.default_rng([KILLS, len(name), ngrams])
     for _ in kill_and_continue(laboratory, tmp_path / "killed", generator, KILLS):
+        assert_left_alike(laboratory.left(tmp_path / "killed"), straight)
+
+
+BENCHMARKS = [name for name in STREAMS if not name.startswith(("copy", "tagging"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_killed_run_on_a_newer_benchmark_leaves_what_an_uninterrupted_one_does(name, tmp_path):
+    train = {"steps": 6, "batch_size": 6, "log_every": 2, "validate_every": 4, "keep_best": True}
+    experiment = tiny.experiment("hnet", train=train, network={"hidden_sizes": (4,)})
+    laboratory = Laboratory(experiment, made(name), every=2)
+    assert laboratory.run(tmp_path / "straight")
+    straight = laboratory.left(tmp_path / "straight")
+    generator = np.random.default_rng([3, len(name)])
+    for _ in kill_and_continue(laboratory, tmp_path / "killed", generator, kills=3):
         assert_left_alike(laboratory.left(tmp_path / "killed"), straight)

@@ -7,12 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOP_LEVEL = ("clrnn_tf", "data_pipelines", "export", "trainers")
-BASE = {"errors", "seeds", "backend", "ranges", "yaml_files", "durable_files", "__init__"}
+BASE = {"errors", "seeds", "backend", "setting_types", "ranges", "yaml_files", "durable_files", "__init__"}
 DATA = {*BASE, "config", "outputs", "streams"}
 NETWORKS = {*DATA, "networks", "execution"}
 MODELS = {*NETWORKS, "hypernetworks", "ngram_embedding", "model", "optimizers", "metrics"}
 MAY_IMPORT = {
-    "errors, seeds, backend, ranges, yaml_files, durable_files": {"errors"},
+    "errors, seeds, backend, setting_types, ranges, yaml_files, durable_files": {"errors", "setting_types"},
     "config": BASE,
     "streams": DATA,
     "outputs": BASE,

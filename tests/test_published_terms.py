@@ -113,4 +113,4 @@ def test_damaged_data_end_a_command_with_one_line(tmp_path, capsys):
     flags = ["--data-dir", str(tmp_path), "--out", str(tmp_path / "run"), "--preset", "fine_tuning"]
     assert main(stroke_mnist.BENCHMARK, flags) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith(f"error: {tmp_path / 'stroke_mnist.npz'} is no archive of strokes")
+    assert line.startswith(f"error: {tmp_path / 'stroke_mnist.npz'} cannot be read as an archive of arrays")

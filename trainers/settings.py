@@ -7,10 +7,11 @@ directory), then ``--quick``, then single flags.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
@@ -24,7 +25,6 @@ from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
 from trainers.presets import Benchmark, Expected
 
 _QUICK_STEPS = 150
-_LARGEST_SEED = 2_000_000_000  # offsets are added to it, and it becomes an int32 tensor
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,14 @@ class RunOptions:
     """With --extend: points that an old task may lose; past them, nothing is exported [1.0]."""
     publish: Path | None = None
     """When all is learned, publish the model of all tasks to this directory, as python -m export.bundle does."""
+    export: Literal["lite"] | None = None
+    """Also write a LiteRT model of each task (.tflite) when all is learned, for small devices."""
     download: bool = False
     """First fetch what --source tfds reads and is not there."""
     compare_with: tuple[Path, ...] = ()
     """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
+    track: tuple[Literal["mlflow", "wandb"], ...] = ()
+    """Experiment trackers that get the run, too."""
     infer_task: bool = False
     """Also test with the task inferred (lowest predictive entropy); with --resume, of a finished run."""
     distribute: bool = False
@@ -96,6 +100,8 @@ class Command:
     """Who watches the run besides those that record it."""
     exports: bool = True
     """Whether models and a report are written."""
+    typed: str = ""
+    """The command, to be typed again."""
 
     @property
     def expected(self) -> Expected | None:
@@ -110,6 +116,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
       ConfigurationError: They are wrong; the message is one line.
     """
     arguments = list(arguments)
+    typed = shlex.join([*benchmark.program.split(), *arguments])
     if benchmark.directory_first and arguments and not arguments[0].startswith("-"):
         arguments = ["--data-dir", *arguments]
     values, words = read(_written_out(words_of(arguments), benchmark), flags_of(RunOptions))
@@ -138,7 +145,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     methods.load(experiment.method).METHOD.check(experiment)
     name = f"{benchmark.name}_{_settings_name(benchmark, preset, start.method)}_seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    return Command(benchmark, experiment, preset, out, data_dir, options, _extension(options, provenance))
+    return Command(benchmark, experiment, preset, out, data_dir, options, _extension(options, provenance), typed=typed)
 
 
 def sections(experiment: Experiment) -> list[tuple[str, object, list[Flag]]]:
@@ -254,7 +261,6 @@ def _starting_settings(
         start = dataclasses.replace(start, train=train, data=benchmark.pipeline.quick(start.data))
     if options.seed is not None:
         start = dataclasses.replace(start, seed=options.seed)
-    require(0 <= start.seed <= _LARGEST_SEED, f"seed must be in [0, {_LARGEST_SEED}]. Received: {start.seed}.")
     return str(preset_name), start
 
 

@@ -83,7 +83,7 @@ class Hypernetwork(WeightSource):
             if self._chunk_embedding_size and not self._per_task_chunks
             else None
         )
-        self.num_tasks = 0
+        self.num_tasks: int = 0
         """K, the number of tasks that have an embedding."""
         self.task_embeddings: list[keras.Variable] = []
         """[n, E] for the n initial tasks, and [1, E] for each added task; empty at E = 0."""

@@ -44,7 +44,11 @@ class Targets(ABC, tf.Module):
 
     @abstractmethod
     def remember(self, num_old: int) -> None:
-        """Make what `source` generates now for tasks 0 .. num_old - 1 their targets."""
+        """Make what `source` generates now for tasks 0 .. num_old - 1 their targets.
+
+        Raises:
+          ConfigurationError: The source had fewer tasks when the targets were made.
+        """
 
     @abstractmethod
     def outputs(self, old_ids: tf.Tensor) -> SplitOutputs:
@@ -113,15 +117,8 @@ class FixedTargets(Targets):
         self._outputs = tf.function(split_outputs, jit_compile=jit)
 
     def remember(self, num_old: int) -> None:
-        """See `Targets.remember`.
-
-        Raises:
-          ConfigurationError: The source had fewer tasks when the targets were made.
-        """
-        require(
-            num_old <= self._num_tasks,
-            f"num_old must be at most {self._num_tasks}; make new targets after add_task. Received: {num_old}.",
-        )
+        """See `Targets.remember`."""
+        _require_known(num_old, self._num_tasks)
         self._remember_tasks(tf.constant(num_old))
         if self.num_hidden_chunks:
             for old, new in zip(self._last_layer, self.source.last_layer, strict=True):
@@ -179,7 +176,7 @@ class OnlineTargets(Targets):
 
     def remember(self, num_old: int) -> None:
         """See `Targets.remember`; this one makes new targets of all tasks."""
-        del num_old
+        _require_known(num_old, self._old_source.num_tasks)
         self._old_source.copy_from(self.source)
 
     def outputs(self, old_ids: tf.Tensor) -> SplitOutputs:
@@ -198,3 +195,10 @@ class OnlineTargets(Targets):
     def kept_bytes(self) -> dict[str, int]:
         """See `Targets.kept_bytes`."""
         return {"old_hypernetwork": bytes_of(self._old_source.count_params())}
+
+
+def _require_known(num_old: int, num_tasks: int) -> None:
+    require(
+        0 <= num_old <= num_tasks,
+        f"num_old must be in [0, {num_tasks}]; make new targets after add_task. Received: {num_old}.",
+    )

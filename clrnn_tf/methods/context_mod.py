@@ -95,7 +95,7 @@ class StoredContext(WeightSource):
 
     def __init__(self, specs: Sequence[WeightSpec], num_tasks: int, std: float, seed: int) -> None:
         super().__init__(specs)
-        size = total_size(self.specs)
+        self.num_tasks, size = num_tasks, total_size(self.specs)
         generators = [np.random.default_rng([seed, InitialKey.GAINS_AND_SHIFTS, k]) for k in range(num_tasks)]
         draws = [generator.standard_normal(size) for generator in generators]
         initial = (std * np.stack(draws)).astype(np.float32)
@@ -122,6 +122,7 @@ class ModulatedWeights(WeightSource):
         self, shared: SharedWeights, context: StoredContext | Hypernetwork, gain_names: Sequence[str], softplus: bool
     ) -> None:
         super().__init__(shared.specs)
+        self.num_tasks = context.num_tasks
         self.shared = shared
         self.context = context
         self._gain_names = tuple(gain_names)

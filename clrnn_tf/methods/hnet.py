@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig
@@ -62,6 +63,7 @@ class SeparateHeads(WeightSource):
 
     def __init__(self, specs: Sequence[WeightSpec], config: HypernetworkConfig, num_tasks: int, seed: int) -> None:
         super().__init__(specs)
+        self.num_tasks = num_tasks
         self.body = Hypernetwork([spec for spec in self.specs if not spec.per_head], config, num_tasks, seed)
         heads = [spec._replace(shape=(num_tasks, *spec.shape[1:])) for spec in self.specs if spec.per_head]
         self.heads = SharedWeights(heads, seed + SeedOffset.SEPARATE_HEADS)
@@ -138,6 +140,10 @@ class HNET(Method[Config]):
     def kept_bytes(self) -> dict[str, int]:
         """What the regulariser compares with."""
         return self.regularizer.kept_bytes()
+
+    def task_embeddings(self) -> np.ndarray:
+        """The embeddings of the tasks, and of chunks where every task has its own."""
+        return self.source.embeddings().by_task()
 
     def facts(self) -> dict[str, float]:
         """Adds the compression ratio: parameters per weight of the main network."""

@@ -45,6 +45,7 @@ class MaskedWeights(SharedWeights):
         self, specs: Sequence[WeightSpec], masks: dict[str, np.ndarray], seed: int = 0, orthogonal: bool = False
     ) -> None:
         super().__init__(specs, seed, orthogonal)
+        self.num_tasks = min((len(mask) for mask in masks.values()), default=None)
         self._masks = {name: tf.constant(mask, tf.float32) for name, mask in masks.items()}
 
     def call(self, task_id: tf.Tensor) -> Weights:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from clrnn_tf.config import NetworkConfig
+from clrnn_tf.errors import require
 from clrnn_tf.networks.cells import CELLS
 from clrnn_tf.networks.layers import DenseLayer, Direction, Heads, Reading, RecurrentLayer
 from clrnn_tf.networks.linear import SQUARED_PER_SEQUENCE, SUMMED
@@ -64,6 +65,9 @@ class RecurrentNetwork:
     """
 
     def __init__(self, config: NetworkConfig, num_features: int, num_outputs: int, num_tasks: int) -> None:
+        sizes = {"num_features": num_features, "num_outputs": num_outputs, "num_tasks": num_tasks}
+        for name, size in sizes.items():
+            require(size > 0, f"{name} must be above 0. Received: {size}.")
         self.config = config
         self.num_features = num_features
         self.num_outputs = num_outputs

@@ -46,6 +46,8 @@ class WeightSource(keras.layers.Layer):
 
     depends_on_task = True
     """Whether tasks have different weights, heads not counted."""
+    num_tasks: int | None = None
+    """K, the tasks that have weights; None where any task has."""
 
     def __init__(self, specs: Sequence[WeightSpec], **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -120,7 +122,7 @@ class SeparateWeights(WeightSource):
         self, specs: Sequence[WeightSpec], num_tasks: int, seed: int = 0, orthogonal: bool = False, **kwargs: object
     ) -> None:
         super().__init__(specs, **kwargs)
-        self.num_weights = total_size(self.specs)
+        self.num_tasks, self.num_weights = num_tasks, total_size(self.specs)
         initial = np.stack(
             [
                 np.concatenate(

@@ -86,6 +86,9 @@ class Results(TypedDict):
     seed: int
     data_source: str
     data: NotRequired[dict[str, object]]
+    """Facts about the data: `fingerprint`, `licence`, `coverage`, and `classes`, the names of each task's own."""
+    class_names: NotRequired[list[str]]
+    """Where all tasks have the same."""
     kept_bytes: NotRequired[list[dict[str, int]]]
     """After each task, in bytes by purpose."""
     task_inference: NotRequired[InferenceResults]
@@ -101,8 +104,7 @@ def checked_results(results: object) -> Results:
     """
     if not isinstance(results, dict):
         raise ValueError("no entries by name")
-    hints = typing.get_type_hints(Results, include_extras=True)
-    missing = [name for name, hint in hints.items() if not _may_lack(hint) and name not in results]
+    missing = [name for name in _required(Results) if name not in results]
     if missing:
         raise ValueError(f"without {', '.join(missing)}")
     for name, hint in typing.get_type_hints(Results).items():
@@ -110,17 +112,21 @@ def checked_results(results: object) -> Results:
         if hint in (float, float | None) and not (value is None or isinstance(value, float | int)):
             raise ValueError(f"{name} is no number")
     timing = results["timing"]
-    tasks = timing.get("tasks") if isinstance(timing, dict) and timing.keys() >= Timing.__required_keys__ else None
+    tasks = timing.get("tasks") if isinstance(timing, dict) and timing.keys() >= set(_required(Timing)) else None
     if not isinstance(tasks, list) or not all(
-        isinstance(task, dict) and task.keys() >= TaskTiming.__required_keys__ for task in tasks
+        isinstance(task, dict) and task.keys() >= set(_required(TaskTiming)) for task in tasks
     ):
         raise ValueError("timing does not hold the seconds of tasks")
     return typing.cast(Results, results)
 
 
-def _may_lack(hint: object) -> bool:
-    """`__required_keys__` does not know, as the types of this file are read as text."""
-    return typing.get_origin(hint) is NotRequired
+def _required(entries: type) -> list[str]:
+    """Names that a typed dictionary must have.
+
+    `__required_keys__` does not know, as the types of this file are read as text.
+    """
+    hints = typing.get_type_hints(entries, include_extras=True)
+    return [name for name, hint in hints.items() if typing.get_origin(hint) is not NotRequired]
 
 
 def scores_of(matrix: ResultMatrix) -> dict[str, object]:

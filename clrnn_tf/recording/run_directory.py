@@ -1,6 +1,6 @@
 """The directory of a run: settings, logs, results, TensorBoard events, checkpoints, exports.
 
-    config.yaml     settings that rebuild the run, and under `provenance` the data source and library versions
+    config.yaml     settings that rebuild the run; under `provenance` the command, data, date, host, commit, versions
     metrics.jsonl   one line for each log entry and validation
     results.json    results after each task; everything outside `timing` is equal for equal runs
     results.csv     the accuracy matrix
@@ -15,6 +15,7 @@ Files are written under another name and then renamed, so that a run killed at a
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
@@ -36,6 +37,7 @@ from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.changes import differences, with_defaults
+from clrnn_tf.recording.origin import origin
 from clrnn_tf.recording.results import SCHEMA_VERSION, Results, checked_results, matrix_of
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
@@ -50,6 +52,19 @@ _FILES = (
     "report.html",
 )
 _FOLDERS = ("tensorboard", "checkpoints", "export")
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged file of arrays or JSON can raise."""
 _START_ANEW = "Restore it from a copy, or start the run anew with --overwrite."
 
 
@@ -104,7 +119,7 @@ class RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
         run._remove_files()
-        settings = {**experiment.to_dict(), "provenance": {**provenance, "versions": library_versions()}}
+        settings = {**experiment.to_dict(), "provenance": {**provenance, **origin(), "versions": library_versions()}}
         write_text(run.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return run
 
@@ -212,7 +227,7 @@ class RunDirectory:
             matrix = matrix_of(self._results(), confusions)
             matrix.require_whole()
             return matrix
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(f"{self.results} is damaged ({error}). {_START_ANEW}") from None
 
     def read_results(self) -> Results:
@@ -245,10 +260,11 @@ class RunDirectory:
     def _confusions(self) -> Mapping[str, np.ndarray]:
         if not self.confusion.is_file():
             return {}
+        content = self.confusion.read_bytes()  # first, to tell what is wrong with the disk from what is with the file
         try:
-            with np.load(self.confusion) as stored:
+            with np.load(io.BytesIO(content)) as stored:
                 return dict(stored)
-        except (AttributeError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(f"{self.confusion} is damaged ({error}). {_START_ANEW}") from None
 
 

@@ -8,9 +8,11 @@ from typing import Literal
 
 import tensorflow as tf
 
+from clrnn_tf.ranges import NonNegative, NonNegativeInt, PositiveInt, Settings
+
 
 @dataclass(frozen=True)
-class NgramInputs:
+class NgramInputs(Settings):
     """Inputs hold buckets of hashed features (character n-grams), embedded by trainable tables.
 
     Without real features beside them they are int32 [B, T, G]. With F real features they are float32 [B, T, F + G], the
@@ -22,13 +24,14 @@ class NgramInputs:
       73
     """
 
-    num_buckets: int
+    section = "ngrams"
+    num_buckets: PositiveInt
     """Rows of each task's table; bucket 0 is padding."""
-    num_ngrams: int
+    num_ngrams: PositiveInt
     """G: buckets per token."""
-    num_features: int = 0
+    num_features: NonNegativeInt = 0
     """F: real features before the buckets."""
-    initial_std: float = 0.5
+    initial_std: NonNegative = 0.5
     """Standard deviation of the normal draws that tables start from."""
     tables: Literal["per_task", "shared"] = "per_task"
     """Whether every task has a table, or all tasks have one."""
@@ -64,7 +67,7 @@ def every_step(inputs: tf.Tensor) -> tf.Tensor:
 
 
 @dataclass(frozen=True)
-class InputModel:
+class InputModel(Settings):
     """What generative replay has to know of a benchmark's inputs.
 
     Example:
@@ -75,6 +78,7 @@ class InputModel:
       [[0.0, 0.0, 1.0]]
     """
 
+    section = "input_model"
     likelihood: Literal["gaussian", "bernoulli"] = "gaussian"
     """Noise of the inputs: `gaussian` for real features, `bernoulli` for bits."""
     loss_weights: Callable[[tf.Tensor], tf.Tensor] = every_step

@@ -7,7 +7,19 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from clrnn_tf.errors import require
 from clrnn_tf.seeds import SeedOffset
+
+
+def require_sizes(batch_size: int, start_step: int = 0) -> int:
+    """`batch_size`, if batches can be cut at this size from this step on.
+
+    Raises:
+      ConfigurationError: They cannot.
+    """
+    require(batch_size > 0, f"batch_size must be above 0. Received: {batch_size}.")
+    require(start_step >= 0, f"start_step must not be negative. Received: {start_step}.")
+    return batch_size
 
 
 def epoch_key(seed: int, task_id: int, epoch: int | tf.Tensor, size: int) -> tf.Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
-from clrnn_tf.streams.orders import LengthPools, epoch_key, in_batches_of_similar_length, shuffled
+from clrnn_tf.streams.orders import LengthPools, epoch_key, in_batches_of_similar_length, require_sizes, shuffled
 from clrnn_tf.streams.tasks import Batch, Split
 
 _MAX_EAGER_BATCHES = 16  # up to this number, gathering at once is faster than starting a tf.data pipeline
@@ -113,7 +113,7 @@ class ArraySplit:
 
     def batches(self, batch_size: int, seed: int, task_id: int, start_step: int = 0) -> tf.data.Dataset:
         """See `Split.batches`."""
-        first_epoch, seen = divmod(start_step * batch_size, self.num_examples)
+        first_epoch, seen = divmod(start_step * require_sizes(batch_size, start_step), self.num_examples)
 
         def order(epoch: tf.Tensor) -> tf.Tensor:
             return self.epoch_order(epoch, seed, task_id, batch_size)[tf.where(epoch == first_epoch, seen, 0) :]
@@ -141,7 +141,7 @@ class ArraySplit:
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
         """See `Split.in_order`; sorted by length, so that batches carry little padding."""
-        batch_size = min(batch_size, self.num_examples)
+        batch_size = min(require_sizes(batch_size), self.num_examples)
         order = tf.constant(np.argsort(self._arrays["lengths"], kind="stable"), tf.int64)
         num_batches = -(-self.num_examples // batch_size)
 
@@ -221,14 +221,14 @@ class DatasetSplit:
             key = epoch_key(seed, task_id, number, 1)[0]
             return self._examples().shuffle(self._shuffle_buffer, seed=key, reshuffle_each_iteration=False)
 
-        epoch_steps = start_step * batch_size // self.num_examples
+        epoch_steps = start_step * require_sizes(batch_size, start_step) // self.num_examples
         skipped = start_step * batch_size - epoch_steps * self.num_examples
         examples = tf.data.Dataset.counter(epoch_steps).flat_map(epoch).skip(skipped)
         return self._padded(examples, batch_size, task_id).prefetch(2)
 
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
         """See `Split.in_order`."""
-        batch_size = min(batch_size, self.num_examples)
+        batch_size = min(require_sizes(batch_size), self.num_examples)
         missing = -self.num_examples % batch_size
 
         def without_weight(example: Batch) -> Batch:
