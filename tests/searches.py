@@ -17,12 +17,19 @@ from trainers.searching.trial_run import HOPELESS, Wanted
 from trainers.searching.trials import TrialRunner
 
 SPACES = ("hnet.strength=log:0.01:100", "train.learning_rate=log:1e-4:1e-2")
-SMALL = ("--preset", "hnet_short", "--data.num-tasks", "2")
+SMALL = ("--data.num-tasks", "2")
 
 
 def search_plan(out, *words, **options):
     """A search of HNET on the Copy Task, begun in a directory."""
-    fixed = {"benchmark": "copy_task", "space": list(SPACES), "max_trials": 6, **options, "out": out}
+    fixed = {
+        "benchmark": "copy_task",
+        "preset": "hnet_short",
+        "space": list(SPACES),
+        "max_trials": 6,
+        **options,
+        "out": out,
+    }
     plan = new_plan(updated(SearchOptions(), fixed), [*SMALL, *words])
     begin(plan)
     return plan

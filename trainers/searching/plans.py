@@ -18,13 +18,14 @@ from clrnn_tf.errors import ConfigurationError, nearest, require
 from clrnn_tf.recording.changes import differences
 from clrnn_tf.yaml_files import read_settings
 from trainers.clrnn import benchmarks
+from trainers.flags import flags_of
 from trainers.presets import Benchmark
 from trainers.searching.options import OF_THE_PROCESS, OF_THE_TRAINER, SearchOptions
 from trainers.searching.scores import Objective
 from trainers.searching.shipped import shipped
 from trainers.searching.spaces import Space, parse_spaces
 from trainers.seeds import parse_seeds
-from trainers.settings import Command, parse
+from trainers.settings import Command, RunOptions, parse
 
 FILE = "search.yaml"
 SETTINGS = "settings.yaml"
@@ -110,6 +111,7 @@ def new_plan(options: SearchOptions, words: list[str]) -> Plan:
     """
     benchmark = benchmark_of(options.benchmark)
     parse_seeds(options.seeds)
+    _refuse_flags_of_runs(words)
     command = parse(benchmark, [*_for_trainer(options), *words])
     method = command.experiment.method
     spaces = parse_spaces(options.space or shipped(benchmark.name, method), command.experiment)
@@ -214,6 +216,13 @@ def _for_trainer(options: SearchOptions) -> list[str]:
         if value not in (None, False):
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return words
+
+
+def _refuse_flags_of_runs(words: Collection[str]) -> None:
+    """Refuse flags of the trainer that are no settings: each trial would be another kind of run."""
+    of_runs = {name for flag in flags_of(RunOptions) for name in flag.names}
+    typed = [word for word in words if word.partition("=")[0].replace("_", "-") in of_runs]
+    require(not typed, f"a search takes its own flags and settings of runs. Received: {' '.join(typed)}; leave it out.")
 
 
 def benchmark_of(name: str | None) -> Benchmark:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from keras_tuner.engine.trial import Trial, TrialStatus
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -74,18 +75,15 @@ def write_tables(plan: Plan, rows: Sequence[Row]) -> Row | None:
 
 def table_of(plan: Plan, rows: Sequence[Row], best: Row | None) -> Table:
     """The trials, the best first."""
-    objective = plan.objective
     names = list(dict.fromkeys(name for row in rows for name in row.settings))
-    table = Table(title=_title(plan), title_justify="left")
-    table.add_column("trial")
-    table.add_column(f"{objective.name}, {objective.unit}", justify="right")
-    table.add_column("")
-    for name in names:
-        table.add_column(name.rpartition(".")[2], justify="right")
     of_share = any(row.steps_share < 1 for row in rows)
-    if of_share:
-        table.add_column("steps", justify="right")
-    table.add_column("s", justify="right")
+    title = f"{_title(plan)}\n{plan.objective.name} in {plan.objective.unit}, on validation data"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("trial")
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in [name.rpartition(".")[2] for name in names] + ["steps"] * of_share + ["s"]:
+        table.add_column(name, justify="right")
     for row in ranked(plan, rows):
         mark = "best" if row is best else row.note if row.status == "finished" else row.status
         score = "–" if row.score is None else f"{row.score:.2f}"
