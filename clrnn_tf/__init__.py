@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; `_HOME` is what Pyth
     from clrnn_tf.config import TrainConfig as TrainConfig
     from clrnn_tf.errors import ConfigurationError as ConfigurationError
     from clrnn_tf.experiment import build_trainer as build_trainer
+    from clrnn_tf.extension.certifier import RegressionError as RegressionError
     from clrnn_tf.hypernetworks.hypernetwork import Hypernetwork as Hypernetwork
     from clrnn_tf.hypernetworks.output_regularizer import OutputRegularizer as OutputRegularizer
     from clrnn_tf.methods.base import Method as Method
@@ -83,6 +84,7 @@ _HOME = {
     "Preparation": "streams.own",
     "ProgressReporter": "recording.progress",
     "RecurrentNetwork": "networks.network",
+    "RegressionError": "extension.certifier",
     "ResultMatrix": "metrics",
     "Run": "runs",
     "RunDirectory": "recording.run_directory",

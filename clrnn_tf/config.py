@@ -61,6 +61,9 @@ class NetworkConfig(Settings):
     task_id_input: bool = False
     """Whether the network reads the task: a one-hot task id follows the features of every step."""
 
+    def _check(self, name: str, hint: object) -> None:
+        super()._check(name, str if name == "cell" else hint)  # `CELLS` may have more; the network asks there
+
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.hidden_sizes) > 0, "network.hidden_sizes needs at least one recurrent layer. Received: ().")

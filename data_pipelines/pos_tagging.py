@@ -142,8 +142,8 @@ def quick(config: Config) -> Config:
 def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     """One task per language.
 
-    Facts about the data: `coverage`, the share of words that have a vector, by task and split (with vectors only), and
-    `fingerprint` of the files that were read.
+    Facts about the data: `coverage`, the share of words that have a vector, by task and split (with vectors only),
+    `fingerprint` of the files that were read, and `licence`.
 
     Args:
       config: The settings.
@@ -170,7 +170,11 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         class_names=UPOS,
         ngrams=ngram_inputs(config, tables.width),
         input_model=None,  # nothing in a generated sequence of word vectors would say where the sentence ends
-        data_facts={**({"coverage": coverage} if files else {}), "fingerprint": fingerprint([*texts, *files.values()])},
+        data_facts={
+            **({"coverage": coverage} if files else {}),
+            "fingerprint": fingerprint([*texts, *files.values()]),
+            "licence": _licence(config, data_dir),
+        },
         word_encoder=word_encoders([chosen.treebank.language for chosen in selected], files, config),
     )
 
@@ -202,6 +206,12 @@ def download(config: Config) -> None:
     )
     downloads = {treebank.prefix: treebank.download for treebank in tfds_treebanks()}
     fetch(downloads[chosen.treebank.prefix] for chosen in select(config, None))
+
+
+def _licence(config: Config, data_dir: Path | None) -> str:
+    if data_dir is None and config.source == "files":
+        return "CC BY 4.0"
+    return "that of each treebank, named in the README and LICENSE files beside it; word vectors have their own"
 
 
 def _source_in_words(

@@ -114,7 +114,7 @@ def test_the_demo_shows_forgetting_and_hnet_without_it(tmp_path, capsys):
     assert results["hnet"]["num_parameters"] < results["from_scratch"]["num_parameters"] / 2
     assert (tmp_path / "demo.png").is_file()
     page = (tmp_path / "hnet" / "report.html").read_text(encoding="utf-8")
-    assert page.index("Beside other runs") < page.index("Accuracy on every task after each task")
+    assert page.index("Accuracy over the tasks learned") < page.index("Accuracy on every task after each task")
     printed = capsys.readouterr().out
     for part in ("demo.png", "report.html", "separate networks", "python -m trainers.pos_tagging --data-dir"):
         assert part in printed, part

@@ -24,7 +24,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATH_IN_CODE = re.compile(r"`((?:\.?[\w-]+/)*[\w.-]+\.(?:py|md|yml|yaml|cff|cfg|toml|jsonl|png)|(?:[\w-]+/)+)`")
 MADE_BY_RUNS = ("runs/", "export/NAME", "config.yaml", "metrics.jsonl", "tensorboard/", "checkpoints/")
-MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml")
+MADE_BY_RUNS += ("MODEL_CARD.md", "docker-compose.yaml", "dvc.yaml", "params.yaml")
+MADE_BY_RUNS += ("best.yaml", "events.jsonl", "search.yaml", "settings.yaml", "trials/")
 SCRIPTS = tempfile.TemporaryDirectory(prefix="pages")
 TRAINERS = (
     "cognitive_tasks",
@@ -148,8 +149,14 @@ def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
     if words[:2] == ["clrnn", "tag"]:
         importlib.import_module("trainers.tag").parser().parse_intermixed_args(words[2:])
         return
+    if words[:2] == ["clrnn", "report"]:
+        importlib.import_module("trainers.report").parser().parse_intermixed_args(words[2:])
+        return
     if words[:2] == ["clrnn", "perceptron"]:
         words = ["python", "-m", "trainers.perceptron", *words[2:]]
+    if words[:2] == ["clrnn", "search"]:
+        check_search(words[2:], tmp_path, monkeypatch)
+        return
     if words[0] == "clrnn":
         trainer, arguments = words[1].replace("-", "_"), words[2:]
         assert trainer in TRAINERS
@@ -170,6 +177,23 @@ def check_help_of(words):
     for word in rest:
         if re.fullmatch(r"[a-z]+", word):
             assert f'"{word}"' in text, word
+
+
+def check_search(arguments, tmp_path, monkeypatch):
+    from clrnn_tf.config import updated
+    from trainers.flags import flags_of, read, words_of
+    from trainers.searching.options import SearchOptions
+    from trainers.searching.plans import new_plan
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CLRNN_DATA_DIR", raising=False)
+    (tmp_path / "DIR").mkdir()
+    values, rest = read(words_of(arguments), flags_of(SearchOptions))
+    options = updated(SearchOptions(), values)
+    if options.benchmark is None:  # it continues a search, or works for one, or is the bare name
+        assert rest == [] and (options.resume or options.role == "worker" or not arguments)
+    else:
+        assert new_plan(options, [word.strip() for word in rest]).spaces
 
 
 def check_parses(trainer, arguments, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from data_pipelines.conllu_files import UPOS, Word, read_sentences
 from data_pipelines.treebanks import find_treebanks
 from results import registry
 from tests.data_files import treebank, write_files
+from tests.pages import Page
 from tests.test_recording import create, matrix_of, record
 from trainers import clrnn, perceptron, udpipe
 
@@ -185,21 +186,22 @@ def test_a_report_shows_the_perceptron_beside_a_run_of_the_same_tasks(tmp_path):
     run = create(tmp_path / "run")
     record(run, matrix_of([[81.25, 40.0], [70.5, 90.0]]))
     path = write_file(tmp_path / "p.json", figures("t0", 92.0, 93.5), figures("other", 1.0), figures("t1", 94.5, 95.0))
-    page = write_report(run.path, comparisons_from(path)).read_text()
+    page = Page(write_report(run.path, comparisons_from(path)).read_text())
     named = "UDPipe 1 (perceptron)"
-    assert f"<th>{named}</th><th>{named}, words with a vector</th>" in page
-    assert "<td>t0</td><td>81.25</td><td>70.50</td><td>-10.75</td><td>92.00</td><td>93.50</td>" in page
-    assert "<td>mean</td><td>85.62</td><td>80.25</td><td>-5.38</td><td>93.25</td><td>94.25</td>" in page
-    assert f"<td>{named}</td><td>93.25</td><td>93.25</td><td>–</td>" in page
+    assert page.row("task")[5:7] == [named, f"{named}, words with a vector"]
+    assert page.row("t0")[2:7] == ["81.25", "70.50", "−10.75", "92.00", "93.50"]
+    assert page.row("mean")[2:7] == ["85.62", "80.25", "−5.38", "93.25", "94.25"]
+    assert page.row(named)[1:3] == ["93.25", "93.25"] and page.row(named)[4] == "–"
 
 
 def test_a_mean_over_some_of_the_tasks_is_called_so(tmp_path):
     run = create(tmp_path / "run")
     record(run, matrix_of([[81.25, 40.0], [70.5, 90.0]]))
-    page = write_report(run.path, comparisons_from(write_file(tmp_path / "p.json", figures("t1", 94.5)))).read_text()
-    assert "mean of 1 of 2 tasks" in page
-    assert "<td>-10.75</td><td>–</td>" in page
-    assert "words with a vector" not in page
+    file = write_file(tmp_path / "p.json", figures("t1", 94.5))
+    page = Page(write_report(run.path, comparisons_from(file)).read_text())
+    assert "mean of 1 of 2 tasks" in page.row("UDPipe")[0]
+    assert page.row("t0")[4:6] == ["−10.75", "–"]
+    assert "words with a vector" not in page.text
 
 
 def test_a_file_of_another_kind_is_no_comparison(tmp_path):

@@ -1,13 +1,10 @@
 import dataclasses
 import json
 import math
-import os
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import yaml
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clrnn_tf import durable_files
 from clrnn_tf.errors import ConfigurationError
@@ -15,9 +12,7 @@ from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.recording.events import TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.run_directory import RunDirectory
-from clrnn_tf.recording.tensorboard import TensorBoardRecorder
 from tests import tiny
-from tests.interruptions import curves_at
 
 FACTS = {"num_parameters": 10, "num_main_network_weights": 20}
 
@@ -141,33 +136,6 @@ def test_a_damaged_log_is_named_and_a_missing_one_begun_anew(tmp_path, damage):
     assert {json.loads(line)["task_id"] for line in run.metrics.read_text().splitlines()} == {1}
 
 
-def test_events_that_are_later_than_a_checkpoint_are_dropped(tmp_path):
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    record(None, matrix_of(ROWS), observer=TensorBoardRecorder(straight, tiny.experiment()))
-    recorder = TensorBoardRecorder(killed, tiny.experiment())
-    recorder.rewind({})
-    recorder.run_began(tiny.stream(2), 0, matrix_of([]))
-    recorder.run_ended(matrix_of([]))
-    record(None, matrix_of(ROWS[:1]), observer=TensorBoardRecorder(killed, tiny.experiment()))
-    recorded = {path.name: path.stat().st_size for path in killed.iterdir()}
-    record(None, matrix_of(ROWS), first_task=1, observer=TensorBoardRecorder(killed, tiny.experiment()))
-    foreign = killed / "events.out.tfevents.1.other"
-    foreign.write_bytes(b"mine")
-    last = TensorBoardRecorder(killed, tiny.experiment())
-    record(None, matrix_of(ROWS), first_task=1, observer=last, recorded=recorded)
-    assert foreign.read_bytes() == b"mine"
-    foreign.unlink()
-    assert curves_at(killed) == curves_at(straight)
-    for file in killed.iterdir():
-        os.truncate(file, 10)
-    with pytest.warns(UserWarning, match=r"was cut; curves in TensorBoard have gaps"):
-        last.rewind(recorded)
-    for file in killed.iterdir():
-        file.unlink()
-    with pytest.warns(UserWarning, match=r"is missing; curves in TensorBoard have gaps"):
-        last.rewind(recorded)
-
-
 def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     durable_files.write_text(path, "old")
@@ -230,24 +198,3 @@ def test_damaged_results_are_named(tmp_path):
     run.results.write_text('{"half": ')
     with pytest.raises(ConfigurationError, match="results.json is damaged"):
         run.load()
-
-
-def test_tensorboard_events_can_be_read_back(tmp_path):
-    recorder = TensorBoardRecorder(tmp_path, tiny.experiment())
-    record(None, matrix_of([[80.0, 40.0], [70.0, 90.0]]), observer=recorder)
-    events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0})
-    events.Reload()
-    tags = set(events.Tags()["tensors"])
-    for tag in (
-        "train/t1/task",
-        "train/t0/accuracy",
-        "validation/t0/accuracy",
-        "result/mean_final_accuracy",
-        "test_accuracy/t0",
-        "result_matrix",
-    ):
-        assert tag in tags, tag
-    finals = events.Tensors("result/mean_final_accuracy")
-    assert [event.step for event in finals] == [1, 2]
-    assert tf.make_ndarray(finals[1].tensor_proto) == 80.0
-    assert "_hparams_/session_start_info" in events.summary_metadata

@@ -14,10 +14,13 @@ from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.model import TaskModel
 from clrnn_tf.networks.network import RecurrentNetwork
 from clrnn_tf.networks.weight_sources import SharedWeights
-from clrnn_tf.recording.report import _task_table
+from clrnn_tf.recording.comparisons import Comparison
+from clrnn_tf.recording.report.entries import entry_of
+from clrnn_tf.recording.report.tasks import task_table
 from clrnn_tf.training.learning import learn
 from data_pipelines import student_teacher
 from data_pipelines.student_teacher import Config, draw_teacher, make_stream, teachers
+from tests.pages import Page
 from trainers.run import main
 from trainers.student_teacher import BENCHMARK
 
@@ -174,5 +177,7 @@ def test_a_report_of_numbers_shows_the_explained_variance():
     matrix = ResultMatrix(("a", "b"), [Evaluation(2.0, math.nan, None, {"explained_variance": -80.0})] * 2)
     matrix.add([Evaluation(0.1, math.nan, None, {"explained_variance": 97.0})] * 2)
     assert matrix.headline == "explained_variance"
-    assert "Test explained variance in percent" in _task_table(matrix, ()) and "97.00" in _task_table(matrix, ())
+    page = Page(task_table(entry_of(Comparison("m", None, None, None, "", matrix))))
+    assert "Test explained variance in percent" in page.text
+    assert page.row("mean") == ["mean", "", "97.00", "97.00", "+0.00"]
     assert ResultMatrix(("a",), [Evaluation(2.0, 5.0)]).headline == "accuracy"

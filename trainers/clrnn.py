@@ -16,7 +16,7 @@ import trainers
 from clrnn_tf.errors import ConfigurationError, nearest
 from trainers.failures import guarded
 
-COMMANDS = ("compare", "perceptron", "plot", "tag")
+COMMANDS = ("compare", "perceptron", "plot", "report", "search", "tag")
 """Modules of this package that run something else than a benchmark."""
 EXPORTS = ("bundle", "client", "rollback", "verify")
 """Modules of `export` that are commands."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from clrnn_tf.durable_files import write_bytes
@@ -22,6 +22,7 @@ from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.comparisons import comparison_from_run
+from clrnn_tf.recording.progress import captioned
 from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from data_pipelines.storage import DATA_DIR_VARIABLE
@@ -88,18 +89,19 @@ def write_figure(path: Path, runs: Sequence[DemoRun]) -> Path | None:
     return path
 
 
-def results_table(runs: Sequence[DemoRun]) -> Table:
+def results_table(runs: Sequence[DemoRun]) -> Group:
     """One row for each run: accuracies and forgetting, parameters, minutes."""
     languages = ", ".join(runs[0].matrix.task_names)
-    table = Table(title=f"tagging {languages}: test accuracy right after learning (during) and at the end (final), %")
+    table = Table()
     for name in ("method", "during", "final", "forgetting", "parameters", "minutes"):
         table.add_column(name, justify="left" if name == "method" else "right")
-    table.caption = "minutes of training and testing, compilation included; reading data, exports, reports not counted"
     for run in runs:
         summary = run.matrix.summary()
         scores = (summary[name] for name in ("mean_during_accuracy", "mean_final_accuracy", "forgetting"))
         table.add_row(run.name, *(f"{score:.1f}" for score in scores), f"{run.num_parameters:,}", f"{run.minutes:.1f}")
-    return table
+    title = f"tagging {languages}: test accuracy right after learning (during) and at the end (final), %"
+    caption = "minutes of training and testing, compilation included; reading data, exports, reports not counted"
+    return captioned(table, title, caption)
 
 
 def _parser() -> argparse.ArgumentParser:

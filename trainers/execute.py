@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from clrnn_tf.recording.report import is_whole_report, write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.run_lock import RunLock
 from clrnn_tf.recording.tensorboard import TensorBoardRecorder
+from clrnn_tf.recording.trackers import TRACKERS
 from clrnn_tf.runs import load_run
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
@@ -39,6 +42,7 @@ from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
 from data_pipelines.describe import samples_png
 from export.all_tasks import ALL_TASKS
 from export.bundle import bundle
+from export.mobile import export_lite
 from export.saved_model import ExportDiffersError, Exporter
 from export.writing import is_whole
 from trainers.failures import one_line
@@ -47,6 +51,7 @@ from trainers.settings import Command
 from trainers.signals import stopped_by_signals
 from trainers.streams import closed_stderr, drop_output
 
+_TOO_SHORT = "--quick: too short to learn; accuracies mean nothing."
 _REFUSED = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 
 
@@ -78,6 +83,8 @@ class Session:
         """Where the run comes from, for its `config.yaml`."""
         data_dir = self.command.data_dir
         return {
+            "command": self.command.typed,
+            "quick": self.command.options.quick,
             "preset": self.command.preset,
             "data_source": self.stream.data_source,
             "data_dir": str(data_dir.absolute()) if data_dir else None,
@@ -107,7 +114,8 @@ def _execute(command: Command, stop: StopRequest) -> int:
     with _writes_alone(command, workers):
         run = RunDirectory.open(command.out, command.experiment)
         matrix = run.load()
-        if is_finished(run) and not (command.options.infer_task or command.options.publish):
+        more = command.options.infer_task or command.options.publish or command.options.export
+        if is_finished(run, command.exports) and not more:
             print(f"the run in {command.out} is finished; nothing to do.")
             return 0
         session = _session(command, comparisons, workers, stop)
@@ -162,10 +170,12 @@ def _writes_alone(command: Command, workers: SingleWorker) -> contextlib.Abstrac
     return RunLock(command.out) if workers.rank == 0 else contextlib.nullcontext()
 
 
-def is_finished(run: RunDirectory) -> bool:
-    """Whether a run has ended, and its results, exports and report are there."""
+def is_finished(run: RunDirectory, exports: bool = True) -> bool:
+    """Whether a run has ended, and its results are there; exports and report, too, where it writes them."""
     matrix = run.load()
-    return matrix is not None and matrix.finished and _is_exported(run, matrix) and is_whole_report(run.path)
+    if matrix is None or not matrix.finished:
+        return False
+    return not exports or (_is_exported(run, matrix) and is_whole_report(run.path))
 
 
 def _is_exported(run: RunDirectory, matrix: ResultMatrix) -> bool:
@@ -184,7 +194,7 @@ def _session(command: Command, comparisons: list[Comparison], workers: SingleWor
     inference = None
     if command.options.infer_task:
         inference = TaskInference(trainer.model, len(stream), uses_xla(experiment.train))
-    expected = _expected(command)
+    expected = expected_of(command)
     return Session(command, [*comparisons, *expected], stream, trainer, workers, inference, stop)
 
 
@@ -205,18 +215,24 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
     if matrix is None or not matrix.finished:
         trainer.observers += [
             FileRecorder(run, experiment, {**trainer.method.facts(), **trainer.model.facts()}),
-            TensorBoardRecorder(run.tensorboard, experiment),
+            TensorBoardRecorder(run.tensorboard, experiment, samples=_samples_of(session)),
             ProgressReporter(),
+            *(TRACKERS[name](run, experiment) for name in session.command.options.track),
         ]
+    trainer.observers += session.command.watchers
     exporter = Exporter(trainer.model, run.export)
-    if matrix is None or not matrix.finished or not _is_exported(run, matrix):
+    exports = session.command.exports
+    if exports and (matrix is None or not matrix.finished or not _is_exported(run, matrix)):
         trainer.observers += [*_certifiers(session, run), exporter]
     try:
         matrix = learn(stream, trainer, matrix=matrix, checkpoints=session.checkpoints(run), start=start)
         if exporter in trainer.observers:
             difference = exporter.largest_difference
             print(f"exported {len(stream)} tasks, and all in one, to {run.export}; largest difference {difference:.1e}")
-        _infer_and_report(session, run, matrix)
+        if exports:
+            _infer_and_report(session, run, matrix)
+        if session.command.options.export == "lite":
+            _export_lite(session, run)
         if session.command.options.publish:
             _publish(run, session.command.options.publish)
     except RegressionError as error:
@@ -242,6 +258,13 @@ def _certifiers(session: Session, run: RunDirectory) -> list[Observer]:
     return [Certifier(run, session.trainer, session.stream, extension)]
 
 
+def _export_lite(session: Session, run: RunDirectory) -> None:
+    for task in session.stream:
+        with closed_stderr():  # the converter says what it is about to do
+            path = export_lite(session.trainer.model, session.stream, task.task_id, run.export)
+    print(f"wrote a LiteRT model for each task, {path.relative_to(run.path)} and others", flush=True)
+
+
 def _publish(run: RunDirectory, directory: Path) -> None:
     path = bundle(run.path, directory)
     print(f"published {path.parent.name}, version {path.name}, in {directory}", flush=True)
@@ -250,10 +273,18 @@ def _publish(run: RunDirectory, directory: Path) -> None:
 def _infer_and_report(session: Session, run: RunDirectory, matrix: ResultMatrix) -> None:
     if session.inference is not None:
         infer_tasks(session.inference, session.stream, matrix, run, session.command.experiment.train.eval_batch_size)
-    draw = getattr(session.command.benchmark.pipeline, "draw_example", None)
-    if draw is not None:
-        write_bytes(run.path / "samples.png", samples_png(session.stream, draw))
+    samples = _samples_of(session)
+    if samples is not None:
+        write_bytes(run.path / "samples.png", samples(session.stream))
     print(f"results in {run.results}, report in {write_report(run.path, session.comparisons)}", flush=True)
+    if session.command.options.quick:
+        print(_TOO_SHORT, flush=True)
+
+
+def _samples_of(session: Session) -> Callable[[TaskStream], bytes] | None:
+    """Draws training examples of a stream as a PNG file; None where the benchmark does not say how."""
+    draw = getattr(session.command.benchmark.pipeline, "draw_example", None)
+    return None if draw is None else functools.partial(samples_png, draw=draw)
 
 
 def _announce(session: Session) -> None:
@@ -263,14 +294,14 @@ def _announce(session: Session) -> None:
         f"to {command.out}"
     )
     if command.options.quick:
-        print("--quick: too short to learn; accuracies mean nothing.")
+        print(_TOO_SHORT)
     print(f"data: {stream.data_source}", flush=True)
     few = few_vectors(stream.data_facts)
     if few:
         print(few, flush=True)
 
 
-def _expected(command: Command) -> list[Comparison]:
+def expected_of(command: Command) -> list[Comparison]:
     """A row for the report with the figures that the run should come near."""
     expected = command.expected
     if expected is None:

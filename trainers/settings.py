@@ -7,15 +7,17 @@ directory), then ``--quick``, then single flags.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from clrnn_tf import methods
 from clrnn_tf.config import Experiment, updated, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.extension.settings import MAX_DROP, Extension, extended_settings, extension_of
+from clrnn_tf.recording.events import Observer
 from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
 from clrnn_tf.yaml_files import read_settings
 from data_pipelines.storage import find_data_dir
@@ -65,10 +67,14 @@ class RunOptions:
     """With --extend: points that an old task may lose; past them, nothing is exported [1.0]."""
     publish: Path | None = None
     """When all is learned, publish the model of all tasks to this directory, as python -m export.bundle does."""
+    export: Literal["lite"] | None = None
+    """Also write a LiteRT model of each task (.tflite) when all is learned, for small devices."""
     download: bool = False
     """First fetch what --source tfds reads and is not there."""
     compare_with: tuple[Path, ...] = ()
     """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
+    track: tuple[Literal["mlflow", "wandb"], ...] = ()
+    """Experiment trackers that get the run, too."""
     infer_task: bool = False
     """Also test with the task inferred (lowest predictive entropy); with --resume, of a finished run."""
     distribute: bool = False
@@ -90,6 +96,12 @@ class Command:
     """The flags as they were typed."""
     extension: Extension | None = None
     """The run that this one goes on from."""
+    watchers: tuple[Observer, ...] = ()
+    """Who watches the run besides those that record it."""
+    exports: bool = True
+    """Whether models and a report are written."""
+    typed: str = ""
+    """The command, to be typed again."""
 
     @property
     def expected(self) -> Expected | None:
@@ -104,6 +116,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
       ConfigurationError: They are wrong; the message is one line.
     """
     arguments = list(arguments)
+    typed = shlex.join([*benchmark.program.split(), *arguments])
     if benchmark.directory_first and arguments and not arguments[0].startswith("-"):
         arguments = ["--data-dir", *arguments]
     values, words = read(_written_out(words_of(arguments), benchmark), flags_of(RunOptions))
@@ -132,7 +145,7 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     methods.load(experiment.method).METHOD.check(experiment)
     name = f"{benchmark.name}_{_settings_name(benchmark, preset, start.method)}_seed{experiment.seed}"
     out = options.out or Path("runs") / name
-    return Command(benchmark, experiment, preset, out, data_dir, options, _extension(options, provenance))
+    return Command(benchmark, experiment, preset, out, data_dir, options, _extension(options, provenance), typed=typed)
 
 
 def sections(experiment: Experiment) -> list[tuple[str, object, list[Flag]]]:

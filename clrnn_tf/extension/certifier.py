@@ -23,7 +23,13 @@ _PROBES = 32  # test sequences of a task; those that its export stores
 
 
 class RegressionError(RuntimeError):
-    """Old tasks have become worse than is allowed. The certificate has been written."""
+    """Old tasks have become worse than is allowed. The certificate has been written.
+
+    Example:
+      >>> from clrnn_tf import RegressionError
+      >>> issubclass(RegressionError, RuntimeError)
+      True
+    """
 
 
 class Answered(NamedTuple):

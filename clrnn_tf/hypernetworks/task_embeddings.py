@@ -16,6 +16,11 @@ class Embeddings(NamedTuple):
     of_tasks: tf.Tensor
     of_chunks: tf.Tensor
 
+    def by_task(self) -> np.ndarray:
+        """[K, E + N C]: all numbers of each task."""
+        used = [values.numpy() for values in self if values.shape.rank > 1]
+        return np.concatenate([values.reshape(len(values), -1) for values in used], axis=1)
+
 
 def concatenated(variables: Sequence[keras.Variable]) -> tf.Tensor:
     """Values of `variables` along the first axis; [0] for none."""

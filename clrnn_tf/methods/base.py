@@ -223,6 +223,10 @@ class Method(tf.Module, Generic[Options]):
         """Memory that the method now keeps for old tasks, in bytes by purpose."""
         return {}
 
+    def task_embeddings(self) -> np.ndarray | None:
+        """[K, D], what tells the tasks apart, for observers; None where it is nothing that is learned."""
+        return None
+
     def facts(self) -> dict[str, float]:
         """Facts for the results file: parameters and, where they are compressed, the ratio."""
         specs = self.setup.network.weight_specs

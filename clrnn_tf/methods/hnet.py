@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.config import Experiment, HypernetworkConfig
@@ -139,6 +140,10 @@ class HNET(Method[Config]):
     def kept_bytes(self) -> dict[str, int]:
         """What the regulariser compares with."""
         return self.regularizer.kept_bytes()
+
+    def task_embeddings(self) -> np.ndarray:
+        """The embeddings of the tasks, and of chunks where every task has its own."""
+        return self.source.embeddings().by_task()
 
     def facts(self) -> dict[str, float]:
         """Adds the compression ratio: parameters per weight of the main network."""

@@ -68,6 +68,7 @@ class RecurrentNetwork:
         sizes = {"num_features": num_features, "num_outputs": num_outputs, "num_tasks": num_tasks}
         for name, size in sizes.items():
             require(size > 0, f"{name} must be above 0. Received: {size}.")
+        require(config.cell in CELLS, f"network.cell must be {' or '.join(CELLS)}. Received: {config.cell!r}.")
         self.config = config
         self.num_features = num_features
         self.num_outputs = num_outputs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,21 +151,6 @@ def verdict(certificate: Certificate) -> str:
     says = f"must not be published: {certificate.fault}" if certificate.fault else "may be published"
     return (
         f"'{certificate.new_task}' was added ({certificate.metric} {certificate.score:.2f}). The model {says}.{exact}"
-    )
-
-
-def certificate_section(run: Path) -> str:
-    """The certificate of a run as HTML; empty for one that was not extended."""
-    certificate = read_certificate(run)
-    if certificate is None:
-        return ""
-    heads = "".join(f"<th>{html.escape(head)}</th>" for head in HEADS)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in certificate_rows(certificate)
-    )
-    return (
-        f"<h2>One more task</h2><p>{html.escape(verdict(certificate))}</p><table><caption>Old tasks on their "
-        f"test data, and on probes: the first test sequences of each.</caption><tr>{heads}</tr>{rows}</table>"
     )
 
 

@@ -35,6 +35,8 @@ def coverage_table(data_facts: Mapping[str, object]) -> str:
     shares = _coverage(data_facts)
     if not shares:
         return ""
+    if all(share == 1.0 for of_task in shares.values() for share in of_task.values()):
+        return "<p>All words have a vector.</p>"
     splits = list(dict.fromkeys(split for of_task in shares.values() for split in of_task))
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in ("task", *splits))
     rows = "".join(
@@ -43,7 +45,8 @@ def coverage_table(data_facts: Mapping[str, object]) -> str:
         + "</tr>"
         for task, of_task in shares.items()
     )
-    return f"<table><caption>Percent of words that have a vector.</caption><tr>{heads}</tr>{rows}</table>"
+    whole = f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
+    return f'<div class="scroll"><table><caption>Percent of words that have a vector.</caption>{whole}</table></div>'
 
 
 def _coverage(data_facts: Mapping[str, object]) -> dict[str, dict[str, float]]:

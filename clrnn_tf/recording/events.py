@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.streams.tasks import Task, TaskStream
 
@@ -54,6 +56,8 @@ class TaskResult:
     """Spent on compiling since the trainer was made, an estimate; see `clrnn_tf.execution.call_times`."""
     compile_share: float = 0.0
     """Of the time of all steps, validations and tests since then."""
+    task_embeddings: np.ndarray | None = None
+    """[K, D], of all tasks; None where the method has none."""
 
 
 class Observer:
@@ -70,7 +74,8 @@ class Observer:
     """
 
     def recorded(self) -> Mapping[str, int]:
-        """Bytes of each file that is appended to, by a name; they are on the disk when this returns.
+        """Bytes of each file that is appended to, by a name; they are on the disk when this returns. Other counts may
+        stand beside them.
 
         Asked before a checkpoint is written, which holds the answer.
         """

@@ -1,16 +1,16 @@
-"""Figures of a run, where matplotlib is installed; None where it is not."""
+"""Accuracies over the tasks learned, as figures, where matplotlib is installed; None where it is not."""
 
 from __future__ import annotations
 
 import io
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.svg import GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,19 +19,44 @@ if TYPE_CHECKING:
 # After Okabe and Ito, for the colour-blind; changed a little to be readable on a white and on a black page.
 _COLORS = ("#D55E00", "#0080C8", "#009E73", "#CC79A7", "#B58900", "#808080")
 _MARKERS = "osD^vP"
+_DASHES = ((6, 2), (), (2, 2), (6, 2, 1, 2), (10, 3), (1, 1))  # points of ink and of paper; () is a solid line
 _PLACES = {"fine_tuning": 0, "hnet": 1, "from_scratch": 2}
-"""Methods that have a colour and a marker of their own, the same in all figures: their place above."""
-_MOST_NAMED = 20  # tasks of a matrix
-_GREY = "#7a7a7a"  # readable on white and on black
+"""Methods that have a style of their own, the same in all figures: their place above."""
+_POINTS = 72.0  # an inch; a point is a pixel of a page
+_MOST_MARKED = 30  # points of a line that have a marker
+_SMALLEST_RANGE = 5.0  # points of accuracy that an axis shows, so that noise does not look like forgetting
+MOST_PANELS = 20
+"""Tasks of `task_panels`."""
+
+Runs = Mapping[str, ResultMatrix | Sequence[ResultMatrix]]
+"""Results by the name to show: one matrix, or those of several seeds."""
 
 
-class Curve(NamedTuple):
-    """One line of a figure."""
+class LineStyle(NamedTuple):
+    """How a line looks. Styles differ by colour, and by marker and dashes for those who see no colour."""
 
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    dots: bool = False
+    color: str
+    marker: str
+    dashes: tuple[float, ...]
+
+
+class Margins(NamedTuple):
+    """Space around axes, in points."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def figure_with_axes(width: float, height: float, margins: Margins) -> tuple[Figure, Axes]:
+    """A figure of one plot, in points. Its margins are given: to have them measured would take as long as to draw."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / _POINTS, height / _POINTS), facecolor="none")
+    left, bottom = margins.left / width, margins.bottom / height
+    inner = 1 - left - margins.right / width, 1 - bottom - margins.top / height
+    return figure, figure.add_axes((left, bottom, *inner))
 
 
 def available() -> bool:
@@ -43,91 +68,133 @@ def available() -> bool:
     return True
 
 
-def matrix_figure(matrix: ResultMatrix) -> Figure | None:
-    """The matrix of the headline metric as a heat map: rows are tasks learned so far, columns are tasks tested.
-
-    It grows up to 20 tasks. Of more tasks, some are named, and cells hold no numbers.
-    """
-    if not available():
-        return None
-    from matplotlib.figure import Figure
-
-    scores = np.full((len(matrix.row_names), matrix.num_tasks), np.nan)
-    scores[: len(matrix.rows)] = matrix.scores(matrix.headline)
-    size = min(max(3.5, 0.42 * matrix.num_tasks), 0.42 * _MOST_NAMED)
-    figure = Figure(figsize=(size + 1.2, size), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(scores, vmin=0, vmax=100, cmap="viridis")
-    figure.colorbar(image, ax=axes, label=f"test {matrix.headline.replace('_', ' ')}, %", shrink=0.8)
-    every = -(-matrix.num_tasks // _MOST_NAMED)
-    axes.set(xlabel="tested on", ylabel="after learning")
-    axes.set_xticks(
-        range(0, matrix.num_tasks, every), matrix.task_names[::every], rotation=90 if matrix.num_tasks > 6 else 0
-    )
-    axes.set_yticks(range(0, len(scores), every), matrix.row_names[::every])
-    if every > 1:
-        return figure
-    for (row, column), score in np.ndenumerate(scores):
-        if not np.isnan(score):
-            color = "black" if score > 60 else "white"
-            axes.text(column, row, f"{score:.0f}", ha="center", va="center", color=color, fontsize=7)
-    return figure
-
-
-def accuracy_over_tasks(runs: Mapping[str, ResultMatrix], methods: Mapping[str, str] | None = None) -> Figure | None:
+def accuracy_over_tasks(
+    runs: Runs, methods: Mapping[str, str] | None = None, width: float = 605, named: bool = True
+) -> Figure | None:
     """Mean test accuracy on the tasks learned so far, in percent, after each task, for runs of one task stream.
 
     After n tasks the value of a run is mean_{j<n} R[n-1, j]. A run that learned all tasks jointly has one such number,
-    which is drawn as a dashed line. The name and the last value of a run stand beside its line. The background is
-    transparent and the colours are readable on a light and on a dark page, also for the colour-blind.
+    which is drawn as a dashed line. Of several seeds, the mean is drawn over a band from the lowest to the highest. The
+    last value of a run stands beside its line, with its name if `named`. The background is transparent and the colours
+    are readable on a light and on a dark page, also for the colour-blind.
 
     Args:
       runs: Results by the name to show. Tasks are those of the first run.
-      methods: The method of each run, by the same names: a method has the same colour in all figures, whatever stands
-        beside it. Runs without one get the colours that are left, in their order.
+      methods: The method of each run, by the same names: a method has the same style in all figures, whatever stands
+        beside it. Runs without one get the styles that are left, in their order.
+      width: In points.
+      named: Whether names stand beside the lines.
+    """
+    if not available():
+        return None
+    first = _seeds(next(iter(runs.values())))[0]
+    names = first.task_names
+    beside = 9 * max(map(len, runs)) + 60 if named else 48
+    turned = are_turned(names, width - beside - 40)
+    below = 40 + (7 * max(map(len, names)) if turned else 14)
+    figure, axes = figure_with_axes(width, max(250, width / 2.4), Margins(36, 26, beside, below))
+    ends = {}
+    for (label, run), style in zip(runs.items(), styles_of(runs, methods), strict=True):
+        low, mean, high = _band([accuracy_so_far(matrix) for matrix in _seeds(run)])
+        if _seeds(run)[0].joint:
+            axes.axhline(mean[-1], color=style.color, linewidth=1.6, linestyle="--")
+        else:
+            _draw_line(axes, range(1, len(mean) + 1), mean, style)
+            if len(_seeds(run)) > 1:
+                axes.fill_between(range(1, len(mean) + 1), low, high, color=style.color, alpha=0.18, linewidth=0)
+        ends[label] = (float(mean[-1]), style.color)
+    axes.set_xlim(0.8, len(names) + 0.1)
+    name_tasks(axes, range(1, len(names) + 1), names, width - beside - 40)
+    axes.set_xlabel("tasks learned, one after another", color=GREY, fontsize=12)
+    title = f"mean test {first.headline.replace('_', ' ')}" + (" on the tasks learned so far" if width > 500 else "")
+    axes.set_title(f"{title}, %", loc="left", color=GREY, fontsize=13)
+    plain(axes)
+    _show_at_least(axes, _SMALLEST_RANGE)
+    _write_at_the_ends(axes, ends, named)
+    return figure
+
+
+def task_panels(runs: Runs, methods: Mapping[str, str] | None = None, width: float = 605) -> Figure | None:
+    """Test accuracy of each task after each task from its own on, in percent: a panel for each task, all on one scale.
+
+    Of more than 20 tasks, 20 are drawn, evenly spaced. The arguments are those of `accuracy_over_tasks`.
     """
     if not available():
         return None
     from matplotlib.figure import Figure
 
-    names = next(iter(runs.values())).task_names
-    figure = Figure(figsize=(8.4, 4.2), layout="constrained", facecolor="none")
-    axes = figure.subplots()
-    axes.set_facecolor("none")
-    ends = {}
-    for (label, matrix), place in zip(
-        runs.items(), places([(methods or {}).get(label) for label in runs]), strict=True
-    ):
-        means = accuracy_so_far(matrix)
-        color = _COLORS[place % len(_COLORS)]
-        if matrix.joint:
-            axes.axhline(means[-1], color=color, linewidth=1.6, linestyle="--")
-        else:
-            axes.plot(
-                range(1, len(means) + 1),
-                means,
-                color=color,
-                linewidth=2.2,
-                markersize=6,
-                marker=_MARKERS[place % len(_MARKERS)],
-                clip_on=False,
-            )
-        ends[label] = (float(means[-1]), color)
-    axes.set_xlim(0.8, len(names) + 0.1)
-    axes.set_xticks(range(1, len(names) + 1), names, rotation=90 if max(map(len, names)) * len(names) > 80 else 0)
-    axes.set_xlabel("tasks learned, one after another", color=_GREY)
-    axes.set_title("mean test accuracy on the tasks learned so far, %", loc="left", color=_GREY, fontsize=11)
-    axes.tick_params(colors=_GREY)
-    axes.grid(axis="y", color=_GREY, alpha=0.25, linewidth=0.7)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(_GREY)
-    _write_at_the_ends(axes, ends)
+    first = _seeds(next(iter(runs.values())))[0]
+    tasks = spaced(first.num_tasks, MOST_PANELS)
+    columns = min(len(tasks), 5 if width > 500 else 3)
+    rows = -(-len(tasks) // columns)
+    height = 104 * rows + 34
+    figure = Figure(figsize=(width / _POINTS, height / _POINTS), facecolor="none")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    figure.subplots_adjust(32 / width, 36 / height, 1 - 10 / width, 1 - 20 / height, wspace=0.08, hspace=0.32)
+    for axes, task in itertools.zip_longest(grid.flat, tasks):
+        if task is None:
+            axes.set_visible(False)
+            continue
+        for run, style in zip(runs.values(), styles_of(runs, methods), strict=True):
+            _draw_task(axes, _seeds(run), task, style)
+        axes.set_title(f"{task + 1}  {first.task_names[task]}", loc="left", fontsize=11, color=GREY, pad=3)
+        axes.set_xlim(0.5, first.num_tasks + 0.5)
+        axes.set_xticks([1, first.num_tasks])
+        plain(axes, size=10)
+    _show_at_least(grid[0, 0], _SMALLEST_RANGE)
+    figure.supxlabel("tasks learned", color=GREY, fontsize=11)
     return figure
 
 
+def _draw_task(axes: Axes, seeds: Sequence[ResultMatrix], task: int, style: LineStyle) -> None:
+    """The line of one task in its panel."""
+    if seeds[0].joint:
+        score = np.mean([matrix.final(matrix.headline)[task] for matrix in seeds])
+        axes.axhline(score, color=style.color, linewidth=1.2, linestyle="--")
+        return
+    low, mean, high = _band([matrix.scores(matrix.headline)[task:, task] for matrix in seeds])
+    steps = range(task + 1, task + 1 + len(mean))
+    _draw_line(axes, steps, mean, style, thin=True)
+    if len(seeds) > 1:
+        axes.fill_between(steps, low, high, color=style.color, alpha=0.18, linewidth=0)
+
+
+def _draw_line(axes: Axes, x: Sequence[int], y: np.ndarray, style: LineStyle, thin: bool = False) -> None:
+    (line,) = axes.plot(
+        x,
+        y,
+        color=style.color,
+        linewidth=1.2 if thin else 2.0,
+        marker=style.marker,
+        markersize=3.2 if thin else 5.5,
+        markevery=max(1, len(y) // (5 if thin else _MOST_MARKED)),
+        clip_on=False,
+    )
+    if style.dashes:
+        line.set_dashes(style.dashes)
+
+
+def _band(seeds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lowest, mean and highest of several lines, as far as the shortest of them goes."""
+    shortest = min(map(len, seeds))
+    values = np.stack([line[:shortest] for line in seeds])
+    return values.min(axis=0), values.mean(axis=0), values.max(axis=0)
+
+
+def _seeds(run: ResultMatrix | Sequence[ResultMatrix]) -> Sequence[ResultMatrix]:
+    return [run] if isinstance(run, ResultMatrix) else run
+
+
+def styles_of(runs: Runs, methods: Mapping[str, str] | None = None) -> list[LineStyle]:
+    """The styles of runs, in their order; see `accuracy_over_tasks` for the arguments."""
+    return [
+        LineStyle(_COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)], _DASHES[place % len(_DASHES)])
+        for place in places([(methods or {}).get(label) for label in runs])
+    ]
+
+
 def places(methods: Sequence[str | None]) -> list[int]:
-    """Places of runs in the list of colours: fixed for some methods, else the first that is free.
+    """Places of runs in the list of styles: fixed for some methods, else the first that is free.
 
     Example:
       >>> places(["hnet", "si", "hnet"])
@@ -140,26 +207,69 @@ def places(methods: Sequence[str | None]) -> list[int]:
 
 
 def accuracy_so_far(matrix: ResultMatrix) -> np.ndarray:
-    """Mean accuracy on the tasks learned so far, [rows], after each row of a matrix; in percent."""
+    """Mean accuracy on the tasks learned so far, [rows], after each row of a matrix; in percent.
+
+    Where outputs have no accuracy, it is the metric that is shown first (`ResultMatrix.headline`).
+    """
+    scores = matrix.scores(matrix.headline)
     if matrix.joint:
-        return matrix.scores().mean(axis=1)
-    return np.array([row[: number + 1].mean() for number, row in enumerate(matrix.scores())])
+        return scores.mean(axis=1)
+    return np.array([row[: number + 1].mean() for number, row in enumerate(scores)])
 
 
-def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
-    """Name and last value of each line, to the right of the axes and moved where they would overlap."""
+def plain(axes: Axes, size: float = 11.5) -> None:
+    """Axes as all figures of a page have them: no frame, thin lines across, grey text."""
+    axes.set_facecolor("none")
+    axes.tick_params(colors=GREY, labelsize=size, length=0)
+    axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.7)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(GREY)
+
+
+def _show_at_least(axes: Axes, points: float) -> None:
+    """Widen the vertical axis to `points` where what it shows lies closer together."""
+    bottom, top = axes.get_ylim()
+    lacking = points - (top - bottom)
+    if lacking > 0:
+        axes.set_ylim(bottom - lacking / 2, top + lacking / 2)
+
+
+def name_tasks(axes: Axes, places: Sequence[float], names: Sequence[str], width: float) -> None:
+    """Write the names of tasks below an axis of `width` points: upright if they fit, else turned, or some of them."""
+    every = max(1, -(-15 * len(names) // int(width)))
+    axes.set_xticks(places[::every], names[::every], rotation=90 if are_turned(names, width) else 0)
+
+
+def are_turned(names: Sequence[str], width: float) -> bool:
+    """Whether names below an axis of `width` points are turned."""
+    return 8 * (max(map(len, names)) + 1) * len(names) > width
+
+
+def spaced(count: int, most: int) -> list[int]:
+    """At most `most` of the numbers below `count`, evenly spaced, the first and the last among them.
+
+    Example:
+      >>> spaced(9, 3), spaced(2, 3)
+      ([0, 4, 8], [0, 1])
+    """
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
+
+
+def _write_at_the_ends(axes: Axes, ends: Mapping[str, tuple[float, str]], named: bool) -> None:
+    """Last value of each line, and its name, to the right of the axes and moved where they would overlap."""
     bottom, top = axes.get_ylim()
     order = sorted(ends, key=lambda label: ends[label][0])
-    heights = spread([ends[label][0] for label in order], gap=(top - bottom) / 15)
+    heights = spread([ends[label][0] for label in order], gap=(top - bottom) / 14)
     for label, height in zip(order, heights, strict=True):
         value, color = ends[label]
         axes.annotate(
-            f"{label}  {value:.1f}",
+            f"{label}  {value:.1f}" if named else f"{value:.1f}",
             (1.02, height),
             xycoords=("axes fraction", "data"),
             color=color,
             va="center",
-            fontsize=11,
+            fontsize=13,
             fontweight="bold",
             annotation_clip=False,
         )
@@ -174,69 +284,8 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     return [place + shift for place in moved]
 
 
-def matrix_image(matrix: ResultMatrix) -> np.ndarray | None:
-    """`matrix_figure` as pixels [height, width, 4] uint8."""
-    figure = matrix_figure(matrix)
-    if figure is None:
-        return None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())
-
-
-def curves_figure(
-    curves: Sequence[Curve], ylabel: str, borders: Sequence[float], names: Sequence[str], log: bool = False
-) -> Figure | None:
-    """Lines over the steps of all tasks, with a mark where each task begins.
-
-    Args:
-      curves: The lines.
-      ylabel: Label of the vertical axis, with its unit.
-      borders: Step at which each task begins.
-      names: Names of the tasks.
-      log: Whether the vertical axis is logarithmic, and linear below 0.01.
-    """
-    if not available():
-        return None
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 2.8), layout="constrained")
-    axes = figure.subplots()
-    for curve in curves:
-        style = {"marker": ".", "linestyle": "none"} if curve.dots else {"linewidth": 1.1}
-        axes.plot(curve.x, curve.y, label=curve.label, **style)
-    for border, name in zip(borders, names, strict=True):
-        axes.axvline(border, color="0.8", linewidth=0.7, zorder=0)
-        axes.annotate(
-            name,
-            (border, 1.0),
-            xycoords=("data", "axes fraction"),
-            fontsize=7,
-            color="0.4",
-            xytext=(2, -8),
-            textcoords="offset points",
-        )
-    axes.set(xlabel="training step", ylabel=ylabel)
-    if log:
-        axes.set_yscale("symlog", linthresh=0.01)
-        if all(value >= 0 for curve in curves for value in curve.y if not math.isnan(value)):
-            axes.set_ylim(bottom=0)
-    axes.legend(fontsize=8, loc="best")
-    return figure
-
-
 def png(figure: Figure) -> bytes:
     """A figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, bbox_inches="tight", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def svg(figure: Figure) -> str:
-    """A figure as an `<svg>` element that can stand in a page."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]

@@ -79,6 +79,8 @@ class FileRecorder(Observer):
         self._data = {"data_source": stream.data_source}
         if stream.data_facts:
             self._data["data"] = dict(stream.data_facts)
+        if stream.class_names:
+            self._data["class_names"] = list(stream.class_names)
         if self._run.results.is_file():
             stored = self._run.read_results()
             self._timing = stored["timing"]["tasks"][:first_task]

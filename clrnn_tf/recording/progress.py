@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -49,11 +50,10 @@ class ProgressReporter(Observer):
         self._live: Live | None = None
         self._num_tasks = 0
         self._validation = math.nan
-        self._first_log: float | None = None  # the time of the first entry, before which the step was compiled
-        self._first_steps = 0
+        self._times = _Times()
+        self._logged = -math.inf  # the time of the last log entry
         self._last_line = -math.inf
-        self._steps_done = 0
-        self._last_step = 0
+        self._compiled = False
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
         """Say with which task a run is continued, and begin the live line."""
@@ -66,17 +66,15 @@ class ProgressReporter(Observer):
 
     def task_began(self, task: Task) -> None:
         """Say why nothing happens at first: the step is compiled when the first task begins."""
-        if not self._steps_done:
+        if not self._compiled:
+            self._compiled = True
             self._console.print("compiling the training step ...", highlight=False)
 
     def trained(self, log: TrainingLog) -> None:
         """Show the present state: at once, and then at most every ten seconds where it is no terminal."""
-        previous = self._last_step if log.step > self._last_step else 0
-        self._steps_done += log.step - previous
-        self._last_step = log.step
+        self._times.stepped(log)
+        self._logged = self._clock()
         line = self._line(log)
-        if self._first_log is None:
-            self._first_log, self._first_steps = self._clock(), self._steps_done
         if self._live is not None:
             self._live.update(Text(line), refresh=True)
         elif self._clock() - self._last_line >= _SECONDS_BETWEEN_LINES:
@@ -84,12 +82,14 @@ class ProgressReporter(Observer):
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def validated(self, log: ValidationLog) -> None:
-        """Remember the latest validation accuracy."""
+        """Remember the latest validation accuracy, and how long it took."""
         self._validation = log.evaluation.accuracy
+        self._times.validations.append(self._clock() - self._logged)
 
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
         """One line for the finished task."""
-        self._validation, self._last_step = math.nan, 0
+        self._validation = math.nan
+        self._times.tests.append(result.eval_seconds)
         scores = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
         loss, accuracy = (np.mean([getattr(score, name) for score in scores]) for name in ("loss", "accuracy"))
         shown = f"loss {loss:.4g}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
@@ -131,18 +131,56 @@ class ProgressReporter(Observer):
 
     def _speed(self, log: TrainingLog) -> list[str]:
         """Time for a step, and time left; nothing in the first entry, most of whose time went into compiling."""
-        if self._first_log is None:
+        seconds = self._times.left(log, self._num_tasks)
+        if seconds is None:
             return []
-        remaining_tasks = self._num_tasks - log.task.task_id - 1
-        remaining = remaining_tasks * log.num_steps + log.num_steps - log.step
-        seconds_a_step = (self._clock() - self._first_log) / max(self._steps_done - self._first_steps, 1)
-        return [f"{1e3 * log.seconds_per_step:.1f} ms/step", f"{_duration(seconds_a_step * remaining)} left"]
+        return [f"{1e3 * log.seconds_per_step:.1f} ms/step", f"{_duration(seconds)} left"]
 
 
-def results_table(matrix: ResultMatrix) -> Table:
+class _Times:
+    """How long steps, validations and tests take.
+
+    The usual time of each is the lower median, which the few that are slow because they compile do not change.
+    """
+
+    def __init__(self) -> None:
+        self._steps: dict[int, list[float]] = {}  # seconds a step, by task
+        self._num_steps = 0
+        self._last = 0  # steps of the present task
+        self.validations: list[float] = []
+        self.tests: list[float] = []
+
+    def stepped(self, log: TrainingLog) -> None:
+        """Enter a log entry."""
+        before = self._last if log.task.task_id in self._steps else 0
+        self._num_steps += max(0, log.step - before)
+        self._last = log.step
+        self._steps.setdefault(log.task.task_id, []).append(log.seconds_per_step)
+
+    def left(self, log: TrainingLog, num_tasks: int) -> float | None:
+        """Seconds until the run ends; None after the first entry."""
+        if sum(map(len, self._steps.values())) < 2:
+            return None
+        of_tasks = {task: statistics.median_low(seconds) for task, seconds in self._steps.items()}
+        seconds = statistics.mean(of_tasks.values())
+        tasks = num_tasks - log.task.task_id - 1
+        present = of_tasks[log.task.task_id] if len(self._steps[log.task.task_id]) > 1 else seconds
+        in_task, later = log.num_steps - log.step, tasks * log.num_steps
+        validation = statistics.median_low(self.validations) if self.validations else 0.0
+        validating = validation * len(self.validations) / self._num_steps * (in_task + later)
+        test = statistics.median_low(self.tests) if self.tests else num_tasks * validation  # as many as tasks
+        return present * in_task + seconds * later + validating + test * (tasks + 1)
+
+
+def captioned(table: Table, title: str, caption: str) -> Group:
+    """A table between a title and a caption, which are as wide as the terminal and not as the table."""
+    return Group(Text(title, style="italic"), table, Text(caption, style="dim italic"))
+
+
+def results_table(matrix: ResultMatrix) -> Group:
     """During and final accuracy of each task, then their means and what was forgotten; losses without an accuracy."""
     metric = _shown_metric(matrix)
-    table = Table(title="test accuracy, %" if metric == "accuracy" else f"test {metric}")
+    table = Table()
     for name in ("task", "during", "final", "change"):
         table.add_column(name, justify="left" if name == "task" else "right")
     decimals = 2 if metric == "accuracy" else 4
@@ -156,14 +194,15 @@ def results_table(matrix: ResultMatrix) -> Table:
         add(*row)
     table.add_section()
     add("mean", float(during.mean()), float(final.mean()))
-    if metric == "accuracy":
-        summary = matrix.summary()
-        table.caption = (
-            f"forgetting {number_text(summary['forgetting'])}, "
-            f"backward transfer {number_text(summary['backward_transfer'])}, "
-            f"worst final {number_text(summary['worst_final_accuracy'])}"
-        )
-    return table
+    if metric != "accuracy":
+        return captioned(table, f"test {metric}", "during: right after learning the task; final: at the end")
+    summary = matrix.summary()
+    caption = (
+        f"forgetting {number_text(summary['forgetting'])}, "
+        f"backward transfer {number_text(summary['backward_transfer'])}, "
+        f"worst final {number_text(summary['worst_final_accuracy'])}"
+    )
+    return captioned(table, "test accuracy, %", caption)
 
 
 def _shown_metric(matrix: ResultMatrix) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import KeysView, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -86,6 +86,9 @@ class Results(TypedDict):
     seed: int
     data_source: str
     data: NotRequired[dict[str, object]]
+    """Facts about the data: `fingerprint`, `licence`, `coverage`, and `classes`, the names of each task's own."""
+    class_names: NotRequired[list[str]]
+    """Where all tasks have the same."""
     kept_bytes: NotRequired[list[dict[str, int]]]
     """After each task, in bytes by purpose."""
     task_inference: NotRequired[InferenceResults]
@@ -109,18 +112,21 @@ def checked_results(results: object) -> Results:
         if hint in (float, float | None) and not (value is None or isinstance(value, float | int)):
             raise ValueError(f"{name} is no number")
     timing = results["timing"]
-    tasks = timing.get("tasks") if isinstance(timing, dict) and timing.keys() >= _required(Timing) else None
+    tasks = timing.get("tasks") if isinstance(timing, dict) and timing.keys() >= set(_required(Timing)) else None
     if not isinstance(tasks, list) or not all(
-        isinstance(task, dict) and task.keys() >= _required(TaskTiming) for task in tasks
+        isinstance(task, dict) and task.keys() >= set(_required(TaskTiming)) for task in tasks
     ):
         raise ValueError("timing does not hold the seconds of tasks")
     return typing.cast(Results, results)
 
 
-def _required(entries: type) -> KeysView[str]:
-    """Names that must be there; `__required_keys__` has all names, as the types of this file are read as text."""
+def _required(entries: type) -> list[str]:
+    """Names that a typed dictionary must have.
+
+    `__required_keys__` does not know, as the types of this file are read as text.
+    """
     hints = typing.get_type_hints(entries, include_extras=True)
-    return {name: hint for name, hint in hints.items() if typing.get_origin(hint) is not NotRequired}.keys()
+    return [name for name, hint in hints.items() if typing.get_origin(hint) is not NotRequired]
 
 
 def scores_of(matrix: ResultMatrix) -> dict[str, object]:

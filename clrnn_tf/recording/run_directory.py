@@ -1,6 +1,6 @@
 """The directory of a run: settings, logs, results, TensorBoard events, checkpoints, exports.
 
-    config.yaml     settings that rebuild the run, and under `provenance` the data source and library versions
+    config.yaml     settings that rebuild the run; under `provenance` the command, data, date, host, commit, versions
     metrics.jsonl   one line for each log entry and validation
     results.json    results after each task; everything outside `timing` is equal for equal runs
     results.csv     the accuracy matrix
@@ -37,6 +37,7 @@ from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.changes import differences, with_defaults
+from clrnn_tf.recording.origin import origin
 from clrnn_tf.recording.results import SCHEMA_VERSION, Results, checked_results, matrix_of
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
@@ -118,7 +119,7 @@ class RunDirectory:
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
         run._remove_files()
-        settings = {**experiment.to_dict(), "provenance": {**provenance, "versions": library_versions()}}
+        settings = {**experiment.to_dict(), "provenance": {**provenance, **origin(), "versions": library_versions()}}
         write_text(run.config, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         return run
 

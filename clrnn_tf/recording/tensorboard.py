@@ -1,35 +1,44 @@
-"""TensorBoard events of a run: losses by name, validation, the result matrix as an image, HParams."""
+"""TensorBoard events of a run: losses by name, validation, results, HParams, task embeddings, samples."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
+import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams.summary import session_end_pb
 
 from clrnn_tf.config import Experiment
 from clrnn_tf.durable_files import sync_file
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
-from clrnn_tf.recording.figures import matrix_image
+from clrnn_tf.recording.heat_maps import matrix_image
+from clrnn_tf.recording.hyperparameters import columns, hyperparameters, metric_columns
+from clrnn_tf.recording.projector import write_projector
+from clrnn_tf.recording.series import StepsOfAllTasks, result_series, training_series, validation_series
 from clrnn_tf.streams.tasks import TaskStream
 
 _SUFFIX = ".from_task"  # of the names of our event files
 _MOST_PICTURES = 10  # of the matrix in a run, one more at its end
-_HEADLINES = ("mean_during_accuracy", "mean_final_accuracy", "forgetting")
 
 
 class TensorBoardRecorder(Observer):
-    """Writes events under `directory`; the horizontal axis is the step within a task, or the task for the matrix.
+    """Writes events under `directory`.
+
+    The horizontal axis of `train/` and `validation/` is the step over all tasks, which does not begin anew with a task.
+    That of `result/`, `test_accuracy/` and the result matrix is the number of tasks learned.
 
     Args:
       directory: Where the event files go.
-      experiment: Settings shown in the HParams tab.
+      experiment: Settings shown in the HParams tab, in one row for each run.
+      samples: Draws training examples of a stream as a PNG file.
+      varied: Settings that a search has varied, by dotted name; they have columns of their own in the HParams tab.
 
     Example:
       >>> from clrnn_tf import Experiment, NetworkConfig, TrainConfig, build_trainer
@@ -48,18 +57,29 @@ class TensorBoardRecorder(Observer):
       True
     """
 
-    def __init__(self, directory: Path, experiment: Experiment) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        experiment: Experiment,
+        samples: Callable[[TaskStream], bytes] | None = None,
+        varied: Sequence[str] = (),
+    ) -> None:
         self._directory, self._experiment = directory, experiment
+        self._samples, self._varied = samples, varied
         self._writer: tf.summary.SummaryWriter = tf.summary.create_noop_writer()  # until a run begins
+        self._steps = StepsOfAllTasks(experiment.train.steps)
+        self._rewound = False
 
     def recorded(self) -> dict[str, int]:
-        """The sizes of the event files."""
+        """The sizes of the event files, and the steps of the tasks that are learned."""
         with self._writing(0):
             self._writer.flush()
-        return {path.name: sync_file(path) for path in self._files()}
+        return {**{path.name: sync_file(path) for path in self._files()}, **self._steps.recorded()}
 
     def rewind(self, recorded: Mapping[str, int]) -> None:
         """Cut the event files to what they were at the checkpoint, and remove later ones."""
+        self._rewound = True
+        self._steps.rewind(recorded)
         for path in self._files():
             size = recorded.get(path.name, 0)
             if size == 0:
@@ -68,51 +88,59 @@ class TensorBoardRecorder(Observer):
                 os.truncate(path, size)
             else:
                 warnings.warn(f"{path} was cut; curves in TensorBoard have gaps.", stacklevel=2)
+        if not recorded:
+            shutil.rmtree(self._directory / "plugins", ignore_errors=True)
         for name in sorted(recorded.keys() - {path.name for path in self._files()}):
             if _SUFFIX in name:
                 warnings.warn(f"{self._directory / name} is missing; curves in TensorBoard have gaps.", stacklevel=2)
 
     def run_began(self, stream: TaskStream, first_task: int, matrix: ResultMatrix) -> None:
         """Open an event file; its name has the task with which a continued run begins."""
+        if first_task == 0 and not self._rewound:
+            self.rewind({})  # nothing is recorded twice where a run begins anew without checkpoints
+        self._steps.began(first_task)
         goes_on = bool(self._files())
         with self._writing(0):
             suffix = f"{_SUFFIX}{first_task}"
             self._writer = tf.summary.create_file_writer(str(self._directory), filename_suffix=suffix)
         if not goes_on:
-            with self._writing(0):
-                hparams.hparams(_flat(self._experiment.to_dict()), trial_id="run")
+            self._describe(stream)
+
+    def _describe(self, stream: TaskStream) -> None:
+        """What is written once: settings and samples."""
+        with self._writing(0):
+            hparams.hparams_config(columns(self._varied), metric_columns())
+            hparams.hparams(hyperparameters(self._experiment), trial_id="")  # a row of its own, by its directory
+            if self._samples is not None:
+                picture = tf.io.decode_png(self._samples(stream), channels=3)
+                tf.summary.image("samples", picture[tf.newaxis])
 
     def trained(self, log: TrainingLog) -> None:
-        """Losses by name, accuracy, gradient norm and speed."""
-        values = {
-            **log.losses,
-            "accuracy": log.accuracy,
-            "gradient_norm": log.gradient_norm,
-            "milliseconds_per_step": 1e3 * log.seconds_per_step,
-        }
-        self._scalars(f"train/{log.task.name}", values, log.step)
+        """Losses by name, accuracy, gradient norm, speed, and the number of the task."""
+        self._scalars(training_series(log), self._steps.of(log.step))
 
     def validated(self, log: ValidationLog) -> None:
         """All validation scores."""
-        self._scalars(f"validation/{log.task.name}", log.evaluation.metrics, log.step)
+        self._scalars(validation_series(log), self._steps.of(log.step))
 
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
-        """Headline numbers so far, test accuracy of every task, and now and then the matrix as an image."""
+        """Headline numbers so far, test scores of every task, embeddings, and now and then the matrix as an image."""
+        self._steps.learned(result.steps)
         step = len(matrix.rows)
-        summary = matrix.summary()
-        self._scalars("result", {name: summary[name] for name in _HEADLINES}, step)
-        scores = zip(matrix.task_names, result.evaluations, strict=True)
-        self._scalars("test_accuracy", {task: score.accuracy for task, score in scores}, step)
+        self._scalars(result_series(result, matrix), step)
         image = matrix_image(matrix) if matrix.finished or step % -(-matrix.num_tasks // _MOST_PICTURES) == 0 else None
-        if image is not None:
-            with self._writing(step):
-                tf.summary.image("result_matrix", image[tf.newaxis])
         with self._writing(step):
+            if image is not None:
+                tf.summary.image("result_matrix", image[tf.newaxis])
             self._writer.flush()
+        if result.task_embeddings is not None:
+            write_projector(self._directory, result.task_embeddings, matrix)
 
     def run_ended(self, matrix: ResultMatrix) -> None:
-        """Close the event file."""
+        """Say that the run is done, and close the event file."""
         with self._writing(0):
+            done = session_end_pb(api_pb2.STATUS_SUCCESS)
+            tf.summary.experimental.write_raw_pb(done.SerializeToString(), step=0)
             self._writer.close()
 
     def run_failed(self, error: BaseException) -> None:
@@ -136,20 +164,7 @@ class TensorBoardRecorder(Observer):
     def _files(self) -> list[Path]:
         return sorted(self._directory.glob(f"*tfevents*{_SUFFIX}*"))
 
-    def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
+    def _scalars(self, values: Mapping[str, float], step: int) -> None:
         with self._writing(step):
             for name, value in values.items():
-                if not math.isnan(value):
-                    tf.summary.scalar(f"{group}/{name}", value)
-
-
-def _flat(settings: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Settings by dotted name, as the HParams plugin wants them: numbers and strings."""
-    flat: dict[str, object] = {}
-    for key, value in settings.items():
-        name = f"{prefix}.{key}" if prefix else key
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, name))
-        else:
-            flat[name] = value if isinstance(value, (bool, int, float, str)) else str(value)
-    return flat
+                tf.summary.scalar(name, value)

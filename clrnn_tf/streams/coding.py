@@ -11,7 +11,7 @@ import tensorflow as tf
 from clrnn_tf.streams.inputs import without_padding
 
 Missing = Literal["refuse", "mean", "previous"]
-Numbers: TypeAlias = np.ndarray | tf.Tensor
+Numbers: TypeAlias = "np.ndarray | tf.Tensor"
 
 
 class Statistics(NamedTuple):

@@ -120,4 +120,5 @@ def _learn_task(
         kept_bytes=trainer.method.kept_bytes(),
         compile_seconds=trainer.times.compile_seconds,
         compile_share=trainer.times.compile_share,
+        task_embeddings=trainer.method.task_embeddings(),
     )

@@ -1,0 +1,67 @@
+"""A run as it is read back for a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.recording.results import Results
+from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
+from clrnn_tf.yaml_files import read_settings
+
+
+class StoredRun(NamedTuple):
+    """What the files of a run directory hold."""
+
+    path: Path
+    results: Results
+    matrix: ResultMatrix
+    """At least one row."""
+    entries: list[dict[str, Any]]
+    """The lines of `metrics.jsonl`."""
+    settings: Mapping[str, object]
+    """Those of `config.yaml`, without `provenance`."""
+    provenance: Mapping[str, object]
+    settings_text: str
+
+    @property
+    def headline(self) -> str:
+        """The metric that is shown first, in words."""
+        return self.matrix.headline.replace("_", " ")
+
+
+def read_run(path: Path) -> StoredRun:
+    """Read a run directory.
+
+    Raises:
+      ConfigurationError: It has no results, or a file is damaged.
+    """
+    run = RunDirectory(path)
+    results, matrix = run.read_results(), run.load()
+    if matrix is None or not matrix.rows:
+        raise ConfigurationError(f"no results in {path}: no task has been learned.")
+    require(run.config.is_file(), f"no settings in {path}: it has no config.yaml.")
+    settings = read_settings(run.config)
+    provenance = provenance_of(settings)
+    settings = {name: value for name, value in settings.items() if name != "provenance"}
+    text = run.config.read_text(encoding="utf-8")
+    return StoredRun(path, results, matrix, _entries(run), settings, provenance, text)
+
+
+def _entries(run: RunDirectory) -> list[dict[str, Any]]:
+    """The lines of `metrics.jsonl`."""
+    if not run.metrics.is_file():
+        return []
+    try:
+        entries = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
+    except (RecursionError, ValueError) as error:
+        raise ConfigurationError(f"{run.metrics} is damaged ({error}). Restore it, or remove its bad lines.") from None
+    require(
+        all(isinstance(entry, dict) and entry.keys() >= {"kind", "task_id", "step", "accuracy"} for entry in entries),
+        f"{run.metrics} is damaged (a line is no entry of a log). Restore it, or remove its bad lines.",
+    )
+    return entries
