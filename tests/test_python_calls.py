@@ -64,7 +64,11 @@ REFUSED = {
         "train.learning_rate must be a finite number. Received: inf.",
     ),
     "an unknown word": (lambda: TrainConfig(jit="maybe"), "train.jit must be auto, on or off. Received: 'maybe'."),
-    "a number for a word": (lambda: NetworkConfig(cell=3), "network.cell must be lstm or elman. Received: 3."),
+    "a number for a word": (lambda: NetworkConfig(cell=3), "network.cell must be of type str. Received: 3."),
+    "a cell that nobody registered": (
+        lambda: RecurrentNetwork(NetworkConfig(cell="gru"), 3, 2, 2),
+        "network.cell must be elman or lstm. Received: 'gru'.",
+    ),
     "a list": (
         lambda: NetworkConfig(hidden_sizes=[8]),
         "network.hidden_sizes must be of type tuple of int. Received: [8].",
