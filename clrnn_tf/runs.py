@@ -18,7 +18,7 @@ from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.extension.beginning import Trained, beginning_of, hold_old_tasks, read_first
 from clrnn_tf.extension.certifier import Certifier
-from clrnn_tf.extension.settings import MAX_DROP, Extension, extended_provenance, extended_settings
+from clrnn_tf.extension.settings import MAX_DROP, Extension, extended_provenance, extended_settings, with_names
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.model import TaskModel
 from clrnn_tf.recording.files import FileRecorder
@@ -194,7 +194,7 @@ def load_run(path: Path | str, data_dir: Path | str | None = None) -> Run:
     if matrix is None or not matrix.rows:
         raise ConfigurationError(f"the run in {path} has learned no task yet. Continue it with --resume.")
     found = _data_dir(stored, data_dir, run.path)
-    stream = pipeline.make_stream(settings.data, found)
+    stream = pipeline.make_stream(with_names(settings.data, matrix.task_names), found)
     run.require_same_data(stream)
     trainer = build_trainer(settings, stream)
     checkpoint = Checkpoints(run.checkpoints, trainer).latest_learned(len(matrix.rows))

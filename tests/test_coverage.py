@@ -25,4 +25,8 @@ def test_the_report_shows_the_share_of_words_that_have_a_vector():
 
 def test_coverage_that_is_damaged_in_a_file_is_left_out():
     assert coverage_table({"coverage": 3}) == coverage_table({"coverage": {"<b>": 3}}) == ""
-    assert "&lt;b&gt;" in coverage_table({"coverage": {"<b>": {"test": 1}}})
+    assert "&lt;b&gt;" in coverage_table({"coverage": {"<b>": {"test": 0.5}}})
+
+
+def test_full_coverage_is_a_sentence():
+    assert coverage_table({"coverage": {"en": {"test": 1.0}}}) == "<p>All words have a vector.</p>"

@@ -146,11 +146,8 @@ def test_a_command_of_the_pages_parses(command, tmp_path, monkeypatch):
     if words[0] == "clrnn" and words[1] in clrnn.EXPORTS:
         importlib.import_module(f"export.{words[1]}").parser().parse_intermixed_args(words[2:])
         return
-    if words[:2] == ["clrnn", "tag"]:
-        importlib.import_module("trainers.tag").parser().parse_intermixed_args(words[2:])
-        return
-    if words[:2] == ["clrnn", "report"]:
-        importlib.import_module("trainers.report").parser().parse_intermixed_args(words[2:])
+    if words[0] == "clrnn" and words[1] in ("compare", "plot", "report", "tag"):
+        importlib.import_module(f"trainers.{words[1]}").parser().parse_intermixed_args(words[2:])
         return
     if words[:2] == ["clrnn", "perceptron"]:
         words = ["python", "-m", "trainers.perceptron", *words[2:]]

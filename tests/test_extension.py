@@ -8,7 +8,7 @@ from clrnn_tf import methods
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.extension.growth import grown, held_of
-from clrnn_tf.extension.settings import Extension, extended_settings, extension_of
+from clrnn_tf.extension.settings import Extension, extended_settings, extension_of, with_names
 from clrnn_tf.training.checkpoint_files import Checkpoint, Position
 from clrnn_tf.training.checkpoints import restore, variables_of
 from tests import tiny
@@ -50,7 +50,7 @@ def eagerly():
 def trainer_of(name, num_tasks, ngrams=False, **more):
     method, options = CASES[name]
     stream = tiny.stream(num_tasks, validation=False, ngrams=ngrams)
-    return build_trainer(tiny.experiment(method, train=TRAIN, **{**options, **more}), stream), stream
+    return build_trainer(tiny.experiment(method, **{"train": TRAIN, **options, **more}), stream), stream
 
 
 def state(trainer):
@@ -205,6 +205,16 @@ def test_a_plus_adds_a_name_to_those_of_the_run():
     assert data_after(copy_task.Config(num_tasks=2), num_tasks=3).num_tasks == 3
     with pytest.raises(ConfigurationError, match="must name the new task alone"):
         data_after(pos_tagging.Config(), languages=["en", "+sv"])
+
+
+def test_a_run_of_all_tasks_that_were_found_is_one_of_their_names_later():
+    from data_pipelines import copy_task, own_data, pos_tagging
+
+    assert with_names(own_data.Config(), ["b", "a"]).tasks == ("b", "a")
+    assert with_names(pos_tagging.Config(num_tasks=2), ["en", "cs_pdt"]).languages == ("en", "cs_pdt")
+    assert with_names(pos_tagging.Config(languages=("de",)), ["de"]).languages == ("de",)
+    assert with_names(copy_task.Config(), ["task0"]) == copy_task.Config()
+    assert with_names(None, ["task0"]) is None
 
 
 def test_where_a_run_goes_on_from_is_read_back(tmp_path):

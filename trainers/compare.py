@@ -98,7 +98,7 @@ FORMATS: dict[str, Callable[[MethodComparison, RunGroups], str]] = {
 
 
 def _run(arguments: Sequence[str], program: str) -> int:
-    options = parser(program).parse_args(arguments)
+    options = parser(program).parse_intermixed_args(arguments)
     if options.out is not None:
         require(
             options.out.is_dir() or not options.out.exists(), f"--out must be a directory. Received: {options.out}."

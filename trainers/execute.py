@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -16,22 +13,15 @@ from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.execution.compilation import uses_xla
 from clrnn_tf.execution.distribution import SingleWorker, Workers
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.extension.beginning import Beginning, Trained, beginning_of, hold_old_tasks, read_first
-from clrnn_tf.extension.certifier import Certifier, RegressionError
+from clrnn_tf.extension.certifier import RegressionError
 from clrnn_tf.extension.settings import PROVENANCE
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.comparisons import Comparison, comparisons_from
 from clrnn_tf.recording.coverage import few_vectors
-from clrnn_tf.recording.events import Observer
-from clrnn_tf.recording.files import FileRecorder
 from clrnn_tf.recording.identity import identity_of
-from clrnn_tf.recording.progress import ProgressReporter
 from clrnn_tf.recording.report import is_whole_report, write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.recording.run_lock import RunLock
-from clrnn_tf.recording.tensorboard import TensorBoardRecorder
-from clrnn_tf.recording.trackers import TRACKERS
-from clrnn_tf.runs import load_run
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
 from clrnn_tf.training.checkpoint_files import Checkpoint
@@ -39,14 +29,15 @@ from clrnn_tf.training.checkpoints import Checkpoints
 from clrnn_tf.training.learning import learn
 from clrnn_tf.training.stopping import StopRequest
 from clrnn_tf.training.trainer import Trainer, TrainingDivergedError
-from data_pipelines.describe import samples_png
 from export.all_tasks import ALL_TASKS
-from export.bundle import bundle
-from export.mobile import export_lite
 from export.saved_model import ExportDiffersError, Exporter
 from export.writing import is_whole
+from trainers.expected import expected_of
 from trainers.failures import one_line
+from trainers.further_exports import export_further
 from trainers.inference import infer_tasks
+from trainers.one_more_task import beginning, certifiers
+from trainers.recorders import recorders, samples_of
 from trainers.settings import Command
 from trainers.signals import stopped_by_signals
 from trainers.streams import closed_stderr, drop_output
@@ -119,9 +110,9 @@ def _execute(command: Command, stop: StopRequest) -> int:
             print(f"the run in {command.out} is finished; nothing to do.")
             return 0
         session = _session(command, comparisons, workers, stop)
-        beginning = _beginning(session) if matrix is None else None
-        if beginning is not None:  # the run was stopped before it had begun
-            beginning.write(run, session.identity)
+        begins_with = beginning(session) if matrix is None else None
+        if begins_with is not None:  # the run was stopped before it had begun
+            begins_with.write(run, session.identity)
             matrix = run.load()
         return _continued_run(session, run, matrix)
 
@@ -133,23 +124,13 @@ def _new_run(command: Command, comparisons: list[Comparison], workers: SingleWor
     if workers.rank > 0:  # the first worker records for all
         learn(session.stream, session.trainer)
         return 0
-    beginning = _beginning(session)
+    begins_with = beginning(session)
     with _writes_alone(command, workers):
         run = RunDirectory.create(command.out, command.experiment, session.provenance, command.options.overwrite)
-        if beginning is None:
+        if begins_with is None:
             return _learn(session, run, None, None)
-        beginning.write(run, session.identity)
+        begins_with.write(run, session.identity)
         return _continued_run(session, run, run.load())
-
-
-def _beginning(session: Session) -> Beginning | None:
-    """What a run begins with that goes on from another one; None for one that begins with nothing."""
-    extension = session.command.extension
-    if extension is None:
-        return None
-    before = load_run(extension.run, session.command.data_dir)
-    trained = Trained(RunDirectory(before.path), before.stream, before.matrix)
-    return beginning_of(trained, session.stream, session.trainer)
 
 
 def _continued_run(session: Session, run: RunDirectory, matrix: ResultMatrix | None) -> int:
@@ -208,22 +189,20 @@ def _download(command: Command) -> None:
 
 def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, start: Checkpoint | None) -> int:
     """Learn what is left to learn, and write what is missing of the exports and the report."""
-    trainer, stream, experiment = session.trainer, session.stream, session.command.experiment
+    trainer, stream = session.trainer, session.stream
     _announce(session)
     if start is not None and start.position.step:
         print(f"continuing {start.position}", flush=True)
     if matrix is None or not matrix.finished:
-        trainer.observers += [
-            FileRecorder(run, experiment, {**trainer.method.facts(), **trainer.model.facts()}),
-            TensorBoardRecorder(run.tensorboard, experiment, samples=_samples_of(session)),
-            ProgressReporter(),
-            *(TRACKERS[name](run, experiment) for name in session.command.options.track),
-        ]
+        trainer.observers += recorders(session.command, run, trainer)
     trainer.observers += session.command.watchers
+    is_complete = matrix is not None and matrix.finished and _is_exported(run, matrix)
+    if not is_complete:
+        trainer.observers += certifiers(session, run)
     exporter = Exporter(trainer.model, run.export)
     exports = session.command.exports
-    if exports and (matrix is None or not matrix.finished or not _is_exported(run, matrix)):
-        trainer.observers += [*_certifiers(session, run), exporter]
+    if exports and not is_complete:
+        trainer.observers.append(exporter)
     try:
         matrix = learn(stream, trainer, matrix=matrix, checkpoints=session.checkpoints(run), start=start)
         if exporter in trainer.observers:
@@ -231,10 +210,7 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
             print(f"exported {len(stream)} tasks, and all in one, to {run.export}; largest difference {difference:.1e}")
         if exports:
             _infer_and_report(session, run, matrix)
-        if session.command.options.export == "lite":
-            _export_lite(session, run)
-        if session.command.options.publish:
-            _publish(run, session.command.options.publish)
+        export_further(session, run)
     except RegressionError as error:
         print(f"report in {write_report(run.path, session.comparisons)}", flush=True)
         print(f"error: {error}", file=sys.stderr)
@@ -249,42 +225,15 @@ def _learn(session: Session, run: RunDirectory, matrix: ResultMatrix | None, sta
     return 0
 
 
-def _certifiers(session: Session, run: RunDirectory) -> list[Observer]:
-    """What watches over the old tasks of an extended run; nothing for other runs."""
-    extension = session.command.extension
-    if extension is None:
-        return []
-    hold_old_tasks(session.trainer, read_first(run, len(session.stream) - 1), extension)
-    return [Certifier(run, session.trainer, session.stream, extension)]
-
-
-def _export_lite(session: Session, run: RunDirectory) -> None:
-    for task in session.stream:
-        with closed_stderr():  # the converter says what it is about to do
-            path = export_lite(session.trainer.model, session.stream, task.task_id, run.export)
-    print(f"wrote a LiteRT model for each task, {path.relative_to(run.path)} and others", flush=True)
-
-
-def _publish(run: RunDirectory, directory: Path) -> None:
-    path = bundle(run.path, directory)
-    print(f"published {path.parent.name}, version {path.name}, in {directory}", flush=True)
-
-
 def _infer_and_report(session: Session, run: RunDirectory, matrix: ResultMatrix) -> None:
     if session.inference is not None:
         infer_tasks(session.inference, session.stream, matrix, run, session.command.experiment.train.eval_batch_size)
-    samples = _samples_of(session)
+    samples = samples_of(session.command.benchmark)
     if samples is not None:
         write_bytes(run.path / "samples.png", samples(session.stream))
     print(f"results in {run.results}, report in {write_report(run.path, session.comparisons)}", flush=True)
     if session.command.options.quick:
         print(_TOO_SHORT, flush=True)
-
-
-def _samples_of(session: Session) -> Callable[[TaskStream], bytes] | None:
-    """Draws training examples of a stream as a PNG file; None where the benchmark does not say how."""
-    draw = getattr(session.command.benchmark.pipeline, "draw_example", None)
-    return None if draw is None else functools.partial(samples_png, draw=draw)
 
 
 def _announce(session: Session) -> None:
@@ -299,15 +248,3 @@ def _announce(session: Session) -> None:
     few = few_vectors(stream.data_facts)
     if few:
         print(few, flush=True)
-
-
-def expected_of(command: Command) -> list[Comparison]:
-    """A row for the report with the figures that the run should come near."""
-    expected = command.expected
-    if expected is None:
-        return []
-    published = command.benchmark.presets[command.preset].published_settings
-    source = f"{expected.source} ({published})" if published else expected.source
-    label = f"{command.experiment.method} (expected)"
-    here = command.benchmark.command(command.preset)
-    return [Comparison(label, expected.during, expected.final, None, f"{source}; here: {here}")]

@@ -49,7 +49,7 @@ def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
 
 
 def _run(arguments: Sequence[str], program: str) -> int:
-    options = parser(program).parse_args(arguments)
+    options = parser(program).parse_intermixed_args(arguments)
     ending, (narrowest, widest) = options.out.suffix.lower(), _WIDTHS
     require(ending in ENDINGS, f"--out must end with {', '.join(ENDINGS)}. Received: {options.out}.")
     require(

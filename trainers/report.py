@@ -18,7 +18,9 @@ from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.recording.comparisons import Comparison, comparisons_from
 from clrnn_tf.recording.report import write_report, write_report_of_several
 from clrnn_tf.yaml_files import read_settings
+from trainers.expected import expected_of
 from trainers.failures import guarded
+from trainers.settings import parse
 
 PROGRAM = "python -m trainers.report"
 
@@ -72,9 +74,6 @@ def _run(arguments: Sequence[str], program: str) -> int:
 
 def _expected(run: Path) -> Iterator[Comparison]:
     """The figures that a run should come near, where its settings are those of a preset."""
-    from trainers.execute import expected_of  # loads TensorFlow, which --help does without
-    from trainers.settings import parse
-
     if not (run / "config.yaml").is_file():
         return
     name = str(read_settings(run / "config.yaml").get("benchmark", ""))

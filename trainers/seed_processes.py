@@ -43,14 +43,14 @@ Start = Callable[[SeedPlan, SeedRun], Process]
 
 
 def start_process(plan: SeedPlan, run: SeedRun) -> Process:
-    """Start the command of one seed; what it prints is appended to its log.
+    """Start the command of one seed; what it prints is its log, and of a run that is continued the end of its log.
 
     It is in a session of its own: the Ctrl-C of a terminal would reach it beside the signal that it gets from here.
     """
     plan.out.mkdir(parents=True, exist_ok=True)
     root = str(Path(trainers.__file__).parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    with run.log.open("ab") as log:
+    with run.log.open("ab" if "--resume" in run.arguments else "wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", f"trainers.{plan.benchmark.name}", *run.arguments],
             stdin=subprocess.DEVNULL,

@@ -17,7 +17,8 @@ def run_seeds(plan: SeedPlan) -> int:
     count = f"{len(plan.runs)} seeds of {plan.benchmark.name}"
     print(f"{count}, {plan.processes} at once, to {plan.out}; {len(plan.runs) - len(left)} are finished", flush=True)
     codes = run_all(plan, left)
-    if any(is_finished(RunDirectory(run.path)) for run in plan.runs):
+    matrices = [RunDirectory(run.path).load() for run in plan.runs]
+    if any(matrix is not None and matrix.finished for matrix in matrices):
         _print_table(plan)
     if not any(codes.values()):
         return 0

@@ -77,6 +77,7 @@ def plan(benchmark: Benchmark, arguments: Sequence[str]) -> SeedPlan:
     require(not options.distribute, "--seeds runs whole processes. Received: --distribute as well; leave one out.")
     require(options.processes >= 1, f"--processes must be at least 1. Received: {options.processes}.")
     out = options.out or _default_out(benchmark, arguments)
+    require(not (out / "config.yaml").exists(), f"{out} holds a run of one seed. Choose another directory with --out.")
     runs = _runs(arguments, options, out, seeds)
     commands = [parse(benchmark, run.arguments) for run in runs]
     _require_alike(commands, out)

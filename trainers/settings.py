@@ -72,7 +72,7 @@ class RunOptions:
     download: bool = False
     """First fetch what --source tfds reads and is not there."""
     compare_with: tuple[Path, ...] = ()
-    """Run directories to show beside this run in the report, or files of python -m trainers.perceptron."""
+    """Other runs, or a perceptron's file, for the report."""
     track: tuple[Literal["mlflow", "wandb"], ...] = ()
     """Experiment trackers that get the run, too."""
     infer_task: bool = False
@@ -210,6 +210,7 @@ def _extension(options: RunOptions, provenance: Mapping[str, object]) -> Extensi
         return Extension(options.extend, options.keep_exact, MAX_DROP if options.max_drop is None else options.max_drop)
     stored = extension_of(provenance) if options.resume else None
     require(not options.keep_exact, "--keep-exact is for --extend. Leave it out.")
+    require(stored is None or not options.distribute, "a run that goes on from another one has one worker.")
     if stored is None or options.max_drop is None:
         require(options.max_drop is None, "--max-drop is for --extend, and for --resume of such a run. Leave it out.")
         return stored

@@ -76,24 +76,30 @@ def forgetting(comparison: MethodComparison, width: float = WIDTH) -> Figure:
 
 
 def matrix(comparison: MethodComparison, width: float = WIDTH) -> Figure:
-    """For each method, the mean over seeds of every task's score after each task; one scale for all."""
+    """For each method, the mean over seeds of every task's score after each task; one scale for all.
+
+    A method that learns all tasks jointly has the last row only.
+    """
     groups, tasks = comparison.groups, comparison.tasks
-    means = [np.stack([run.scores(comparison.metric) for run in group.matrices]).mean(axis=0) for group in groups]
+    means = [np.full((len(tasks), len(tasks)), np.nan) for _ in groups]
+    for mean, group in zip(means, groups, strict=True):
+        rows_of_runs = np.stack([run.scores(comparison.metric) for run in group.matrices])
+        mean[-rows_of_runs.shape[1] :] = rows_of_runs.mean(axis=0)
     low, high = min(map(np.nanmin, means)), max(map(np.nanmax, means))
     rows = -(-len(groups) // _MOST_PANELS)
     columns = -(-len(groups) // rows)
-    side = (width - 1.1) / max(columns, 2)
+    side = (width - 1.25) / max(columns, 2)
+    names_height = 0.08 * max(map(len, tasks)) if _are_crowded(tasks, side) else 0.12  # inches
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(side * columns + 1.1, rows * (side + 0.5)), layout="constrained")
+        figure = Figure(figsize=(width, rows * (side + names_height + 0.45)), layout="compressed")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for place, (panel, group, scores) in enumerate(zip(panels, groups, means, strict=False)):
             panel.imshow(scores, vmin=low, vmax=high, cmap="viridis")
             panel.set_title(group.label)
             panel.spines[:].set_visible(False)
             panel.tick_params(length=0)
-            names = [name.replace("all_tasks", "all tasks") for name in group.matrices[0].row_names]
             is_left = place % columns == 0
-            _name_cells(panel, names if is_left else [""] * len(names), tasks, side)
+            _name_cells(panel, tasks if is_left else [""] * len(tasks), tasks, side)
             panel.set(xlabel="tested on", ylabel="after learning" if is_left else "")
             if comparison.metric != LOSS and len(tasks) <= _MOST_NUMBERED:
                 _write_numbers(panel, scores, low, high, side)
@@ -192,16 +198,19 @@ def _metric(comparison: MethodComparison, unit: str | None = None) -> str:
 
 def _name_tasks(axes: Axes, where: Sequence[int], names: Sequence[str], width: float) -> None:
     """Names of tasks, upright where they would touch."""
-    crowded = max(map(len, names)) * len(names) > 14 * width
     with rc_context(SETTINGS):
-        axes.set_xticks(list(where), names, rotation=90 if crowded else 0)
+        axes.set_xticks(list(where), names, rotation=90 if _are_crowded(names, width) else 0)
+
+
+def _are_crowded(names: Sequence[str], width: float) -> bool:
+    """Whether names side by side would touch on so many inches."""
+    return max(map(len, names)) * len(names) > 14 * width
 
 
 def _name_cells(panel: Axes, rows: Sequence[str], columns: Sequence[str], side: float) -> None:
     """Names of the tasks of a matrix; of many, some."""
     every = -(-len(columns) // max(1, int(side * 10)))
-    crowded = max(map(len, columns)) * len(columns) > 14 * side
-    panel.set_xticks(range(0, len(columns), every), columns[::every], rotation=90 if crowded else 0)
+    panel.set_xticks(range(0, len(columns), every), columns[::every], rotation=90 if _are_crowded(columns, side) else 0)
     panel.set_yticks(range(0, len(rows), every), rows[::every])
 
 

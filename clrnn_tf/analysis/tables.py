@@ -12,6 +12,8 @@ from clrnn_tf.analysis.statistics import Difference, Estimate
 
 MEAN = "mean of tasks"
 """Heads the last row of a table by task."""
+_COMPARED: tuple[Quantity, ...] = ("final", "forgetting")
+"""What has differences in the tables; CSV and JSON have all."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,12 @@ def _overall(comparison: MethodComparison) -> Table:
 
 
 def _differences(comparison: MethodComparison) -> Table:
-    number, quantities = _number(comparison, sign="+"), ("final", "forgetting")
+    number = _number(comparison, sign="+")
     rows = []
     for group in comparison.groups:
         if group.label == comparison.against:
             continue
-        found = [comparison.difference(group.label, quantity) for quantity in quantities]  # type: ignore[arg-type]
+        found = [comparison.difference(group.label, quantity) for quantity in _COMPARED]
         cells = [part for each in found for part in (_cell(each.estimate, number), Cell(_p_value(each)))]
         rows.append((Cell(group.label), Cell(str(len(found[0].seeds))), *cells))
     caption = (
@@ -77,7 +79,7 @@ def _differences(comparison: MethodComparison) -> Table:
         f"{100 * comparison.level:g} % interval, and the p-value of the paired t-test, not corrected for the number of "
         "tests."
     )
-    heads = (f"method minus {comparison.against}", "seeds", *(part for name in quantities for part in (name, "p")))
+    heads = (f"method minus {comparison.against}", "seeds", *(part for name in _COMPARED for part in (name, "p")))
     return Table("differences", caption, heads, tuple(rows))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ PROVENANCE = "extends"
 """Name, in the provenance of a run, of where it goes on from."""
 MAX_DROP = 1.0
 """How much an old task may lose, in points of accuracy."""
+_NAMES_OF_TASKS = ("languages", "tasks")
+"""Settings that name tasks; () stands for all that are found."""
 _FREE_SECTIONS = ("train", "data")
 _FREE_OPTIONS = ("strength", "targets", "tasks_per_step")
 """Of methods: how old tasks are kept. All others are part of the model."""
@@ -92,6 +95,13 @@ def extended_settings(before: Experiment, names: Sequence[str], changes: Mapping
     methods.load(extended.method).METHOD.check(extended)
     _require_same_model(before, extended)
     return extended
+
+
+def with_names(data: Any, names: Sequence[str]) -> Any:
+    """Settings of the data that name the tasks of a run, where they stood for all that were found when it began."""
+    fields = {field.name for field in dataclasses.fields(data)} if dataclasses.is_dataclass(data) else set()
+    unnamed = [field for field in _NAMES_OF_TASKS if field in fields and getattr(data, field) == ()]
+    return dataclasses.replace(data, **dict.fromkeys(unnamed, tuple(names))) if unnamed else data
 
 
 def _with_added(data: Mapping[str, object], before: Any, names: Sequence[str]) -> dict[str, object]:

@@ -140,6 +140,8 @@ def task_panels(runs: Runs, methods: Mapping[str, str] | None = None, width: flo
         axes.set_title(f"{task + 1}  {first.task_names[task]}", loc="left", fontsize=11, color=GREY, pad=3)
         axes.set_xlim(0.5, first.num_tasks + 0.5)
         axes.set_xticks([1, first.num_tasks])
+        for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
+            label.set_horizontalalignment(side)  # so that labels of neighbours do not meet
         plain(axes, size=10)
     _show_at_least(grid[0, 0], _SMALLEST_RANGE)
     figure.supxlabel("tasks learned", color=GREY, fontsize=11)

@@ -6,8 +6,7 @@
     results.csv     the accuracy matrix
     confusion.npz   confusion matrices behind the weighted F1 (softmax only)
     samples.png     a picture of training examples, where the benchmark draws them
-    certificate.json  of a run that goes on from another one (`clrnn_tf.extension`)
-    report.html     the report; tensorboard/, checkpoints/, export/
+    report.html     the report; certificate.json, of one that was extended; tensorboard/, checkpoints/, export/
     .lock           says which process writes to the directory (`clrnn_tf.recording.run_lock`)
 
 Files are written under another name and then renamed, so that a run killed at any moment leaves readable ones.
@@ -42,15 +41,8 @@ from clrnn_tf.recording.results import SCHEMA_VERSION, Results, checked_results,
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.yaml_files import read_settings
 
-_FILES = (
-    "certificate.json",
-    "metrics.jsonl",
-    "results.json",
-    "results.csv",
-    "confusion.npz",
-    "samples.png",
-    "report.html",
-)
+_TABLES = ("results.json", "results.csv", "confusion.npz")
+_FILES = ("certificate.json", "metrics.jsonl", "samples.png", "report.html", *_TABLES)
 _FOLDERS = ("tensorboard", "checkpoints", "export")
 _DAMAGE = (
     ArithmeticError,

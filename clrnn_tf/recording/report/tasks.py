@@ -63,12 +63,12 @@ def task_table(entry: Entry, others: Sequence[Entry] = (), run: StoredRun | None
     by_task = {each.label: each for each in others if each.task_accuracy is not None}
     names, metric = entry.matrices[0].task_names, entry.matrices[0].headline
     during, final = entry.scores("during"), entry.scores("final")
-    times = _times(run) if run is not None and not entry.matrices[0].joint else []
+    times = _times(run) if run is not None and not entry.matrices[0].joint else {}
     rows = []
-    for place, (name, at_once, at_end) in enumerate(zip(names, during, final, strict=False)):
+    for name, at_once, at_end in zip(names, during, final, strict=False):
         cells = [text(name), cell(bar(at_end.mean, at_once.mean), "bars"), *_change(at_once, at_end)]
         cells += [number((each.task_accuracy or {}).get(name)) for each in by_task.values()]
-        rows.append(row([*cells, times[place] if place < len(times) else "–"] if times else cells))
+        rows.append(row([*cells, times.get(name, "–")] if times else cells))
     means = _mean(during), _mean(final)
     cells = ["mean", cell(bar(means[1].mean, means[0].mean), "bars"), *_change(*means)]
     cells += [number(each.final.mean) for each in by_task.values()]
@@ -92,8 +92,8 @@ def _mean(values: Sequence[Value]) -> Value:
     return Value(float(np.mean([value.mean for value in values])) if values else math.nan)
 
 
-def _times(run: StoredRun) -> list[str]:
-    return [duration(task["train_seconds"]) for task in run.results["timing"]["tasks"]]
+def _times(run: StoredRun) -> dict[str, str]:
+    return {task["task"]: duration(task["train_seconds"]) for task in run.results["timing"]["tasks"]}
 
 
 def _seconds(run: StoredRun) -> float:
@@ -110,8 +110,8 @@ def curves_section(run: StoredRun) -> str:
         task = 0 if joint else entry["task_id"]
         lengths[task] = max(lengths[task], entry["step"])
     starts = [sum(lengths[:task]) for task in range(len(names))]
-    begun = sum(length > 0 for length in lengths)
-    borders = Borders(starts[:begun], names[:begun])
+    begun = [task for task, length in enumerate(lengths) if length > 0]
+    borders = Borders([starts[task] for task in begun], [names[task] for task in begun])
     training, validation = (
         [entry for entry in run.entries if entry["kind"] == kind] for kind in ("train", "validation")
     )
