@@ -24,6 +24,7 @@ from trainers.searching.values import PHASE, budget_of, is_accepted, values_of
 BEST = "best.yaml"
 TABLES = ("trials.txt", "trials.csv", "trials.json")
 _WIDTH = 120
+_VALUE_WIDTH = 8  # of 0.000123
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,14 @@ def table_of(plan: Plan, rows: Sequence[Row], best: Row | None) -> Table:
     names = list(dict.fromkeys(name for row in rows for name in row.settings))
     of_share = any(row.steps_share < 1 for row in rows)
     title = f"{_title(plan)}\n{plan.objective.name} in {plan.objective.unit}, on validation data"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial")
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for name in [name.rpartition(".")[2] for name in names] + ["steps"] * of_share + ["s"]:
-        table.add_column(name, justify="right")
+    for name in names:
+        table.add_column(name.rpartition(".")[2].replace("_", " "), justify="right", min_width=_VALUE_WIDTH)
+    for name in ["steps"] * of_share + ["s"]:
+        table.add_column(name, justify="right", no_wrap=True)
     for row in ranked(plan, rows):
         mark = "best" if row is best else row.note if row.status == "finished" else row.status
         score = "–" if row.score is None else f"{row.score:.2f}"
