@@ -9,6 +9,7 @@ from typing import Any
 import keras_tuner as kt
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.errors import FailedTrialError, FatalRuntimeError
+from keras_tuner.src import config
 
 from clrnn_tf.errors import ConfigurationError
 from trainers.searching.plans import Plan
@@ -17,6 +18,7 @@ from trainers.searching.trials import Outcome, TrialFailedError
 from trainers.searching.values import BUDGET, WANTED, values_of, with_steps
 
 _SECONDS_BETWEEN_QUESTIONS = 0.5
+config.DEBUG = False  # else it prints the traceback of every failed trial
 
 
 class RefusedError(FatalRuntimeError):
