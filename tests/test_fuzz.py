@@ -151,7 +151,7 @@ def readers(folder):
         "parquet": own("train.parquet", parquet()),
         "tfrecord": own("train.tfrecord", tfrecord(folder / "b", *records)),
         "a manifest": (
-            {"task/manifest.csv": b"file,label\n" + 9 * b"s.npy,up\n", "task/s.npy": npy(X[0])},
+            {"task/manifest.csv": b"file,label\n" + 5 * b"s.npy,up\ns.npy,down\n", "task/s.npy": npy(X[0])},
             "task/s.npy",
             own("", b"")[2],
         ),

@@ -143,7 +143,8 @@ class HNET(Method[Config]):
 
     def task_embeddings(self) -> np.ndarray:
         """The embeddings of the tasks, and of chunks where every task has its own."""
-        return self.source.embeddings().by_task()
+        generated = self.source.body if isinstance(self.source, SeparateHeads) else self.source
+        return generated.embeddings().by_task()
 
     def facts(self) -> dict[str, float]:
         """Adds the compression ratio: parameters per weight of the main network."""
