@@ -132,7 +132,7 @@ def _farewell(out: Path, figure: Path | None, report: Path) -> list[str]:
         "",
         "Next, tag a sentence, or learn the treebanks and word vectors in a directory DIR:",
         f'  {_python()} -m trainers.tag {out / "hnet"} --language de "Das ist gut ."',
-        f"  {_python()} -m trainers.pos_tagging --data-dir DIR --preset hnet",
+        f"  {_python()} -m trainers.pos_tagging --data-dir DIR --preset hnet_letters",
     ]
 
 
