@@ -37,12 +37,12 @@ def training_from_pipeline(trainer: Trainer, shape: Shape, task_id: int) -> Run:
     dataset = shape.stream[task_id].train.batches(trainer.config.batch_size, 0, task_id)
     if shape.cycle > 1:
         dataset = dataset.take(shape.cycle).repeat().prefetch(2)
-    return _training(trainer, dataset, task_id)
+    return training(trainer, dataset, task_id)
 
 
 def training_from_memory(trainer: Trainer, batches: Sequence[Batch], task_id: int) -> Run:
     """Steps fed with batches that are already there."""
-    return _training(trainer, repeated(batches), task_id)
+    return training(trainer, repeated(batches), task_id)
 
 
 def evaluation(trainer: Trainer, shape: Shape, task_id: int) -> Run:
@@ -57,7 +57,8 @@ def evaluation(trainer: Trainer, shape: Shape, task_id: int) -> Run:
     return run
 
 
-def _training(trainer: Trainer, dataset: tf.data.Dataset, task_id: int) -> Run:
+def training(trainer: Trainer, dataset: tf.data.Dataset, task_id: int) -> Run:
+    """Steps fed by a dataset without end."""
     iterator = iter(batches_of_any_length(dataset))
     sums = zero_sums(trainer.step.loss_names)
 

@@ -19,13 +19,9 @@ import sys
 import time
 from pathlib import Path
 
-import tensorflow as tf
-
-from benchmarks.our_steps import Run, repeated
+from benchmarks.memory import resident_mib
+from benchmarks.our_steps import Run, repeated, training
 from clrnn_tf.experiment import build_trainer
-from clrnn_tf.streams.splits import batches_of_any_length
-from clrnn_tf.training.task_progress import zero_sums
-from clrnn_tf.training.trainer import Trainer
 
 PRESETS = {
     "copy_task": "hnet_permuted",
@@ -52,7 +48,7 @@ def main() -> None:
     if options.here:
         print(_row(options.only[0], options.data_dir), flush=True)
         return
-    print("| benchmark, preset | data | memory, MB | read, s | step, ms | from memory, ms | input share |")
+    print("| benchmark, preset | data | memory, MiB | read, s | step, ms | from memory, ms | input share |")
     print("|---|---|--:|--:|--:|--:|--:|", flush=True)
     for name in options.only:
         place = ["--data-dir", str(options.data_dir)] if options.data_dir else []
@@ -63,14 +59,14 @@ def main() -> None:
 def _row(name: str, data_dir: Path | None) -> str:
     benchmark = importlib.import_module(f"trainers.{name}").BENCHMARK
     experiment = benchmark.presets[PRESETS[name]].experiment(name)
-    before, started = _resident_mb(), time.perf_counter()
+    before, started = resident_mib(), time.perf_counter()
     stream = benchmark.pipeline.make_stream(experiment.data, data_dir if benchmark.uses_data else None)
-    read, memory = time.perf_counter() - started, _resident_mb() - before
+    read, memory = time.perf_counter() - started, resident_mib() - before
     trainer = build_trainer(experiment, stream)
     trainer.method.before_task(stream[0])
     batches = list(stream[0].train.batches(trainer.config.batch_size, 0, 0).take(_MOST_BATCHES))
     fed = stream[0].train.batches(trainer.config.batch_size, 0, 0).take(_MOST_BATCHES).repeat().prefetch(2)
-    contestants = [_steps(trainer, fed), _steps(trainer, repeated(batches))]
+    contestants = [training(trainer, fed, 0), training(trainer, repeated(batches), 0)]
     count = _steps_of_a_round(contestants[1])
     times: list[list[float]] = [[], []]
     for _, (number, run) in itertools.product(range(_ROUNDS), enumerate(contestants)):
@@ -86,15 +82,6 @@ def _row(name: str, data_dir: Path | None) -> str:
     )
 
 
-def _steps(trainer: Trainer, dataset: tf.data.Dataset) -> Run:
-    iterator, sums = iter(batches_of_any_length(dataset)), zero_sums(trainer.step.loss_names)
-
-    def run(count: int) -> None:
-        trainer.train_steps(iterator, tf.constant(0), tf.constant(0), tf.constant(count), sums)
-
-    return run
-
-
 def _steps_of_a_round(run: Run) -> int:
     """So many steps that a round takes about a second; at least one for every batch in memory."""
     run(_MOST_BATCHES)  # compiles
@@ -102,13 +89,6 @@ def _steps_of_a_round(run: Run) -> int:
     run(_MOST_BATCHES)
     seconds = (time.perf_counter() - started) / _MOST_BATCHES
     return max(1, round(_ROUND_SECONDS / seconds / _MOST_BATCHES)) * _MOST_BATCHES
-
-
-def _resident_mb() -> float:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1000
-    return float("nan")
 
 
 if __name__ == "__main__":

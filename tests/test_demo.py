@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from clrnn_tf.analysis.places import places
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording import figures
@@ -71,7 +72,7 @@ def test_a_method_has_the_same_colour_in_the_picture_and_in_the_report():
 
 
 def test_runs_without_a_colour_of_their_own_get_those_that_are_left():
-    assert figures.places(["si", "from_scratch", "hnet", "hnet", None]) == [0, 2, 1, 3, 4]
+    assert places(["si", "from_scratch", "hnet", "hnet", None]) == [0, 2, 1, 3, 4]
 
 
 def colors(figure):

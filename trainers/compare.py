@@ -11,30 +11,18 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from clrnn_tf.analysis import formats
 from clrnn_tf.analysis.comparison import MethodComparison, compare
 from clrnn_tf.analysis.statistics import LEVEL
 from clrnn_tf.durable_files import write_text
-from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.errors import require
 from clrnn_tf.recording.run_directory import as_json
+from export.command_line import Parser
 from trainers.failures import guarded
 from trainers.run_groups import RunGroups, read_groups
 
 PROGRAM = "python -m trainers.compare"
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong as all commands do: in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuse the arguments.
-
-        Raises:
-          ConfigurationError: Always.
-        """
-        raise ConfigurationError(f"{message}. --help shows what to type.")
 
 
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
@@ -44,12 +32,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
 def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """The flags of the command."""
-    parsed = Parser(
-        prog=program,
-        description=(__doc__ or "").partition("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parsed = Parser(program, (__doc__ or "").partition("\n\n")[2])
     add_choices(parsed)
     add = parsed.add_argument
     add("--against", metavar="LABEL", help="the method that is subtracted from the others (default: the first)")

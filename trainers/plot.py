@@ -18,7 +18,8 @@ from clrnn_tf.analysis.curves import Curves, curves_of
 from clrnn_tf.analysis.style import WIDTH, save
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.recording.run_directory import RunDirectory
-from trainers.compare import Parser, add_choices, compared
+from export.command_line import Parser
+from trainers.compare import add_choices, compared
 from trainers.failures import guarded
 from trainers.run_groups import RunGroups, StoredRun, read_groups
 
@@ -34,12 +35,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
 def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """The flags of the command."""
-    parsed = Parser(
-        prog=program,
-        description=(__doc__ or "").partition("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parsed = Parser(program, (__doc__ or "").partition("\n\n")[2])
     add_choices(parsed)
     add = parsed.add_argument
     add("--what", choices=(*plots.FIGURES, "curves"), default="accuracy", help="what is drawn (default: accuracy)")

@@ -12,22 +12,17 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.recording.comparisons import Comparison, comparisons_from
 from clrnn_tf.recording.report import write_report, write_report_of_several
 from clrnn_tf.yaml_files import read_settings
+from export.command_line import Parser
 from trainers.expected import expected_of
 from trainers.failures import guarded
 from trainers.settings import parse
 
 PROGRAM = "python -m trainers.report"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(f"{message}. --help shows what to type.")
 
 
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
@@ -37,12 +32,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
 def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """The flags of the command."""
-    parsed = _Parser(
-        prog=program,
-        description=(__doc__ or "").partition("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parsed = Parser(program, (__doc__ or "").partition("\n\n")[2])
     add = parsed.add_argument
     add("runs", metavar="RUN", nargs="+", type=Path, help="run directory")
     add("--out", metavar="FILE", type=Path, help="page to write; by default report.html in RUN, or above several")

@@ -17,6 +17,7 @@ from typing import NoReturn
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
+from export.command_line import Parser
 from export.tagger import Tagger
 from trainers.conllu_blocks import Agreement, Block, read_blocks
 from trainers.exported_taggers import Language, find_taggers, infer_language, load_tagger
@@ -28,10 +29,9 @@ _AT_A_TIME = 512  # sentences
 _TO_INFER = 64  # sentences that a language is inferred from
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
-        message = message.replace("RUN, SENTENCE", "RUN")  # any number of sentences may be there, none as well
-        raise ConfigurationError(f"{message}. --help shows what to type.")
+        super().error(message.replace("RUN, SENTENCE", "RUN"))  # any number of sentences may be there, none as well
 
 
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
@@ -41,12 +41,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
 def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """The flags of the command."""
-    parsed = _Parser(
-        prog=program,
-        description=(__doc__ or "").partition("\n\n")[2],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parsed = _Parser(program, (__doc__ or "").partition("\n\n")[2])
     add = parsed.add_argument
     add("run", metavar="RUN", type=Path, help="run directory, or a directory of exported taggers (LANGUAGE/1)")
     add("sentences", metavar="SENTENCE", nargs="*", help="words separated by blanks; else lines of standard input")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+
+from clrnn_tf.analysis.places import places
 
 WIDTH = 5.5
 """Inches; the width of the text in the style files of the large conferences."""
@@ -61,8 +62,6 @@ _LOOKS = (
     Look("#56B4E9", (0, (6, 1, 2, 1)), "X"),
     Look("#7F7F7F", (0, (1, 2)), "p"),
 )
-_PLACES = {"fine_tuning": 0, "hnet": 1, "from_scratch": 2}
-"""Methods that look the same in all figures, whatever stands beside them."""
 
 
 def looks(methods: Sequence[str]) -> list[Look]:
@@ -72,13 +71,7 @@ def looks(methods: Sequence[str]) -> list[Look]:
       >>> [look.marker for look in looks(["si", "hnet", "hnet"])]
       ['o', 's', 'D']
     """
-    of_runs: dict[int, int] = {}
-    for number, method in enumerate(methods):
-        if method in _PLACES and _PLACES[method] not in of_runs.values():
-            of_runs[number] = _PLACES[method]
-    free = (place for place in itertools.count() if place not in of_runs.values())
-    places = [of_runs[number] if number in of_runs else next(free) for number in range(len(methods))]
-    return [_LOOKS[place % len(_LOOKS)] for place in places]
+    return [_LOOKS[place % len(_LOOKS)] for place in places(methods)]
 
 
 def save(figure: Figure, path: Path) -> None:

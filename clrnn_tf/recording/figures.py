@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from clrnn_tf.analysis.places import places
+from clrnn_tf.analysis.scores import so_far
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.svg import GREY
 
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 _COLORS = ("#D55E00", "#0080C8", "#009E73", "#CC79A7", "#B58900", "#808080")
 _MARKERS = "osD^vP"
 _DASHES = ((6, 2), (), (2, 2), (6, 2, 1, 2), (10, 3), (1, 1))  # points of ink and of paper; () is a solid line
-_PLACES = {"fine_tuning": 0, "hnet": 1, "from_scratch": 2}
-"""Methods that have a style of their own, the same in all figures: their place above."""
 _POINTS = 72.0  # an inch; a point is a pixel of a page
 _MOST_MARKED = 30  # points of a line that have a marker
 _SMALLEST_RANGE = 5.0  # points of accuracy that an axis shows, so that noise does not look like forgetting
@@ -195,28 +195,12 @@ def styles_of(runs: Runs, methods: Mapping[str, str] | None = None) -> list[Line
     ]
 
 
-def places(methods: Sequence[str | None]) -> list[int]:
-    """Places of runs in the list of styles: fixed for some methods, else the first that is free.
-
-    Example:
-      >>> places(["hnet", "si", "hnet"])
-      [1, 0, 2]
-    """
-    taken = {_PLACES[method]: number for number, method in reversed(list(enumerate(methods))) if method in _PLACES}
-    of_runs = {number: place for place, number in taken.items()}
-    free = (place for place in itertools.count() if place not in taken)
-    return [of_runs[number] if number in of_runs else next(free) for number in range(len(methods))]
-
-
 def accuracy_so_far(matrix: ResultMatrix) -> np.ndarray:
     """Mean accuracy on the tasks learned so far, [rows], after each row of a matrix; in percent.
 
     Where outputs have no accuracy, it is the metric that is shown first (`ResultMatrix.headline`).
     """
-    scores = matrix.scores(matrix.headline)
-    if matrix.joint:
-        return scores.mean(axis=1)
-    return np.array([row[: number + 1].mean() for number, row in enumerate(scores)])
+    return so_far(matrix, matrix.headline)
 
 
 def plain(axes: Axes, size: float = 11.5) -> None:
