@@ -92,7 +92,7 @@ def test_bad_input_is_answered_with_one_line(runs, tmp_path, capsys):
     assert "no results in" in error_of(capsys, tmp_path / "empty")
     assert "--help shows what to type" in error_of(capsys)
     other = shutil.copytree(runs[0], tmp_path / "other")
-    assert "which have the same settings and seed 0. Leave one out." in error_of(capsys, runs[0], other)
+    assert "must not have the same settings and seed" in error_of(capsys, runs[0], other)
     results = json.loads((other / "results.json").read_text())
     (other / "results.json").write_text(json.dumps({**results, "task_names": ["x", "y"]}))
     line = error_of(capsys, runs[0], other)

@@ -102,7 +102,7 @@ class RecurrentLayer:
     def cell_weights(self, direction: Direction, weights: Weights) -> Weights:
         """Of the network's weights, those that the cell of a direction reads, by the cell's own names.
 
-        Of two biases it reads the sum, so that each has the gradient of the sum, also where gradients are sums of squares.
+        Of two biases it reads the sum: each has the gradient of the sum, also where gradients are sums of squares.
         """
         own = within(weights, self.scopes[direction])
         return {**own, "bias": own["bias"] + own["recurrent_bias"]} if self._two_biases else own

@@ -82,7 +82,6 @@ class TrainingStep:
         names = ["total", "task", *self._method.loss_names]
         return [*names, "orthogonal"] if self._config.orthogonal_strength else names
 
-    @tf.autograph.experimental.do_not_convert
     def __call__(
         self, batch: Batch, task_id: tf.Tensor, step: tf.Tensor, num_mixed: int = 1
     ) -> tuple[StepLog, tf.Tensor]:
