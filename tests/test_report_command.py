@@ -80,6 +80,23 @@ def test_the_report_of_one_run_is_written_into_it_or_where_out_says(runs, tmp_pa
     assert str(out) in capsys.readouterr().out
 
 
+def test_a_directory_of_seeds_stands_for_its_runs(runs, tmp_path, capsys):
+    for seed, run in enumerate(runs[:2]):
+        shutil.copytree(run, tmp_path / "hnet" / f"seed{seed}")
+    begun = tmp_path / "hnet" / "seed2"
+    begun.mkdir()
+    shutil.copy(runs[0] / "config.yaml", begun)
+    (tmp_path / "hnet" / "seed0.log").write_text("what it printed")
+    assert report.main([str(tmp_path / "hnet")]) == 0
+    printed = capsys.readouterr().out
+    assert "seed2 is left out" in printed and "report of 2 runs in" in printed
+    page = Page((tmp_path / "hnet" / "report.html").read_text())
+    assert page.row("hnet2 seeds: 0, 1")[1:3] == ["86.00 ± 1.00", "85.50 ± 1.50"]
+    for run in (0, 1):
+        (tmp_path / "hnet" / f"seed{run}" / "results.json").unlink()
+    assert "no task has been learned with any seed" in error_of(capsys, tmp_path / "hnet")
+
+
 def error_of(capsys, *arguments):
     assert report.main([str(argument) for argument in arguments]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
