@@ -105,8 +105,8 @@ def _read(
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Outputs [T, N * R, directions * H] of a recurrent layer, 0 in padding, and the states that it ends in."""
     outputs, ends, count = [], [], layer.cell.num_states
-    for number, (direction, scope) in enumerate(layer.scopes.items()):
-        own, is_backward = within(weights, scope), direction == "backward"
+    for number, direction in enumerate(layer.scopes):
+        own, is_backward = layer.cell_weights(direction, weights), direction == "backward"
         ordered = _reverse(x, lengths) if is_backward else x
         hidden, after = _unroll(layer.cell, own, ordered, states[number * count : (number + 1) * count])
         outputs.append(layer.cell.outputs(own, _reverse(hidden, lengths) if is_backward else hidden, _MAPS))

@@ -28,6 +28,7 @@ NETWORKS = {
         "dense_after": (6,),
     },
     "backward, one head": {"cell": "elman", "direction": "backward", "heads": "single"},
+    "two biases": {"cell": "lstm", "direction": "bidirectional", "biases": "two"},
 }
 
 
@@ -81,7 +82,7 @@ def test_blocks_are_of_one_task_and_undone(counts):
         assert of_blocks[slot // size] == ids[row]
 
 
-KINDS = [{"loss": "sigmoid"}, {"ngrams": True}, {"loss": "linear"}]
+KINDS = [{"loss": "sigmoid"}, {"ngrams": True}, {"loss": "linear"}, {}]
 
 
 @pytest.mark.parametrize(("network", "kind"), zip(NETWORKS.values(), KINDS, strict=True), ids=NETWORKS)
@@ -97,7 +98,10 @@ def test_rows_of_several_tasks_are_answered_as_by_the_model_of_each(network, kin
 
 
 def test_step_by_step_is_as_all_at_once():
-    for network in ({"cell": "lstm", "hidden_sizes": (5, 7)}, {"cell": "elman", "dense_after": (4,)}):
+    for network in (
+        {"cell": "lstm", "hidden_sizes": (5, 7), "biases": "two"},
+        {"cell": "elman", "dense_after": (4,)},
+    ):
         model, stream = made(network=network)
         tasks, batch = AllTasks(model, stream), mixed_batch(stream, range(3))
         state, logits = np.zeros([len(batch.lengths), tasks.state_size], np.float32), []
