@@ -350,6 +350,10 @@ def test_a_run_whose_terminal_is_closed_leaves_a_checkpoint(tmp_path):
     import pty
     import termios
 
+    def with_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under `nohup` it is ignored, and stays so
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
     straight, closed = tmp_path / "straight", tmp_path / "closed"
     arguments = [*COPY, "--train.steps=4000", "--train.validate-every=4000"]
     assert run(*arguments, "--out", straight) == 0
@@ -361,11 +365,11 @@ def test_a_run_whose_terminal_is_closed_leaves_a_checkpoint(tmp_path):
         stdout=inner,
         stderr=inner,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=with_terminal,
     )
     os.close(inner)
     printed = b""
-    while b"step" not in printed:
+    while b"/4000" not in printed:  # a step is done
         printed += os.read(terminal, 1000)
     os.close(terminal)
     assert process.wait() == 130
