@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from clrnn_tf.networks.cells import Cell
 from clrnn_tf.networks.layers import RecurrentLayer
 from clrnn_tf.networks.linear import LinearMaps
 from clrnn_tf.networks.network import RecurrentNetwork
@@ -60,13 +59,13 @@ class MixedNetwork:
         """Answer a batch.
 
         Args:
-          weights: Of the D distinct tasks of the batch, by name, [D, ...]; with all heads or the task's alone.
+          weights: Of the task of each block, by name, [N, ...]; of the heads, [N, 1, ...], that of the task.
           blocks: How its rows are cut into blocks.
           inputs: [B, T, F], as `TaskModel.embed` gives them.
           lengths: [B] int32.
           state: [B, S] that the sequences go on from; zeros to begin with.
         """
-        weights, lengths = self._of_blocks(weights, blocks), blocks.of(lengths)
+        weights, lengths = self._of_rows(weights, blocks), blocks.of(lengths)
         x = tf.transpose(blocks.of(inputs), [1, 0, 2])  # [T, N * R, F]
         states = tf.split(blocks.of(state), self._state_sizes, axis=-1)
         after: list[tf.Tensor] = []
@@ -82,18 +81,12 @@ class MixedNetwork:
         logits = modulate(head, _linear(x, head["kernel"], head["bias"]))
         return Answers(blocks.undo(tf.transpose(logits, [1, 0, 2])), blocks.undo(tf.concat(after, axis=-1)))
 
-    def _of_blocks(self, weights: Weights, blocks: RowBlocks) -> Weights:
-        """The weights of each block with the head of its task, and gains and shifts of each row."""
-        in_use = dict(weights)
-        for spec in self._network.head_specs:
-            heads = weights[spec.name]  # [D, K or 1, ...]
-            own = blocks.distinct if heads.shape[1] > 1 else tf.zeros_like(blocks.distinct)
-            in_use[spec.name] = tf.gather(heads, own, batch_dims=1)
-        of_rows = tf.repeat(blocks.places, tf.shape(blocks.rows)[1])
-        return {
-            name: tf.gather(weight, of_rows if name in self._modulation else blocks.places)
-            for name, weight in in_use.items()
-        }
+    def _of_rows(self, weights: Weights, blocks: RowBlocks) -> Weights:
+        """The weights of each block without the axis of heads, and gains and shifts of each row."""
+        own = {spec.name: weights[spec.name][:, 0] for spec in self._network.head_specs}
+        size = tf.shape(blocks.rows)[1]
+        of_rows = {name: tf.repeat(weights[name], size, axis=0) for name in weights if name in self._modulation}
+        return {**weights, **own, **of_rows}
 
 
 def _state_sizes(layer: RecurrentLayer) -> list[int]:
@@ -104,23 +97,25 @@ def _read(
     layer: RecurrentLayer, weights: Weights, x: tf.Tensor, lengths: tf.Tensor, states: Sequence[tf.Tensor]
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Outputs [T, N * R, directions * H] of a recurrent layer, 0 in padding, and the states that it ends in."""
-    outputs, ends, count = [], [], layer.cell.num_states
-    for number, (direction, scope) in enumerate(layer.scopes.items()):
-        own, is_backward = within(weights, scope), direction == "backward"
-        ordered = _reverse(x, lengths) if is_backward else x
-        hidden, after = _unroll(layer.cell, own, ordered, states[number * count : (number + 1) * count])
-        outputs.append(layer.cell.outputs(own, _reverse(hidden, lengths) if is_backward else hidden, _MAPS))
-        ends += after
+    own = [layer.weights_of(weights, direction) for direction in layer.scopes]
+    hidden, ends = _unroll(layer, own, x, lengths, states)
+    outputs = [layer.cell.outputs(of, h, _MAPS) for of, h in zip(own, hidden, strict=True)]
     mask = tf.cast(tf.range(tf.shape(x)[0])[:, tf.newaxis] < lengths, x.dtype)  # [T, N * R]
     return tf.concat(outputs, axis=-1) * mask[..., tf.newaxis], ends
 
 
 def _unroll(
-    cell: Cell, weights: Weights, x: tf.Tensor, states: Sequence[tf.Tensor]
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Hidden states [T, N * R, H] of all steps, and the last state; see `Cell`."""
-    projected, kernel = _linear(x, weights["kernel"], weights["bias"]), weights["recurrent_kernel"]
-    modulation = Modulation.of(weights)
+    layer: RecurrentLayer, own: Sequence[Weights], x: tf.Tensor, lengths: tf.Tensor, states: Sequence[tf.Tensor]
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Hidden states [T, N * R, H] of each direction, and the last states of all.
+
+    Directions are read in one loop, as if they were more blocks: a step of a loop costs more than what it computes.
+    """
+    cell, is_backward = layer.cell, [direction == "backward" for direction in layer.scopes]
+    projected = [_linear(x, of["kernel"], of["bias"]) for of in own]
+    projected = tf.concat([_in_order(z, lengths, back) for z, back in zip(projected, is_backward, strict=True)], axis=1)
+    kernel = tf.concat([of["recurrent_kernel"] for of in own], axis=0)
+    modulation = _side_by_side([Modulation.of(of) for of in own])
 
     def body(t: tf.Tensor, state: Sequence[tf.Tensor], history: tf.TensorArray) -> tuple:
         by_block = tf.reshape(state[0], [tf.shape(kernel)[0], -1, cell.num_units])
@@ -128,13 +123,28 @@ def _unroll(
         after = cell.step(projected[t], product, tuple(state), modulation)
         return t + 1, list(after), history.write(t, after[0])
 
-    time, start = tf.shape(x)[0], [tf.ensure_shape(state, [None, cell.num_units]) for state in states]
+    count, time = cell.num_states, tf.shape(x)[0]
+    start = [tf.concat(states[number::count], axis=0) for number in range(count)]  # [directions * N * R, H]
+    start = [tf.ensure_shape(state, [None, cell.num_units]) for state in start]
     _, after, history = loop(time, body, tf.constant(0), start, history_like(time, start[0]))
-    return history.stack(), after
+    hidden = tf.split(history.stack(), len(own), axis=1)
+    ends = zip(*(tf.split(state, len(own), axis=0) for state in after), strict=True)  # by direction
+    return [_in_order(h, lengths, back) for h, back in zip(hidden, is_backward, strict=True)], [
+        state for of_direction in ends for state in of_direction
+    ]
 
 
-def _reverse(x: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-    return tf.reverse_sequence(x, lengths, seq_axis=0, batch_axis=1)
+def _side_by_side(modulations: Sequence[Modulation | None]) -> Modulation | None:
+    """Gains and shifts of the rows of all directions."""
+    if any(modulation is None for modulation in modulations):
+        return None
+    parts = zip(*modulations, strict=True)
+    return Modulation(*(None if part[0] is None else tf.concat(part, axis=0) for part in parts))
+
+
+def _in_order(x: tf.Tensor, lengths: tf.Tensor, is_backward: bool) -> tf.Tensor:
+    """[T, N * R, ...] as a direction reads it."""
+    return tf.reverse_sequence(x, lengths, seq_axis=0, batch_axis=1) if is_backward else x
 
 
 def _linear(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:

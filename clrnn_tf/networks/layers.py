@@ -125,14 +125,19 @@ class RecurrentLayer:
         output = tf.concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
         return output * mask[reading.first_step :, :, tf.newaxis], states
 
+    def weights_of(self, weights: Weights, direction: Direction) -> Weights:
+        """The cell's weights in a direction, by their names in the cell; two biases as their sum."""
+        weights = within(weights, self.scopes[direction])
+        if self._two_biases:  # each has the gradient of the sum, also where gradients are sums of squares
+            weights["bias"] = weights["bias"] + weights["recurrent_bias"]
+        return weights
+
     def _read(
         self, direction: Direction, weights: Weights, x: tf.Tensor, reading: Reading
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Outputs and states of one direction, in the order of time."""
         lengths, maps, truncate, first_step = reading
-        weights = within(weights, self.scopes[direction])
-        if self._two_biases:  # each has the gradient of the sum, also where gradients are sums of squares
-            weights = {**weights, "bias": weights["bias"] + weights["recurrent_bias"]}
+        weights = self.weights_of(weights, direction)
 
         def in_order(x: tf.Tensor) -> tf.Tensor:
             return _reverse(x, lengths) if direction == "backward" else x
