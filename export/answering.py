@@ -48,7 +48,7 @@ class Answering:
         if stream.sequence_coder is not None:
             coders = [stream.sequence_coder(task_id) for task_id in range(num_tasks)]
             self.measured = MeasuredRows(coders, stream.class_names)
-        self.weights = weights_by_task(model, num_tasks, most_kept_bytes)
+        self.weights = weights_by_task(model.source, self.network, num_tasks, most_kept_bytes)
         self._answer = tf.function(  # traced once for all signatures
             self._answer_all,
             input_signature=[

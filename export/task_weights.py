@@ -8,13 +8,15 @@ tasks, and nothing else.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Protocol
 
 import tensorflow as tf
 
-from clrnn_tf.model import TaskModel
+from clrnn_tf.networks.weight_sources import WeightSource
 from clrnn_tf.networks.weights import Weights
+from export.mixed_network import MixedNetwork
 from export.row_blocks import RowBlocks
 
 MOST_KEPT_BYTES = 2**28
@@ -22,16 +24,13 @@ MOST_KEPT_BYTES = 2**28
 
 
 class TaskWeights(Protocol):
-    """Weights by task. Of the heads, [1, ...], they have the task's alone."""
+    """Weights by task, as `MixedNetwork` reads them."""
 
     num_bytes: int
     """Memory that is taken while the model is loaded, beside that of its variables."""
 
     def of_blocks(self, blocks: RowBlocks) -> Weights:
         """Of the task of each block, by name, [N, ...]."""
-
-    def of_all(self) -> Weights:
-        """Of all tasks, by name, [K, ...]."""
 
     def stored(self) -> contextlib.AbstractContextManager[None]:
         """While the model is stored."""
@@ -40,43 +39,45 @@ class TaskWeights(Protocol):
         """What a SavedModel must hold for them, besides what its functions read."""
 
 
-def weights_by_task(model: TaskModel, num_tasks: int, most_bytes: int = MOST_KEPT_BYTES) -> TaskWeights:
+def weights_by_task(
+    source: WeightSource, network: MixedNetwork, num_tasks: int, most_bytes: int = MOST_KEPT_BYTES
+) -> TaskWeights:
     """Weights of K tasks, kept in memory if they take `most_bytes` at most and differ by task."""
-    made = MadeWeights(model, num_tasks)
-    fit = 4 * num_tasks * sum(spec.shape.num_elements() for spec in made.specs.values()) <= most_bytes
-    return KeptWeights(made) if fit and model.source.depends_on_task else made
+    made = MadeWeights(source, network, num_tasks)
+    return KeptWeights(made) if made.num_bytes_of_all <= most_bytes and source.depends_on_task else made
 
 
 class MadeWeights:
     """Weights that are made for the distinct tasks of a request.
 
     Args:
-      model: The trained model.
+      source: Makes those of one task.
+      network: Reads them.
       num_tasks: K.
     """
 
     num_bytes = 0
 
-    def __init__(self, model: TaskModel, num_tasks: int) -> None:
-        self.source, self.num_tasks = model.source, num_tasks
-        self._heads = {spec.name for spec in model.network.head_specs}
+    def __init__(self, source: WeightSource, network: MixedNetwork, num_tasks: int) -> None:
+        self._source, self._network, self._num_tasks = source, network, num_tasks
         made = self._of_task(tf.constant(0))
         self.specs = {name: tf.TensorSpec(weight.shape, weight.dtype) for name, weight in made.items()}
         """Of one task, by name."""
-        self.one_by_one = tf.function(self._one_by_one, input_signature=[], autograph=False)
+
+    @property
+    def num_bytes_of_all(self) -> int:
+        """Memory of the weights of all tasks."""
+        return sum(self._num_tasks * spec.shape.num_elements() * spec.dtype.size for spec in self.specs.values())
+
+    @functools.cached_property
+    def all_one_by_one(self) -> tf.types.experimental.ConcreteFunction:
         """Makes those of all tasks in the memory of one, by name, [K, ...]."""
+        return tf.function(self._all_one_by_one, input_signature=[], autograph=False).get_concrete_function()
 
     def of_blocks(self, blocks: RowBlocks) -> Weights:
         """See `TaskWeights`."""
         made = tf.vectorized_map(self._of_task, blocks.distinct)
         return {name: tf.gather(weight, blocks.places) for name, weight in made.items()}
-
-    def of_all(self) -> Weights:
-        """See `TaskWeights`."""
-        return tf.vectorized_map(self._of_task, tf.range(self.num_tasks))
-
-    def _one_by_one(self) -> Weights:
-        return tf.map_fn(self._of_task, tf.range(self.num_tasks), fn_output_signature=self.specs)
 
     def stored(self) -> contextlib.AbstractContextManager[None]:
         """See `TaskWeights`."""
@@ -86,12 +87,11 @@ class MadeWeights:
         """See `TaskWeights`."""
         return []
 
+    def _all_one_by_one(self) -> Weights:
+        return tf.map_fn(self._of_task, tf.range(self._num_tasks), fn_output_signature=self.specs)
+
     def _of_task(self, task_id: tf.Tensor) -> Weights:
-        weights = self.source(task_id)
-        for name in self._heads:
-            if weights[name].shape[0] > 1:
-                weights[name] = tf.gather(weights[name], task_id[tf.newaxis])
-        return weights
+        return self._network.arranged(self._source(task_id), task_id)
 
 
 class KeptWeights(tf.saved_model.experimental.TrackableResource):
@@ -116,17 +116,12 @@ class KeptWeights(tf.saved_model.experimental.TrackableResource):
     @property
     def num_bytes(self) -> int:
         """See `TaskWeights`."""
-        return sum(4 * self._made.num_tasks * spec.shape.num_elements() for spec in self._made.specs.values())
+        return self._made.num_bytes_of_all
 
     def of_blocks(self, blocks: RowBlocks) -> Weights:
         """See `TaskWeights`."""
         tasks = tf.gather(blocks.distinct, blocks.places)
         return {name: table.sparse_read(tasks) for name, table in self._tables.items()}
-
-    def of_all(self) -> Weights:
-        """See `TaskWeights`."""
-        shapes = {name: [self._made.num_tasks, *spec.shape] for name, spec in self._made.specs.items()}
-        return {name: tf.ensure_shape(table.read_value(), shapes[name]) for name, table in self._tables.items()}
 
     @contextlib.contextmanager
     def stored(self) -> Iterator[None]:
@@ -140,12 +135,11 @@ class KeptWeights(tf.saved_model.experimental.TrackableResource):
 
     def kept(self) -> list[object]:
         """See `TaskWeights`: itself, what it is made from, and the tables."""
-        made_from = self._made.one_by_one.get_concrete_function().variables
-        return [self, *made_from, *self._tables.values()]
+        return [self, *self._made.all_one_by_one.variables, *self._tables.values()]
 
     def _create_resource(self) -> tf.Tensor:
         return tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[], shared_name=f"task_weights_{id(self)}")
 
     def _initialize(self) -> None:
-        for name, weights in self._made.one_by_one().items():
+        for name, weights in self._made.all_one_by_one().items():
             self._tables[name].assign(weights)

@@ -28,6 +28,7 @@ NETWORKS = {
         "dense_after": (6,),
     },
     "backward, one head": {"cell": "elman", "direction": "backward", "heads": "single"},
+    "two biases": {"cell": "lstm", "direction": "bidirectional", "biases": "two"},
 }
 
 
@@ -81,7 +82,7 @@ def test_blocks_are_of_one_task_and_undone(counts):
         assert of_blocks[slot // size] == ids[row]
 
 
-KINDS = [{"loss": "sigmoid"}, {"ngrams": True}, {"loss": "linear"}]
+KINDS = [{"loss": "sigmoid"}, {"ngrams": True}, {"loss": "linear"}, {"loss": "linear"}]
 
 
 @pytest.mark.parametrize(("network", "kind"), zip(NETWORKS.values(), KINDS, strict=True), ids=NETWORKS)
@@ -94,6 +95,31 @@ def test_rows_of_several_tasks_are_answered_as_by_the_model_of_each(network, kin
     expected = at_real_steps(batch, expected_logits(model, batch))
     np.testing.assert_allclose(at_real_steps(batch, outputs["logits"]), expected, atol=TOLERANCE)
     assert not outputs["error"].astype(bool).any()
+
+
+def test_weights_of_all_tasks_are_kept_where_they_fit_and_else_made_for_each_request():
+    model, stream = made(network=NETWORKS["deep, both directions"], loss="linear")
+    numbers = sum(spec.head_size for spec in model.network.weight_specs)
+    kept, made_each_time = AllTasks(model, stream), AllTasks(model, stream, most_kept_bytes=3 * 4 * numbers - 1)
+    assert kept.weights.num_bytes == 3 * 4 * numbers and made_each_time.weights.num_bytes == 0
+    request = dict(zip(("inputs", "lengths", "task_id"), map(tf.constant, mixed_batch(stream, range(3))), strict=True))
+    answers = [ask(tasks.functions, "by_task_id", **request)["logits"] for tasks in (kept, made_each_time)]
+    np.testing.assert_allclose(*answers, atol=TOLERANCE)
+    model.source.kernels[-1].value.assign_add(tf.ones_like(model.source.kernels[-1].value))
+    later = [ask(tasks.functions, "by_task_id", **request)["logits"] for tasks in (kept, made_each_time)]
+    np.testing.assert_array_equal(later[0], answers[0])
+    assert np.abs(later[1] - answers[1]).max() > 0.1
+
+
+def test_weights_that_are_kept_are_in_memory_and_not_on_disk(servable, tagger, tmp_path):
+    path, loaded = servable
+    kept = json.loads((path / "metadata.json").read_text())["kept_weights_bytes"]
+    assert kept == 3 * 4 * sum(spec.head_size for spec in tagger[0].network.weight_specs)
+    stored = dict(tf.train.list_variables(str(path / "variables" / "variables")))
+    on_disk = sum(int(np.prod(shape)) for name, shape in stored.items() if name.endswith("VARIABLE_VALUE"))
+    trained = sum(int(tf.size(variable)) for variable in tagger[0].source.all_variables())
+    assert on_disk == trained
+    assert sum(int(tf.size(variable)) for variable in loaded.variables_read) == trained + kept // 4
 
 
 def test_step_by_step_is_as_all_at_once():
