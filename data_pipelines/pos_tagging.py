@@ -33,6 +33,7 @@ from data_pipelines.tagging_splits import (
 )
 from data_pipelines.tfds_datasets import fetch
 from data_pipelines.tfds_treebanks import DATASET, release, tfds_treebanks
+from data_pipelines.treebank_licences import licences_in_words
 from data_pipelines.treebanks import Selected, SplitName, find_treebanks, select_treebanks
 from data_pipelines.vector_tables import VectorTables, vector_files
 
@@ -173,7 +174,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         data_facts={
             **({"coverage": coverage} if files else {}),
             "fingerprint": fingerprint([*texts, *files.values()]),
-            "licence": _licence(config, data_dir),
+            "licence": _licence(config, data_dir, selected),
         },
         word_encoder=word_encoders([chosen.treebank.language for chosen in selected], files, config),
     )
@@ -208,10 +209,13 @@ def download(config: Config) -> None:
     fetch(downloads[chosen.treebank.prefix] for chosen in select(config, None))
 
 
-def _licence(config: Config, data_dir: Path | None) -> str:
-    if data_dir is None and config.source == "files":
+def _licence(config: Config, data_dir: Path | None, selected: Sequence[Selected]) -> str:
+    if config.source == "tfds":
+        return "that of each treebank, named in its README at Universal Dependencies; word vectors have their own"
+    if data_dir is None:
         return "CC BY 4.0"
-    return "that of each treebank, named in the README and LICENSE files beside it; word vectors have their own"
+    directories = {chosen.treebank.name: chosen.treebank.files("train")[0].parent for chosen in selected}
+    return f"{licences_in_words(directories)}; word vectors have their own"
 
 
 def _source_in_words(

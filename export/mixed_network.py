@@ -63,7 +63,7 @@ class MixedNetwork:
         """
         arranged = {name: weight for name, weight in weights.items() if not name.startswith(self._scopes)}
         for layer in self._network.recurrent:
-            own = [layer.weights_of(weights, direction) for direction in layer.scopes]
+            own = [layer.cell_weights(direction, weights) for direction in layer.scopes]
             arranged |= {f"{_name(layer)}/{name}": tf.stack([of[name] for of in own]) for name in own[0]}
         for spec in self._network.head_specs:
             heads = weights[spec.name]  # [K or 1, ...]

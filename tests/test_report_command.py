@@ -80,6 +80,23 @@ def test_the_report_of_one_run_is_written_into_it_or_where_out_says(runs, tmp_pa
     assert str(out) in capsys.readouterr().out
 
 
+def test_a_directory_of_seeds_stands_for_its_runs(runs, tmp_path, capsys):
+    for seed, run in enumerate(runs[:2]):
+        shutil.copytree(run, tmp_path / "hnet" / f"seed{seed}")
+    begun = tmp_path / "hnet" / "seed2"
+    begun.mkdir()
+    shutil.copy(runs[0] / "config.yaml", begun)
+    (tmp_path / "hnet" / "seed0.log").write_text("what it printed")
+    assert report.main([str(tmp_path / "hnet")]) == 0
+    printed = capsys.readouterr().out
+    assert "seed2 is left out" in printed and "report of 2 runs in" in printed
+    page = Page((tmp_path / "hnet" / "report.html").read_text())
+    assert page.row("hnet2 seeds: 0, 1")[1:3] == ["86.00 ± 1.00", "85.50 ± 1.50"]
+    for run in (0, 1):
+        (tmp_path / "hnet" / f"seed{run}" / "results.json").unlink()
+    assert "no task has been learned with any seed" in error_of(capsys, tmp_path / "hnet")
+
+
 def error_of(capsys, *arguments):
     assert report.main([str(argument) for argument in arguments]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
@@ -92,7 +109,7 @@ def test_bad_input_is_answered_with_one_line(runs, tmp_path, capsys):
     assert "no results in" in error_of(capsys, tmp_path / "empty")
     assert "--help shows what to type" in error_of(capsys)
     other = shutil.copytree(runs[0], tmp_path / "other")
-    assert "which have the same settings and seed 0. Leave one out." in error_of(capsys, runs[0], other)
+    assert "must not have the same settings and seed" in error_of(capsys, runs[0], other)
     results = json.loads((other / "results.json").read_text())
     (other / "results.json").write_text(json.dumps({**results, "task_names": ["x", "y"]}))
     line = error_of(capsys, runs[0], other)

@@ -54,7 +54,7 @@ def test_a_method_that_is_there_twice_is_named_with_what_differs(tmp_path):
     weak = store_seeds(tmp_path / "weak", change=with_strength(0.1))
     strong = store_seeds(tmp_path / "strong", change=with_strength(5.0))
     labels = [group.label for group in read_groups([weak, strong]).groups]
-    assert labels == ["hnet (hnet.strength 0.1)", "hnet (hnet.strength 5.0)"]
+    assert labels == ["hnet (strength 0.1)", "hnet (strength 5.0)"]
     assert [group.label for group in read_groups([weak, strong], ["weak", "strong"]).groups] == ["weak", "strong"]
 
 

@@ -10,11 +10,15 @@ import pytest
 import yaml
 
 from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.experiment import build_trainer
 from clrnn_tf.methods import names as method_names
 from clrnn_tf.metrics import Evaluation, ResultMatrix
+from clrnn_tf.recording.run_directory import RunDirectory
 from tests import tiny
 from tests.searches import SPACES, FakeRuns, accuracy, events, run_search, search_plan, values_by_trial
 from trainers import clrnn, copy_task, pos_tagging, search
+from trainers.recorders import recorders
+from trainers.searching import trial_run
 from trainers.searching.journal import Journal
 from trainers.searching.options import SearchOptions
 from trainers.searching.plans import new_plan, stored_plan
@@ -335,6 +339,20 @@ def test_a_search_sees_validation_data_of_its_tasks_and_no_test_data():
         on_validation_data(stream, first_tasks=4)
     with pytest.raises(ConfigurationError, match="task t0 has no validation data"):
         on_validation_data(tiny.stream(2, validation=False))
+
+
+def test_what_a_search_varies_has_columns_of_its_own_in_tensorboard(tmp_path, monkeypatch):
+    runs, varied = FakeRuns(), {space.partition("=")[0] for space in SPACES}
+    run_search(search_plan(tmp_path / "s", max_trials=1), runs)
+    executed = []
+    monkeypatch.setattr(trial_run, "execute", lambda command: executed.append(command) or 0)
+    monkeypatch.setattr(trial_run, "end_with_parent", lambda: None)
+    assert trial_run.main(runs.commands[0][3:]) == 0
+    assert set(executed[0].varied) == varied
+    told = []
+    monkeypatch.setattr("trainers.recorders.TensorBoardRecorder", lambda *_, **options: told.append(options["varied"]))
+    recorders(executed[0], RunDirectory(tmp_path / "run"), build_trainer(tiny.experiment(), tiny.stream(2)))
+    assert set(told[0]) == varied
 
 
 def test_the_tables_are_there_after_each_trial(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ def recorders(command: Command, run: RunDirectory, trainer: Trainer) -> list[Obs
     experiment = command.experiment
     return [
         FileRecorder(run, experiment, {**trainer.method.facts(), **trainer.model.facts()}),
-        TensorBoardRecorder(run.tensorboard, experiment, samples=samples_of(command.benchmark)),
+        TensorBoardRecorder(run.tensorboard, experiment, samples=samples_of(command.benchmark), varied=command.varied),
         ProgressReporter(),
         *(TRACKERS[name](run, experiment) for name in command.options.track),
     ]

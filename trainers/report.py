@@ -20,6 +20,7 @@ from clrnn_tf.yaml_files import read_settings
 from export.command_line import Parser
 from trainers.expected import expected_of
 from trainers.failures import guarded
+from trainers.seeds import seed_directories
 from trainers.settings import parse
 
 PROGRAM = "python -m trainers.report"
@@ -34,7 +35,7 @@ def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """The flags of the command."""
     parsed = Parser(program, (__doc__ or "").partition("\n\n")[2])
     add = parsed.add_argument
-    add("runs", metavar="RUN", nargs="+", type=Path, help="run directory")
+    add("runs", metavar="RUN", nargs="+", type=Path, help="run directory, or directory of seeds")
     add("--out", metavar="FILE", type=Path, help="page to write; by default report.html in RUN, or above several")
     add(
         "--compare-with",
@@ -49,10 +50,8 @@ def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
 
 def _run(arguments: Sequence[str], program: str) -> int:
     options = parser(program).parse_intermixed_args(arguments)
-    runs = list(dict.fromkeys(options.runs))
+    runs = list(dict.fromkeys(run for path in options.runs for run in _runs_at(path)))
     comparisons = [row for path in options.compare_with for row in comparisons_from(path)]
-    for run in runs:
-        require(run.is_dir(), f"RUN must be a run directory. Received: {run}, which is none.")
     comparisons += dict.fromkeys(expected for run in runs for expected in _expected(run))
     if len(runs) == 1:
         print(f"report in {write_report(runs[0], comparisons, options.out)}")
@@ -60,6 +59,18 @@ def _run(arguments: Sequence[str], program: str) -> int:
     out = options.out or Path(os.path.commonpath([run.absolute() for run in runs])) / "report.html"
     print(f"report of {len(runs)} runs in {write_report_of_several(runs, out, comparisons)}")
     return 0
+
+
+def _runs_at(path: Path) -> list[Path]:
+    """The run at a path, or those of its seeds that have results."""
+    require(path.is_dir(), f"RUN must be a run directory. Received: {path}, which is none.")
+    seeds = {} if (path / "config.yaml").is_file() else seed_directories(path)
+    begun = [run for run in seeds.values() if (run / "results.json").is_file()]
+    for run in seeds.values():
+        if run not in begun:
+            print(f"{run} is left out: it has no results yet.")
+    require(bool(begun) or not seeds, f"no results in {path}: no task has been learned with any seed.")
+    return begun or [path]
 
 
 def _expected(run: Path) -> Iterator[Comparison]:

@@ -14,11 +14,10 @@ from clrnn_tf.config import Experiment, with_present_names
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
 from clrnn_tf.recording.changes import differences, with_defaults
-from clrnn_tf.recording.run_directory import RunDirectory, as_json, provenance_of
+from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
+from clrnn_tf.recording.run_groups import by_settings, labels_of
 from clrnn_tf.yaml_files import read_settings
 from trainers.seeds import seed_directories
-
-_MOST_NAMED = 3  # settings in a label
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ def read_groups(paths: Sequence[Path], labels: Sequence[str] = ()) -> RunGroups:
     shown = ", ".join(map(str, paths))
     require(bool(runs), f"a comparison needs at least one finished run. Received: none in {shown}.")
     _require_comparable(runs)
-    groups = _grouped(runs)
-    names = _labels(groups)
+    groups = by_settings(runs)
+    names = labels_of(groups)
     require(
         len(labels) in (0, len(groups)),
         f"--labels must name {len(groups)} groups ({', '.join(names)}). Received: {len(labels)}.",
@@ -157,48 +156,6 @@ def _require_comparable(runs: Sequence[StoredRun]) -> None:
         )
         tasks, others = (", ".join(each.matrix.task_names) for each in (first, run))
         require(tasks == others, f"runs must have the same tasks. Received: {tasks} {of_first} {others} ({run.path}).")
-
-
-def _grouped(runs: Sequence[StoredRun]) -> list[list[StoredRun]]:
-    """Runs with the same settings, in the order of the first of each group; within it by seed."""
-    groups: dict[str, dict[int, StoredRun]] = {}
-    for run in runs:
-        of_group = groups.setdefault(as_json(_sorted(run.settings)), {})
-        twice = of_group.setdefault(run.seed, run)
-        require(
-            twice is run,
-            f"two runs must not have the same settings and seed. Received: {twice.path} and {run.path}; leave one out.",
-        )
-    return [[group[seed] for seed in sorted(group)] for group in groups.values()]
-
-
-def _sorted(value: object) -> object:
-    """Mappings by name: the order of settings in a file says nothing."""
-    return {name: _sorted(value[name]) for name in sorted(value)} if isinstance(value, Mapping) else value
-
-
-def _labels(groups: Sequence[Sequence[StoredRun]]) -> list[str]:
-    """The method of each group; where it is there twice, with its preset, its settings, or its directory."""
-    names = [group[0].method for group in groups]
-    for place, group in enumerate(groups):
-        alike = [other[0] for other in groups if other[0].method == group[0].method]
-        if len(alike) > 1:
-            names[place] = f"{group[0].method} ({_what_differs(group[0], alike)})"
-    return names
-
-
-def _what_differs(run: StoredRun, alike: Sequence[StoredRun]) -> str:
-    """What tells a run from others of its method."""
-    changed = {name: value for other in alike for name, (_, value) in differences(other.settings, run.settings).items()}
-    if len({other.preset for other in alike}) == len(alike) and run.preset:
-        return run.preset
-    if 0 < len(changed) <= _MOST_NAMED:
-        return ", ".join(f"{name} {_value(value)}" for name, value in changed.items())
-    return run.path.parent.name if run.path.name == f"seed{run.seed}" else run.path.name
-
-
-def _value(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _differing_data(groups: Sequence[Sequence[StoredRun]]) -> list[str]:

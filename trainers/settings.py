@@ -98,6 +98,8 @@ class Command:
     """The run that this one goes on from."""
     watchers: tuple[Observer, ...] = ()
     """Who watches the run besides those that record it."""
+    varied: tuple[str, ...] = ()
+    """Settings that are varied by whoever started the run, by dotted name."""
     exports: bool = True
     """Whether models and a report are written."""
     typed: str = ""

@@ -85,11 +85,11 @@ class OutputRegularizer(tf.Module):
             if config.targets == "online"
             else FixedTargets(source, self.num_gram_chunks, self.blocks, jit)
         )
-        self.weights_of = tf.function(self._weights_of_task, jit_compile=jit)
+        self.weights_of = tf.function(self._weights_of_task, jit_compile=jit, autograph=False)
         """Weights that the hypernetwork generates for a task (scalar id), compiled as the regulariser is."""
-        self._gram = tf.function(self._gram_of_last_layers, jit_compile=jit)
-        self._add_block = tf.function(self._with_block_added, jit_compile=jit)
-        self._last_layer_gradients = tf.function(self._last_layer_gradients_of, jit_compile=jit)
+        self._gram = tf.function(self._gram_of_last_layers, jit_compile=jit, autograph=False)
+        self._add_block = tf.function(self._with_block_added, jit_compile=jit, autograph=False)
+        self._last_layer_gradients = tf.function(self._last_layer_gradients_of, jit_compile=jit, autograph=False)
 
     def remember(self, num_old: int) -> None:
         """Make what is generated now for tasks 0 .. num_old - 1 their targets."""

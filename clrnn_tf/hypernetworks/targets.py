@@ -114,7 +114,7 @@ class FixedTargets(Targets):
             tf.Variable(tf.zeros(values.shape if num_hidden_chunks else [0]), trainable=False)
             for values in source.last_layer
         ]
-        self._outputs = tf.function(split_outputs, jit_compile=jit)
+        self._outputs = tf.function(split_outputs, jit_compile=jit, autograph=False)
 
     def remember(self, num_old: int) -> None:
         """See `Targets.remember`."""
@@ -140,7 +140,7 @@ class FixedTargets(Targets):
         """See `Targets.kept_bytes`."""
         return {"targets": bytes_of(sum(int(tf.size(variable)) for variable in (*self._stored, *self._last_layer)))}
 
-    @tf.function
+    @tf.function(autograph=False)
     def _remember_tasks(self, number: tf.Tensor) -> None:
         def remember_block(ids: tf.Tensor, _counts: tf.Tensor) -> tuple:  # tasks that fill a block up are stored twice
             present = self._outputs(self.source, self.num_hidden_chunks, ids)

@@ -99,6 +99,14 @@ class RecurrentLayer:
             specs = [*specs, self._second_bias(specs)]
         return [spec for scope in self.scopes.values() for spec in in_scope(scope, specs)]
 
+    def cell_weights(self, direction: Direction, weights: Weights) -> Weights:
+        """Of the network's weights, those that the cell of a direction reads, by the cell's own names.
+
+        Of two biases it reads the sum: each has the gradient of the sum, also where gradients are sums of squares.
+        """
+        own = within(weights, self.scopes[direction])
+        return {**own, "bias": own["bias"] + own["recurrent_bias"]} if self._two_biases else own
+
     def _second_bias(self, specs: list[WeightSpec]) -> WeightSpec:
         shapes = [spec.shape for spec in specs if spec.name == "bias"]
         require(len(shapes) == 1, "network.biases two needs a cell with a bias. Received: one without.")
@@ -125,19 +133,12 @@ class RecurrentLayer:
         output = tf.concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
         return output * mask[reading.first_step :, :, tf.newaxis], states
 
-    def weights_of(self, weights: Weights, direction: Direction) -> Weights:
-        """The cell's weights in a direction, by their names in the cell; two biases as their sum."""
-        weights = within(weights, self.scopes[direction])
-        if self._two_biases:  # each has the gradient of the sum, also where gradients are sums of squares
-            weights["bias"] = weights["bias"] + weights["recurrent_bias"]
-        return weights
-
     def _read(
         self, direction: Direction, weights: Weights, x: tf.Tensor, reading: Reading
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Outputs and states of one direction, in the order of time."""
         lengths, maps, truncate, first_step = reading
-        weights = self.weights_of(weights, direction)
+        weights = self.cell_weights(direction, weights)
 
         def in_order(x: tf.Tensor) -> tf.Tensor:
             return _reverse(x, lengths) if direction == "backward" else x

@@ -115,6 +115,7 @@ class ArraySplit:
         """See `Split.batches`."""
         first_epoch, seen = divmod(start_step * require_sizes(batch_size, start_step), self.num_examples)
 
+        @tf.autograph.experimental.do_not_convert
         def order(epoch: tf.Tensor) -> tf.Tensor:
             return self.epoch_order(epoch, seed, task_id, batch_size)[tf.where(epoch == first_epoch, seen, 0) :]
 
@@ -145,6 +146,7 @@ class ArraySplit:
         order = tf.constant(np.argsort(self._arrays["lengths"], kind="stable"), tf.int64)
         num_batches = -(-self.num_examples // batch_size)
 
+        @tf.autograph.experimental.do_not_convert
         def batch_at(number: tf.Tensor) -> Batch:
             positions = number * batch_size + tf.range(batch_size, dtype=tf.int64)
             real = tf.cast(positions < self.num_examples, tf.float32)[:, tf.newaxis]
@@ -153,6 +155,7 @@ class ArraySplit:
 
         return tf.data.Dataset.range(num_batches).map(batch_at, num_parallel_calls=1).prefetch(2)
 
+    @tf.autograph.experimental.do_not_convert
     def _gather(self, indices: tf.Tensor, task_id: int) -> Batch:
         """The examples with these indices [B]."""
         fields = {name: tf.gather(array, indices) for name, array in self._tensors().items()}
@@ -283,6 +286,7 @@ def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.da
     def shape(field: tf.Tensor) -> list[int | None]:
         return [None if axis == time_axis else size for axis, size in enumerate(field.shape)]
 
+    @tf.autograph.experimental.do_not_convert
     def relax(batch: Batch) -> Batch:
         return Batch(*(tf.compat.v1.placeholder_with_default(field, shape(field)) for field in batch))
 

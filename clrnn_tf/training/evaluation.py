@@ -61,14 +61,18 @@ class Evaluator:
     @tf.function
     def totals(self, batches: tf.data.Iterator, task_id: tf.Tensor) -> Totals:
         """Sums over all batches."""
-        weights = self.model.source(task_id)
-        loss, statistics = tf.constant(0.0), self.model.outputs.no_statistics(self.model.network.num_outputs)
+        weights, statistics = self._weights_and_zeros(task_id)
+        loss = tf.constant(0.0)
         for batch in batches:
             for block in halves(batch) if self._in_halves else [batch]:
                 of_block = self.scores(weights, self.model.prepare(block, task_id))
                 loss += of_block.loss
                 statistics = {name: total + of_block.statistics[name] for name, total in statistics.items()}
         return Totals(loss, statistics)
+
+    @tf.autograph.experimental.do_not_convert
+    def _weights_and_zeros(self, task_id: tf.Tensor) -> tuple[Weights, dict[str, tf.Tensor]]:
+        return self.model.source(task_id), self.model.outputs.no_statistics(self.model.network.num_outputs)
 
     def _scores_of_block(self, weights: Weights, prepared: Prepared) -> Totals:
         scores = self.model.score(weights, prepared)

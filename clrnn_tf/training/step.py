@@ -70,10 +70,10 @@ class TrainingStep:
         # differentiated with respect to the weights, and to embedded inputs where these are trained
         num_trained = 1 if model.embedding is None else 2
         self.task_loss = LossProgram(self._loss_of_block, jit, num_trained)
-        self.update = tf.function(self._clip_and_apply, jit_compile=jit)
+        self.update = tf.function(self._clip_and_apply, jit_compile=jit, autograph=False)
         self.held: list[tf.Tensor] | None = None
         """What is held in place of each trained variable: masks that broadcast to it. Set before the first step."""
-        self._orthogonal = tf.function(self._orthogonal_of_weights, jit_compile=jit)
+        self._orthogonal = tf.function(self._orthogonal_of_weights, jit_compile=jit, autograph=False)
         self._differentiate = self._in_two_passes if method.needs_task_gradients else self._in_one_pass
 
     @property

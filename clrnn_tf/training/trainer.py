@@ -245,7 +245,7 @@ class Trainer:
         Returns:
           The sums, and the number of steps done.
         """
-        take_step = functools.partial(self.step, num_mixed=num_mixed)
+        take_step = tf.autograph.experimental.do_not_convert(functools.partial(self.step, num_mixed=num_mixed))
         losses, accuracy, norm = sums
         done = tf.constant(0)
         finite = tf.constant(True)

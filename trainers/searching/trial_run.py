@@ -48,6 +48,8 @@ class Wanted:
     """Whether the metric of each task counts right after learning it, instead of after the last task."""
     at_least: float | None = None
     """End the run when it can no longer reach this (for the loss: go below it)."""
+    varied: tuple[str, ...] = ()
+    """Settings that the search varies, by dotted name: they have columns of their own in TensorBoard."""
 
 
 class HopelessError(Exception):
@@ -134,8 +136,9 @@ def _run(arguments: list[str]) -> int:
     if wanted.at_least is not None:
         objective = Objective(wanted.metric, "during" if wanted.during else "final")
         watchers = (Hopeless(objective, wanted.at_least),)
+    command = dataclasses.replace(command, watchers=watchers, exports=False, varied=wanted.varied)
     try:
-        return execute(dataclasses.replace(command, watchers=watchers, exports=False))
+        return execute(command)
     except HopelessError as error:
         print(error, flush=True)
         return HOPELESS
@@ -161,6 +164,8 @@ def command_of(benchmark: str, wanted: Wanted, flags: Sequence[str | Path]) -> l
         words += ["--first-tasks", str(wanted.first_tasks)]
     if wanted.at_least is not None:
         words += ["--at-least", repr(wanted.at_least)]
+    if wanted.varied:
+        words += ["--varied", *wanted.varied]
     return [*words, *map(str, flags)]
 
 

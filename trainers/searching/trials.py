@@ -99,7 +99,7 @@ class TrialRunner:
         self._write_settings(directory, settings)
         scores: list[float] = []
         for seed in self._plan.seeds:
-            ended = self._run_seed(directory, seed, self._wanted_of(wanted, scores))
+            ended = self._run_seed(directory, seed, self._wanted_of(wanted, scores), tuple(settings))
             scores.append(self._score(directory / _name(seed)))
             if ended.code == HOPELESS:
                 return scores, True
@@ -121,10 +121,10 @@ class TrialRunner:
         count, perfect = len(self._plan.seeds), self._plan.objective.perfect
         return count * wanted - sum(scores) - (count - len(scores) - 1) * perfect
 
-    def _run_seed(self, directory: Path, seed: int, wanted: float | None) -> Ended:
+    def _run_seed(self, directory: Path, seed: int, wanted: float | None, varied: tuple[str, ...]) -> Ended:
         plan, out = self._plan, directory / _name(seed)
         objective = plan.objective
-        of_run = Wanted(plan.first_tasks, objective.metric, objective.when == "during", wanted)
+        of_run = Wanted(plan.first_tasks, objective.metric, objective.when == "during", wanted, varied)
         flags: list[str | Path] = ["--out", out]
         self._wait_for(out)
         if (out / "config.yaml").is_file():

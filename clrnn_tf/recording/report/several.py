@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.recording.changes import differences
 from clrnn_tf.recording.comparisons import Comparison
 from clrnn_tf.recording.report import overview
 from clrnn_tf.recording.report.costs import ledger_of
@@ -15,8 +14,7 @@ from clrnn_tf.recording.report.entries import Entry, Value, entry_of, entry_of_r
 from clrnn_tf.recording.report.provenance import again_section, provenance_section, settings_details
 from clrnn_tf.recording.report.stored_run import StoredRun
 from clrnn_tf.recording.report.tasks import matrices_section
-
-_MOST_SETTINGS = 3  # that tell two groups of one method apart in their names
+from clrnn_tf.recording.run_groups import by_settings, labels_of
 
 
 class Group(NamedTuple):
@@ -39,7 +37,7 @@ def groups_of(runs: Sequence[StoredRun]) -> list[Group]:
     """Runs by their settings without the seed, in the order in which they come.
 
     Raises:
-      ConfigurationError: They have not learned the same tasks, or one is named twice.
+      ConfigurationError: They have not learned the same tasks, or two have the same settings and seed.
     """
     first = runs[0]
     for run in runs[1:]:
@@ -49,50 +47,14 @@ def groups_of(runs: Sequence[StoredRun]) -> list[Group]:
                 f"the runs of a report must have learned the same tasks. Received: {first.path} ({_tasks(first)}) and "
                 f"{run.path} ({_tasks(run)})."
             )
-    found: list[tuple[object, list[StoredRun]]] = []
-    for run in runs:
-        settings = {name: value for name, value in run.settings.items() if name != "seed"}
-        key = settings, len(run.matrix.rows), run.results["data_source"]
-        alike = next((members for other, members in found if other == key), None)
-        if alike is None:
-            found.append((key, [run]))
-            continue
-        twice = [member.path for member in alike if member.results["seed"] == run.results["seed"]]
-        if twice:
-            raise ConfigurationError(
-                f"the runs of a report must differ. Received: {twice[0]} and {run.path}, which have the same settings "
-                f"and seed {run.results['seed']}. Leave one out."
-            )
-        alike.append(run)
-    groups = [members for _, members in found]
-    return [Group(label, members) for label, members in zip(_labels(groups), groups, strict=True)]
+    groups = by_settings(runs, lambda run: (len(run.matrix.rows), run.results["data_source"]))
+    return [Group(label, members) for label, members in zip(labels_of(groups), groups, strict=True)]
 
 
 def _tasks(run: StoredRun) -> str:
     names = ", ".join(run.matrix.task_names[:4])
     more = ", ..." if run.matrix.num_tasks > 4 else ""
     return f"{run.results['benchmark']}: {run.matrix.num_tasks} tasks, {names}{more}"
-
-
-def _labels(groups: Sequence[list[StoredRun]]) -> list[str]:
-    """The method of each group, with the settings in which groups of one method differ."""
-    labels = []
-    for members in groups:
-        method = members[0].results["method"]
-        rivals = [others for others in groups if others is not members and others[0].results["method"] == method]
-        changed = {name: value for others in rivals for name, value in _differing(members[0], others[0]).items()}
-        shown = [f"{name.split('.')[-1]} {value}" for name, value in list(changed.items())[:_MOST_SETTINGS]]
-        labels.append(f"{method} ({', '.join(shown)})" if shown else method)
-    return [
-        label if labels.count(label) == 1 else f"{label} [{members[0].path.name}]"
-        for label, members in zip(labels, groups, strict=True)
-    ]
-
-
-def _differing(run: StoredRun, other: StoredRun) -> Mapping[str, object]:
-    """Settings of `run` that are others in `other`, by dotted name; the seed apart."""
-    found = differences(other.settings, run.settings)
-    return {name: present for name, (_, present) in found.items() if name != "seed"}
 
 
 def several_title(groups: Sequence[Group]) -> str:

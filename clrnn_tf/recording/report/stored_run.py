@@ -29,6 +29,21 @@ class StoredRun(NamedTuple):
     settings_text: str
 
     @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.results["method"]
+
+    @property
+    def seed(self) -> int:
+        """Of all draws."""
+        return self.results["seed"]
+
+    @property
+    def preset(self) -> str:
+        """Name of the preset from which it began; "" where that is not known."""
+        return str(self.provenance.get("preset") or "")
+
+    @property
     def headline(self) -> str:
         """The metric that is shown first, in words."""
         return self.matrix.headline.replace("_", " ")
