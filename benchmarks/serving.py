@@ -70,6 +70,8 @@ class Contestant(NamedTuple):
     rows: int
     tasks: np.ndarray | None
     """[rounds, rows] int32 ids; None for a model of one task."""
+    is_arriving: bool
+    """Whether percentiles are wanted."""
 
 
 def stream_of(name: str, num_tasks: int) -> tuple[TaskModel, TaskStream]:
@@ -114,17 +116,19 @@ def exported(name: str, sizes: Sequence[int], folder: Path) -> list[Model]:
 
 def contestants_of(models: Sequence[Model], rounds: int) -> list[Contestant]:
     """Batches of 64 rows of one task and of many, and arrivals of 64 rows and of one."""
-    made = [Contestant("its model", 0, ROWS, None)]
+    made = [Contestant("its task", 0, ROWS, None, is_arriving=False)]
     for number, model in enumerate(models[1:], start=1):
         for distinct in sorted({1, min(20, model.num_tasks), min(ROWS, model.num_tasks)}):
             ids = np.resize(np.linspace(0, model.num_tasks - 1, distinct).astype(np.int32), ROWS)
             shuffled = np.stack([np.random.default_rng(k).permutation(ids) for k in range(rounds)])
-            made.append(Contestant(f"{distinct} tasks" if distinct > 1 else "one task", number, ROWS, shuffled))
+            named = f"{distinct} tasks" if distinct > 1 else "one task"
+            made.append(Contestant(named, number, ROWS, shuffled, is_arriving=False))
     for rows in (ROWS, 1):
         for number, model in enumerate(models[1:-1], start=1):
             for kind in ("uniform", "Zipf") if model.num_tasks > 1 else ("uniform",):
-                made.append(Contestant(kind, number, rows, arrivals(kind, model.num_tasks, (rounds, rows))))
-    return made
+                ids = arrivals(kind, model.num_tasks, (rounds, rows))
+                made.append(Contestant(kind, number, rows, ids, is_arriving=True))
+    return [*made, Contestant("its task", 0, 1, None, is_arriving=True)]
 
 
 def arrivals(kind: str, num_tasks: int, shape: tuple[int, int]) -> np.ndarray:
@@ -170,11 +174,9 @@ def measure(name: str, sizes: Sequence[int], rounds: int) -> None:
         loads = np.array([taken.cpu for taken in answers.loaded[len(paths) :]]).reshape(LOADS, -1)
         print_sizes(models, np.median(loads, axis=0))
         times = milliseconds(answers.answered, len(contestants))
-        batches = [c.tasks is None or c.name not in ("uniform", "Zipf") for c in contestants]
-        print_batches(models, [c for c, is_one in zip(contestants, batches, strict=True) if is_one], times[:, batches])
-        of_arrivals = [not is_one for is_one in batches]
-        arriving = [c for c, is_one in zip(contestants, of_arrivals, strict=True) if is_one]
-        print_arrivals(models, arriving, times[:, of_arrivals])
+        for is_arriving, print_table in ((False, print_batches), (True, print_arrivals)):
+            places = [k for k, contestant in enumerate(contestants) if contestant.is_arriving == is_arriving]
+            print_table(models, [contestants[k] for k in places], times[:, places])
 
 
 def print_sizes(models: Sequence[Model], loads: np.ndarray) -> None:
@@ -198,10 +200,9 @@ def print_batches(models: Sequence[Model], contestants: Sequence[Contestant], ti
     print(f"\n| model | {ROWS} rows of | ms | throughput beside one task in the same model | in its own |")
     print("|---|---|--:|--:|--:|")
     medians = np.median(times, axis=0)
-    of_one = {
-        c.model: median for c, median in zip(contestants, medians, strict=True) if c.name in ("one task", "its model")
-    }
-    for contestant, median in zip(contestants, medians, strict=True):
+    pairs = list(zip(contestants, medians, strict=True))
+    of_one = {contestant.model: median for contestant, median in pairs if contestant.name in ("one task", "its task")}
+    for contestant, median in pairs:
         same, own = of_one[contestant.model] / median, medians[0] / median
         print(f"| {models[contestant.model].name} | {contestant.name} | {median:.1f} | {same:.2f} | {own:.2f} |")
 
