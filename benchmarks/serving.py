@@ -185,7 +185,7 @@ def print_sizes(models: Sequence[Model], loads: np.ndarray) -> None:
     for model, seconds in zip(models, loads, strict=True):
         print(f"| {model.name} | {model.num_bytes / 1e6:.2f} | {kept_bytes(model) / 1e6:.1f} | {seconds:.2f} |")
     few, many = models[-3], models[-2]
-    if few.num_tasks < many.num_tasks:
+    if 1 < few.num_tasks < many.num_tasks:  # that of one task has fewer signatures
         each = (many.num_bytes - few.num_bytes) / (many.num_tasks - few.num_tasks)
         print(f"\nA task more takes {each:.0f} bytes on disk.")
 

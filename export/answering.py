@@ -17,6 +17,8 @@ from export.task_weights import weights_by_task
 from export.worded import WordedModel
 
 Outputs = dict[str, tf.Tensor]
+_WEIGHTS_PER_ROW = 20_000
+"""Fetching so many weights takes about as long as computing a row, measured by `benchmarks.serving`."""
 
 
 class Answering:
@@ -48,6 +50,8 @@ class Answering:
         if stream.sequence_coder is not None:
             coders = [stream.sequence_coder(task_id) for task_id in range(num_tasks)]
             self.measured = MeasuredRows(coders, stream.class_names)
+        num_weights = sum(spec.head_size for spec in model.network.weight_specs)
+        self._block_cost = max(1, round(num_weights / _WEIGHTS_PER_ROW))
         self.weights = weights_by_task(model.source, self.network, num_tasks, most_kept_bytes)
         self._answer = tf.function(  # traced once for all signatures
             self._answer_all,
@@ -131,7 +135,7 @@ class Answering:
 
     def _answer_all(self, embedded: tf.Tensor, lengths: tf.Tensor, task_ids: tf.Tensor, state: tf.Tensor) -> Answers:
         """The network's answers to [B, T, F] as it reads them; neither B nor T is 0."""
-        blocks = RowBlocks.cut(task_ids)
+        blocks = RowBlocks.cut(task_ids, self._block_cost)
         return self.network(self.weights.of_blocks(blocks), blocks, embedded, lengths, state)
 
     def _zero_state(self, lengths: tf.Tensor) -> tf.Tensor:

@@ -69,12 +69,22 @@ def at_real_steps(batch, values):
 
 
 @pytest.mark.parametrize(
-    ("counts", "size"),
-    [([5], 5), ([1, 1, 1], 1), ([7, 1], 4), ([1, 6, 2, 2], 2), ([3, 3], 3), ([2, 2, *60 * [1]], 1), (20 * [3, 4], 4)],
+    ("counts", "cost", "size"),
+    [
+        ([5], 1, 5),
+        ([1, 1, 1], 1, 1),
+        ([7, 1], 1, 4),
+        ([7, 1], 9, 8),
+        ([1, 6, 2, 2], 1, 2),
+        ([3, 3], 1, 3),
+        ([2, 2, *60 * [1]], 1, 1),
+        ([2, 2, *60 * [1]], 50, 2),
+        (20 * [3, 4], 1, 4),
+    ],
 )
-def test_blocks_are_of_one_task_and_undone(counts, size):
+def test_blocks_are_of_one_task_and_undone(counts, cost, size):
     ids = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)) * 2, counts)).astype(np.int32)
-    blocks = RowBlocks.cut(tf.constant(ids))
+    blocks = RowBlocks.cut(tf.constant(ids), cost)
     assert blocks.rows.shape == (sum(-(-count // size) for count in counts), size)
     np.testing.assert_array_equal(blocks.undo(blocks.of(tf.constant(ids))), ids)
     of_blocks = blocks.distinct.numpy()[blocks.places.numpy()]
