@@ -45,7 +45,7 @@ from clrnn_tf.streams.tasks import TaskStream
 from export.all_tasks import export_all_tasks, largest_difference_of_all
 from export.answering import tags_of
 from export.probes import mixed_batch, recorded
-from export.writing import metadata, storable, write_servable
+from export.writing import metadata, remove, storable, write_servable
 
 
 class ExportDiffersError(RuntimeError):
@@ -230,5 +230,8 @@ class Exporter(Observer):
 
     def _require_equal(self, path: Path, difference: float) -> None:
         if not difference < 1e-3:
-            raise ExportDiffersError(f"the export {path} differs from the model by {difference:g} in its logits.")
+            remove(path)  # nobody must serve it, and the run is not finished with it
+            raise ExportDiffersError(
+                f"the export {path} differed from the model by {difference:g} in its logits, and was removed."
+            )
         self.largest_difference = max(self.largest_difference, difference)

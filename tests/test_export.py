@@ -12,7 +12,8 @@ import tensorflow as tf
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.training.learning import learn
 from data_pipelines import pos_tagging
-from export.saved_model import Exporter, export_task, largest_difference
+from export import saved_model
+from export.saved_model import ExportDiffersError, Exporter, export_task, largest_difference
 from tests import tiny
 from tests.data_files import sentence, write_files
 
@@ -53,6 +54,18 @@ def test_a_finished_run_has_one_verified_model_for_each_task(tmp_path):
     learn(stream, trainer)
     assert sorted(path.parent.parent.name for path in tmp_path.glob("*/1/saved_model.pb")) == ["all-tasks", "t0", "t1"]
     assert exporter.largest_difference < 1e-5
+
+
+def test_a_model_that_differs_from_the_trained_one_is_not_left_to_be_served(tmp_path, monkeypatch):
+    stream = tiny.stream(2)
+    trainer = build_trainer(tiny.experiment(train={"steps": 2}), stream)
+    trainer.observers.append(Exporter(trainer.model, tmp_path))
+    monkeypatch.setattr(saved_model, "largest_difference_of_all", lambda *_: 0.5)
+    with pytest.raises(
+        ExportDiffersError, match="all-tasks/1 differed from the model by 0.5 in its logits, and was rem"
+    ):
+        learn(stream, trainer)
+    assert sorted(path.parent.parent.name for path in tmp_path.glob("*/1/saved_model.pb")) == ["t0", "t1"]
 
 
 def test_an_export_holds_the_weights_of_its_task_only(tmp_path):
