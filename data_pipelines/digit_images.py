@@ -142,9 +142,13 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         raise ConfigurationError(f"{path} is no gzip file, or is cut off ({error}). Get it again.") from None
     rank = len(shape) + 1
     header = 4 + 4 * rank
+    require(
+        len(content) >= header,
+        f"{path} must begin with a header of {header} bytes. Received: {len(content)} bytes; is it cut off?",
+    )
     sizes = np.frombuffer(content[4:header], ">u4").tolist()
     require(
-        content[:4] == bytes([0, 0, _UNSIGNED_BYTES, rank]) and len(sizes) == rank and tuple(sizes[1:]) == shape,
+        content[:4] == bytes([0, 0, _UNSIGNED_BYTES, rank]) and tuple(sizes[1:]) == shape,
         f"{path} must be an IDX file of bytes [N, {', '.join(map(str, shape))}]. Received: {content[:4].hex()}, sizes "
         f"{sizes}.",
     )

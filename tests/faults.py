@@ -1,6 +1,8 @@
 """Runs a small stream again and again, each time with another write that fails. Started by `tests/test_faults.py`.
 
-python -m tests.faults LIBRARY DIRECTORY [EVERY]       # with LD_PRELOAD=LIBRARY; every EVERYth write
+python -m tests.faults LIBRARY DIRECTORY [EVERY]       # with LD_PRELOAD=LIBRARY; every EVERYth call
+
+Each kind of fault begins at another call, so a sample takes different ones.
 """
 
 import ctypes
@@ -19,7 +21,7 @@ TRAIN = {"steps": 8, "log_every": 4, "validate_every": 8}
 
 
 def main(library, directory, every="1"):
-    """Print, as JSON, how many calls there were and how each run with a fault ended."""
+    """Print, as JSON, how many calls there were, how many were made to fail, and how these runs ended."""
     faults, path = ctypes.CDLL(library), Path(directory) / "run"
     faults.faults_seen.restype = ctypes.c_long
 
@@ -38,11 +40,12 @@ def main(library, directory, every="1"):
     _draw_once()
     laboratory = Laboratory(tiny.experiment("fine_tuning", train=TRAIN), tiny.stream(2), every=5)
     straight, ends = None, {}
+    every = int(every)
     for name, kind in KINDS.items():
         assert armed_run(-1, kind)
         straight, calls = straight or laboratory.left(path), counts[-1]
         ended = failed = 0
-        for number in range(0, calls, int(every)):
+        for number in range(kind * every // len(KINDS), calls, every):
             if armed_run(number, kind):
                 ended += 1
             else:
@@ -57,7 +60,7 @@ def main(library, directory, every="1"):
                 left = left._replace(curves=straight.curves)
             assert_left_alike(left, straight)
             ends[name] = {"calls": calls, "ended": ended, "failed and continued": failed}
-            if number % 20 == 0:
+            if (ended + failed) % 20 == 0:
                 print(name, number, ends[name], file=sys.stderr, flush=True)
         print(name, ends[name], file=sys.stderr, flush=True)
     print(json.dumps(ends))

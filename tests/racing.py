@@ -24,7 +24,7 @@ def _write(session, run, matrix, start):
     """Stands for a run: its results and its log must stay its own."""
     mine, end = json.dumps({"seed": session.command.experiment.seed}), time.monotonic() + LONGEST
     lost, number = Path(os.environ["CLRNN_LOST"]), 0
-    while not lost.exists() and time.monotonic() < end:
+    while not number or (not lost.exists() and time.monotonic() < end):  # the other one may have been refused already
         number += 1
         write_text(run.results, mine)
         with run.metrics.open("a") as file:

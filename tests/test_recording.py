@@ -11,6 +11,7 @@ from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.recording.events import TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.recording.files import FileRecorder
+from clrnn_tf.recording.report import write_report
 from clrnn_tf.recording.run_directory import RunDirectory
 from tests import tiny
 
@@ -198,3 +199,38 @@ def test_damaged_results_are_named(tmp_path):
     run.results.write_text('{"half": ')
     with pytest.raises(ConfigurationError, match="results.json is damaged"):
         run.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("num_parameters", None, "num_parameters is no number"),
+        ("num_parameters", 10**400, "num_parameters is no number"),
+        ("kept_bytes", [1, 2], "kept_bytes is of another kind"),
+        ("seed", True, "seed is of another kind"),
+        ("timing", {"tasks": [], "total_seconds": "long"}, "timing is of another kind"),
+        ("train_seconds", math.inf, "timing does not hold the seconds of tasks"),
+    ],
+)
+def test_results_of_another_kind_are_refused(tmp_path, name, value, said):
+    run = create(tmp_path / "run")
+    record(run, matrix_of([[81.25, 40.0], [70.5, 90.0]]))
+    results = json.loads(run.results.read_text())
+    (results if name in results else results["timing"]["tasks"][1])[name] = value
+    run.results.write_text(json.dumps(results))
+    with pytest.raises(ConfigurationError, match=rf"results.json is damaged \({said}\)"):
+        write_report(run.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("task_id", 2), ("task_id", None), ("step", -1), ("step", "1"), ("accuracy", "1"), ("losses", {"total": []})],
+)
+def test_a_log_of_another_kind_is_refused(tmp_path, name, value):
+    run = create(tmp_path / "run")
+    record(run, matrix_of([[81.25, 40.0], [70.5, 90.0]]))
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    lines[0][name] = value
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(ConfigurationError, match=r"metrics.jsonl is damaged \(a line is no entry of a log\)"):
+        write_report(run.path)

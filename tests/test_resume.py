@@ -210,8 +210,10 @@ def test_missing_results_and_checkpoints_are_named(tmp_path):
     trainer = build_trainer(tiny.experiment(), tiny.stream(1))
     checkpoints = Checkpoints(tmp_path, trainer)
     assert checkpoints.latest(0) is None
-    with pytest.raises(ConfigurationError, match="no checkpoint of the 1 tasks learned"):
-        checkpoints.latest(1)
+    with pytest.warns(UserWarning, match=r"has no checkpoint of the first task\. Beginning anew\."):
+        assert checkpoints.latest(1) is None
+    with pytest.raises(ConfigurationError, match="no checkpoint of the 2 tasks learned"):
+        checkpoints.latest(2)
     with pytest.raises(ConfigurationError, match="no checkpoint of a learned task"):
         checkpoints.latest_learned(1)
     checkpoints.task_learned()

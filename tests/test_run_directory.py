@@ -230,7 +230,9 @@ def test_a_run_on_a_disk_that_fails_ends_in_one_line_and_can_be_continued(
     assert without_timing(out) == without_timing(finished)
 
 
-def test_a_checkpoint_that_cannot_be_written_ends_the_run_in_one_line(tmp_path, capsys, monkeypatch):
+def test_a_run_whose_first_checkpoint_cannot_be_written_ends_in_one_line_and_can_be_continued(
+    finished, tmp_path, capsys, monkeypatch
+):
     def fail(file, **arrays):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -238,6 +240,10 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_in_one_line(tmp_path, 
     line = error_of(capsys, 1, *TINY, "--out", tmp_path / "run")
     assert line == f"error: No space left on device. What was learned before is in {tmp_path / 'run'}."
     assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+    monkeypatch.undo()
+    line = error_of(capsys, 0, "--out", tmp_path / "run", "--resume")
+    assert line == f"warning: {tmp_path / 'run' / 'checkpoints'} has no checkpoint of the first task. Beginning anew."
+    assert without_timing(tmp_path / "run") == without_timing(finished)
 
 
 # Damaged files.

@@ -207,6 +207,8 @@ def test_images_of_mnist_become_strokes_and_damage_is_named(tmp_path):
     write_idx(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 4, 1, 2, 3, 77]))
     assert "labels must be 0 to 9" in error(lambda: read_idx(tmp_path))
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0]))
+    assert "must begin with a header of 8 bytes. Received: 6 bytes" in error(lambda: read_idx(tmp_path))
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     assert "no train-labels-idx1-ubyte" in error(lambda: read_idx(tmp_path))
 

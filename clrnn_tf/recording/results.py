@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import typing
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from clrnn_tf.metrics import Evaluation, ResultMatrix
 
 SCHEMA_VERSION = 1
+_MOST = 2**64  # of whole numbers
 
 Scores = list[float | None]
 """One number for each task; percent."""
@@ -97,7 +98,7 @@ class Results(TypedDict):
 
 
 def checked_results(results: object) -> Results:
-    """`results`, as read from a file, if every entry that a run writes is there and what is counted are numbers.
+    """`results`, as read from a file, if every entry that a run writes is there, and every one is of its type.
 
     Raises:
       ValueError: Something is missing or of another kind.
@@ -108,16 +109,38 @@ def checked_results(results: object) -> Results:
     if missing:
         raise ValueError(f"without {', '.join(missing)}")
     for name, hint in typing.get_type_hints(Results).items():
-        value = results.get(name)
-        if hint in (float, float | None) and not (value is None or isinstance(value, float | int)):
-            raise ValueError(f"{name} is no number")
-    timing = results["timing"]
-    tasks = timing.get("tasks") if isinstance(timing, dict) and timing.keys() >= set(_required(Timing)) else None
-    if not isinstance(tasks, list) or not all(
-        isinstance(task, dict) and task.keys() >= set(_required(TaskTiming)) for task in tasks
-    ):
+        if name in results and not _is_of(results[name], hint):
+            raise ValueError(f"{name} is no number" if hint in (float, float | None) else f"{name} is of another kind")
+    seconds = [task[name] for task in results["timing"]["tasks"] for name in ("train_seconds", "eval_seconds")]
+    if not all(map(math.isfinite, seconds)):
         raise ValueError("timing does not hold the seconds of tasks")
     return typing.cast(Results, results)
+
+
+def _is_of(value: object, hint: Any) -> bool:
+    """Whether a value as JSON has it is of a type, all that it holds included."""
+    inner = typing.get_args(hint)
+    if typing.is_typeddict(hint):
+        hints = typing.get_type_hints(hint)
+        return (
+            isinstance(value, dict)
+            and value.keys() >= set(_required(hint))
+            and all(_is_of(value[name], hints[name]) for name in value.keys() & hints.keys())
+        )
+    if typing.get_origin(hint) is list:
+        return isinstance(value, list) and all(_is_of(item, inner[0]) for item in value)
+    if typing.get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_is_of(item, inner[1]) for item in value.values())
+    if inner:  # one of several types
+        return any(_is_of(value, each) for each in inner)
+    if hint in (int, float):
+        return is_number(value) and (hint is float or isinstance(value, int))
+    return isinstance(value, hint)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value as JSON has it is a number that fits into a float."""
+    return type(value) is float or (type(value) is int and abs(value) <= _MOST)
 
 
 def _required(entries: type) -> list[str]:

@@ -136,7 +136,8 @@ class Checkpoints:
           num_rows: Tasks whose results are there.
 
         Returns:
-          It, or None where the run must begin anew: nothing is learned yet.
+          It, or None where the run must begin anew: nothing is learned yet. The same, with a warning, where the first
+          task was recorded and no checkpoint was ever written: the run ended in between.
 
         Raises:
           ConfigurationError: There are results, but no checkpoint that can be read and has no more tasks than these.
@@ -156,8 +157,9 @@ class Checkpoints:
                 warnings.warn(f"{damaged[0]} Going on {position} instead.", stacklevel=2)
             return found
         self._require_nothing_learned(num_rows, damaged)
-        if damaged:
-            warnings.warn(f"{damaged[0]} Beginning anew.", stacklevel=2)
+        if damaged or num_rows:
+            reason = damaged[0] if damaged else f"{self.directory} has no checkpoint of the first task."
+            warnings.warn(f"{reason} Beginning anew.", stacklevel=2)
         return None
 
     def latest_learned(self, num_rows: int) -> Checkpoint:
@@ -182,8 +184,9 @@ class Checkpoints:
             f"the results of {positions[0].learned if positions else 0} tasks are missing, which "
             f"{self.directory} has learned. Restore results.json from a copy, {anew}",
         )
+        # After the second task, there has been one. After the first, the run may have ended before it was written.
         require(
-            num_rows == 0, f"no checkpoint of the {num_rows} tasks learned in {self.directory}. Restore one, {anew}"
+            num_rows <= 1, f"no checkpoint of the {num_rows} tasks learned in {self.directory}. Restore one, {anew}"
         )
 
     def _refuse_earlier(self) -> None:

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.recording.results import Results
+from clrnn_tf.recording.results import Results, is_number
 from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
 from clrnn_tf.yaml_files import read_settings
+
+_MOST_STEPS = 2**53  # larger ones are no longer told apart in a figure
 
 
 class StoredRun(NamedTuple):
@@ -64,10 +66,10 @@ def read_run(path: Path) -> StoredRun:
     provenance = provenance_of(settings)
     settings = {name: value for name, value in settings.items() if name != "provenance"}
     text = run.config.read_text(encoding="utf-8")
-    return StoredRun(path, results, matrix, _entries(run), settings, provenance, text)
+    return StoredRun(path, results, matrix, _entries(run, len(matrix.task_names)), settings, provenance, text)
 
 
-def _entries(run: RunDirectory) -> list[dict[str, Any]]:
+def _entries(run: RunDirectory, num_tasks: int) -> list[dict[str, Any]]:
     """The lines of `metrics.jsonl`."""
     if not run.metrics.is_file():
         return []
@@ -76,7 +78,22 @@ def _entries(run: RunDirectory) -> list[dict[str, Any]]:
     except (RecursionError, ValueError) as error:
         raise ConfigurationError(f"{run.metrics} is damaged ({error}). Restore it, or remove its bad lines.") from None
     require(
-        all(isinstance(entry, dict) and entry.keys() >= {"kind", "task_id", "step", "accuracy"} for entry in entries),
+        all(_is_entry(entry, num_tasks) for entry in entries),
         f"{run.metrics} is damaged (a line is no entry of a log). Restore it, or remove its bad lines.",
     )
     return entries
+
+
+def _is_entry(entry: object, num_tasks: int) -> bool:
+    """Whether a line of a log holds what a report draws."""
+    if not isinstance(entry, dict) or not entry.keys() >= {"kind", "task_id", "step", "accuracy"}:
+        return False
+    losses = entry.get("losses", {} if entry["kind"] != "train" else None)
+    return (
+        type(entry["task_id"]) is int
+        and 0 <= entry["task_id"] < num_tasks
+        and type(entry["step"]) is int
+        and 0 <= entry["step"] <= _MOST_STEPS
+        and isinstance(losses, dict)
+        and all(value is None or is_number(value) for value in (entry["accuracy"], *losses.values()))
+    )

@@ -122,7 +122,7 @@ def curves_section(run: StoredRun) -> str:
             task = 0 if joint else entry["task_id"]
             x, y = by_task.setdefault(task, ([], []))
             x.append(starts[task] + entry["step"])
-            y.append(math.nan if value is None else value)
+            y.append(value if value is not None and math.isfinite(value) else math.nan)
         every = -(-sum(len(x) for x, _ in by_task.values()) // _MOST_POINTS) or 1
         return [(x[::every], y[::every]) for x, y in by_task.values()]
 
