@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_OF_TENSORFLOW = re.compile(r"\{\{[^}]*\}\} ?|' failed with .*$| ?\[Op:[^]]*\].*$")
 
 
 class ConfigurationError(Exception):
@@ -25,6 +28,18 @@ def require(condition: bool, message: str) -> None:
     """Raise `ConfigurationError` with `message` unless `condition` holds."""
     if not condition:
         raise ConfigurationError(message)
+
+
+def reason_of(error: object) -> str:
+    """What TensorFlow says of an error, in one line and without names of its operations.
+
+    Example:
+      >>> from clrnn_tf.errors import reason_of
+      >>> reason_of("{{node IteratorGetNext}} truncated record at 80 [Op:IteratorGetNext] name: ")
+      'truncated record at 80'
+    """
+    first = next(iter(str(error).strip().splitlines()), "")
+    return _OF_TENSORFLOW.sub("", first).strip().rstrip(".")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -107,7 +107,7 @@ def limited(clips: AudioClips, per_class: int, where: str) -> AudioClips:
     return clips._replace(train=parts[0], test=parts[1])
 
 
-def check_classes(clips: AudioClips, where: str) -> None:
+def check_classes(clips: AudioClips, where: str, advice: str = "") -> None:
     """Refuse clips of which a class has none for training or for tests.
 
     Raises:
@@ -118,7 +118,8 @@ def check_classes(clips: AudioClips, where: str) -> None:
         empty = int(np.argmin(counts))
         require(
             counts[empty] > 0,
-            f"{where}: every class needs {part} clips. Received: none of class {empty} ({clips.class_names[empty]}).",
+            f"{where}: every class needs {part} clips. Received: none of class {empty} "
+            f"({clips.class_names[empty]}).{advice}",
         )
 
 

@@ -74,7 +74,7 @@ def read_shards(directory: Path, num_classes: int, most: int, seed: int) -> Audi
         np.searchsorted(used, test),
         tuple(candidates.names[number] for number in chosen),
     )
-    check_classes(clips, str(directory))
+    check_classes(clips, str(directory), " Get more shards, or take fewer classes (data.num_classes).")
     return clips
 
 

@@ -33,6 +33,7 @@ from data_pipelines.own_data_tables import (
     files_of,
     read_table,
     records_of,
+    shown,
 )
 from data_pipelines.storage import fingerprint
 
@@ -75,6 +76,9 @@ class Config(Preparation):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(len(self.label_columns) > 0, "data.label_columns needs at least one column. Received: ().")
+        for name in ("tasks", "classes", "label_columns", "feature_columns"):
+            values = getattr(self, name)
+            require(len(set(values)) == len(values), f"data.{name} must differ. Received: {' '.join(values)}.")
         require(
             self.max_sequences is None or self.max_sequences > 0,
             f"data.max_sequences must be above 0, or None. Received: {self.max_sequences}.",
@@ -224,20 +228,16 @@ class _Reader:
     def _checked(self, table: Table) -> Columns:
         """The columns, with the inputs of the first table: others must have the same."""
         columns = self._columns
-        if columns.sequence not in table.columns and columns.file in table.columns:
-            return columns
         names = feature_names(table, columns)
+        if not names:  # files of arrays, whose inputs have no names
+            return columns
         if self._first is None:
             self._first, self.features = table.path, names
-        missing, added = [
-            [name for name in one if name not in other]
-            for one, other in ((self.features, names), (names, self.features))
-        ]
-        require(not missing, f"{table.path}: column '{', '.join(missing)}' is missing, which {self._first} has.")
+        missing, added = set(self.features) - set(names), set(names) - set(self.features)
+        require(not missing, f"{table.path}: column '{shown(missing)}' is missing, which {self._first} has.")
         require(
             not added,
-            f"{table.path}: column '{', '.join(added)}' is not in {self._first}. Name the inputs in "
-            "data.feature_columns.",
+            f"{table.path}: column '{shown(added)}' is not in {self._first}. Name the inputs in data.feature_columns.",
         )
         return columns._replace(features=self.features)
 

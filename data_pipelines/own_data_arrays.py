@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, reason_of, require
 from data_pipelines.array_files import read_arrays
-from data_pipelines.own_data_tables import SPLITS, Record
+from data_pipelines.own_data_tables import SPLITS, Record, as_float32
 
 
 def read_npz(path: Path) -> list[Record]:
@@ -28,7 +28,7 @@ def read_npz(path: Path) -> list[Record]:
         x.dtype.kind in "biuf" and x.ndim in (2, 3) and x.size > 0,
         f"{path}: x must hold numbers [N, T, F] (or [N, T]). Received: {x.dtype} of shape {x.shape}.",
     )
-    x = x.reshape(*x.shape[:2], -1).astype(np.float32)
+    x = as_float32(x.reshape(*x.shape[:2], -1))
     lengths = arrays.get("lengths", np.full(len(x), x.shape[1]))
     splits = arrays.get("split", np.full(len(x), ""))
     for name, array in (("y", y), ("lengths", lengths), ("split", splits)):
@@ -36,7 +36,12 @@ def read_npz(path: Path) -> list[Record]:
             array.ndim > 0 and len(array) == len(x),
             f"{path}: {name} must have an entry for each of the {len(x)} sequences. Received: {array.shape}.",
         )
-    require(y.dtype.kind in "biufU", f"{path}: y must hold numbers or text. Received: {y.dtype}.")
+    require(y.dtype.kind in "biufU" and y.size > 0, f"{path}: y must hold numbers or text. Received: {_kind(y)}.")
+    require(
+        lengths.ndim == 1 and lengths.dtype.kind in "iuf",
+        f"{path}: lengths must be whole numbers [N]. Received: {_kind(lengths)}.",
+    )
+    require(splits.ndim == 1, f"{path}: split must be text [N]. Received: {_kind(splits)}.")
     per_step = y.ndim == 3 or (y.ndim == 2 and y.dtype.kind in "iuU" and y.shape[1] == x.shape[1])
     require(
         y.ndim <= 3 and (not per_step or y.shape[1] == x.shape[1]),
@@ -52,6 +57,10 @@ def read_npz(path: Path) -> list[Record]:
         )
         for index in range(len(x))
     ]
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"{array.dtype} of shape {array.shape}"
 
 
 def _length(path: Path, index: int, length: float, time: int) -> int:
@@ -85,8 +94,7 @@ def read_tfrecord(path: Path) -> list[Record]:
         for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             records.append(_parsed(serialized, f"{path}, record {len(records)}", len(records)))
     except tf.errors.OpError as error:
-        reason = str(error.message).partition("\n")[0]
-        raise ConfigurationError(f"{path}, record {len(records)} cannot be read: {reason}.") from None
+        raise ConfigurationError(f"{path}, record {len(records)} cannot be read: {reason_of(error.message)}.") from None
     return records
 
 
@@ -100,9 +108,10 @@ def _parsed(serialized: bytes, place: str, number: int) -> Record:
     steps = [_values(feature, place) for feature in lists["inputs"].feature]
     require(len(steps) > 0, f"{place}: feature list 'inputs' has no steps.")
     for index, step in enumerate(steps):
+        require(step.dtype.kind in "if", f"{place}: inputs must be numbers. Received: text at step {index}.")
         require(
-            len(step) == len(steps[0]) > 0 and step.dtype.kind in "if",
-            f"{place}: every step must hold {len(steps[0])} numbers. Received: {len(step)} at step {index}.",
+            len(step) == len(steps[0]) > 0,
+            f"{place}: every step must hold {len(steps[0]) or 'some'} numbers. Received: {len(step)} at step {index}.",
         )
     if "label" in lists:
         rows = [_values(feature, place) for feature in lists["label"].feature]
@@ -110,6 +119,7 @@ def _parsed(serialized: bytes, place: str, number: int) -> Record:
             len(rows) == len(steps) and len({len(row) for row in rows}) == 1,
             f"{place}: feature list 'label' must have {len(steps)} steps of one width. Received: {len(rows)}.",
         )
+        require(len(rows[0]) > 0, f"{place}: feature list 'label' is empty.")
         labels = np.stack(rows)
     else:
         require("label" in context, f"{place}: 'label' is missing, in the context and in the feature lists.")
@@ -118,7 +128,7 @@ def _parsed(serialized: bytes, place: str, number: int) -> Record:
     of_split = _values(context["split"], place) if "split" in context else ("",)
     split = str(of_split[0]) if len(of_split) else ""
     require(split in ("", *SPLITS), f"{place}: split must be one of {', '.join(SPLITS)}. Received: {split!r}.")
-    return Record(f"record {number}", np.stack(steps).astype(np.float32), labels, split)
+    return Record(f"record {number}", as_float32(np.stack(steps)), labels, split)
 
 
 def _values(feature: tf.train.Feature, place: str) -> np.ndarray:

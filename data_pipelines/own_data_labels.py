@@ -16,6 +16,7 @@ from data_pipelines.own_data_tables import Record, is_number
 
 Outputs = Literal["softmax", "sigmoid", "linear"]
 _WHOLE = re.compile(r"-?\d+")
+_LARGEST_WHOLE = 2.0**53
 _SHOWN = 10
 
 
@@ -58,9 +59,10 @@ class Labels:
         if outputs == "softmax":
             require(width == 1, f"classes need one label, or data.outputs sigmoid. Received: {width} labels.")
             names = settings.classes or _sorted_names(
-                {name for array in labels for name in _texts(array).ravel()} - {""}
+                {name for array in labels for name in _texts(array).ravel().tolist()} - {""}
             )
-            require(len(names) > 1, f"labels must be of at least two classes. Received: {', '.join(names) or 'none'}.")
+            found = ", ".join(names) + (", and no label (-1)" if any("" in _texts(array) for array in labels) else "")
+            require(len(names) > 1, f"labels must be of at least two classes. Received: {found or 'none'}.")
         return cls(TargetKind(outputs, per_step), names)
 
     def sequences(self, part: Part) -> LabelledSequences:
@@ -94,7 +96,7 @@ class Labels:
         """[] or [T] for labels [1] or [T, 1]."""
         ids = {name: number for number, name in enumerate(self.class_names)}
         names = _texts(labels)[..., 0]
-        for name in np.unique(names):
+        for name in np.unique(names).tolist():
             known = ", ".join(self.class_names[:_SHOWN]) + (", ..." if len(self.class_names) > _SHOWN else "")
             require(not name or name in ids, f"{place}: label '{name}' is none of the classes {known}.")
             require(bool(name) or self.kind.per_step, f"{place} has no label.")
@@ -143,7 +145,8 @@ def _texts(labels: np.ndarray) -> np.ndarray:
         return labels
     if labels.dtype.kind == "f":
         labels = np.where(np.isfinite(labels), labels, NO_CLASS)
-        labels = labels.astype(np.int64) if np.all(labels % 1 == 0) else labels
+        is_whole = np.all(labels % 1 == 0) and np.all(np.abs(labels) < _LARGEST_WHOLE)
+        labels = labels.astype(np.int64) if is_whole else labels
     return np.where(labels == NO_CLASS, "", labels.astype(str))
 
 
@@ -157,7 +160,7 @@ def _numbers(labels: np.ndarray, place: str) -> np.ndarray:
     """Labels as numbers; NaN where there is none."""
     if labels.dtype.kind != "U":
         return labels.astype(np.float32)
-    for text in np.unique(labels):
+    for text in np.unique(labels).tolist():
         if text and not is_number(text):
             raise ConfigurationError(f"{place}: labels must be numbers. Received: {text!r}.")
     return np.where(labels == "", "nan", labels).astype(np.float32)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,8 +63,7 @@ class Table(NamedTuple):
           ConfigurationError: There is none.
         """
         if name not in self.columns:
-            known = ", ".join(list(self.columns)[:_SHOWN])
-            raise ConfigurationError(f"{self.path}: column '{name}' is missing. Its columns: {known}.")
+            raise ConfigurationError(f"{self.path}: column '{name}' is missing. Its columns: {shown(self.columns)}.")
         return self.columns[name]
 
     def numbers(self, name: str) -> np.ndarray:
@@ -74,7 +74,7 @@ class Table(NamedTuple):
         """
         values = self.column(name)
         try:
-            return np.array([value or "nan" for value in values], np.float64).astype(np.float32)
+            return as_float32(np.array([value or "nan" for value in values], np.float64))
         except ValueError:
             for number, value in enumerate(values):
                 require(
@@ -97,6 +97,17 @@ class Table(NamedTuple):
                 f"Received: {value!r}.",
             )
         return values
+
+
+def as_float32(numbers: np.ndarray) -> np.ndarray:
+    """Numbers as float32; infinite where they are too large for it, without NumPy's warning."""
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)
+
+
+def shown(names: Collection[str]) -> str:
+    """The first names, for messages."""
+    return ", ".join([*list(names)[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
 
 
 def line_of(row: int) -> str:
@@ -131,9 +142,7 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
             require(bool(header.strip()), f"{path} is empty.")
             delimiter = max(_DELIMITERS, key=header.count)
             names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
-            require(
-                len(set(names)) == len(names), f"{path}: names of columns must differ. Received: {', '.join(names)}."
-            )
+            _require_names(path, names)
             columns: dict[str, list[str]] = {name: [] for name in names}
             for number, row in enumerate(filter(None, csv.reader(file, delimiter=delimiter))):
                 require(
@@ -156,15 +165,25 @@ def _read_parquet(path: Path) -> dict[str, list[str]]:
     try:
         table = pyarrow.parquet.read_table(path)
         names = table.column_names
-        require(len(set(names)) == len(names), f"{path}: names of columns must differ. Received: {', '.join(names)}.")
+        _require_names(path, names)
         return {name: [_text(value) for value in table.column(name).to_pylist()] for name in names}
     except (pyarrow.ArrowException, OSError, ValueError, ArithmeticError, LookupError) as error:
         raise ConfigurationError(f"{path} cannot be read as Parquet: {in_one_line(error)}.") from None
 
 
+def _require_names(path: Path, names: Sequence[str]) -> None:
+    """Require that columns have names, which differ."""
+    for number, name in enumerate(names, 1):
+        require(bool(name), f"{path}: column {number} has no name. Name it, or write the table without row numbers.")
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    require(not repeated, f"{path}: names of columns must differ. Received twice: {shown(repeated)}.")
+
+
 def _text(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if isinstance(value, bytes):
+        return value.decode()
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
@@ -174,15 +193,21 @@ def records_of(table: Table, columns: Columns) -> list[Record]:
     Raises:
       ConfigurationError: A column is missing, or a value is not as it must be.
     """
-    if columns.sequence not in table.columns and columns.file in table.columns:
+    if _is_manifest(table, columns):
         return _records_of_manifest(table, columns)
     return _records_of_steps(table, columns)
 
 
 def feature_names(table: Table, columns: Columns) -> tuple[str, ...]:
-    """Names of the inputs: those of the settings, else all columns that are nothing else."""
+    """Names of the inputs: those of the settings, else all columns that are nothing else.
+
+    Of a manifest, the columns of the first file that has columns; () where none has.
+    """
     if columns.features:
         return columns.features
+    if _is_manifest(table, columns):
+        files = (path for path in files_of(table, columns) if path.suffix in TABLES and path.is_file())
+        return next((tuple(read_table(path).columns) for path in files), ())
     others = {columns.sequence, columns.step, columns.split, columns.file, *columns.labels}
     names = tuple(name for name in table.columns if name not in others)
     require(bool(names), f"{table.path}: there is no column of inputs beside {', '.join(table.columns)}.")
@@ -236,17 +261,21 @@ def _read_sequence(path: Path, features: Sequence[str]) -> np.ndarray:
     if path.suffix != ".npy":
         require(path.suffix in TABLES, f"{path} must end in .npy, {' or '.join(TABLES)} to hold a sequence.")
         table = read_table(path)
-        return np.stack([table.numbers(name) for name in features or table.columns], axis=1)
+        return np.stack([table.numbers(name) for name in features], axis=1)
     array = read_array(path)
     require(
         array.dtype.kind in "biuf" and array.ndim in (1, 2) and array.size > 0,
         f"{path} must hold numbers [T, F] (or [T]). Received: {array.dtype} of shape {array.shape}.",
     )
-    return array.reshape(len(array), -1).astype(np.float32)
+    return as_float32(array.reshape(len(array), -1))
+
+
+def _is_manifest(table: Table, columns: Columns) -> bool:
+    return columns.sequence not in table.columns and columns.file in table.columns
 
 
 def files_of(table: Table, columns: Columns) -> Iterable[Path]:
     """Files that a manifest names."""
-    if columns.sequence in table.columns:
+    if not _is_manifest(table, columns):
         return []
     return [table.path.parent / name for name in table.columns.get(columns.file, [])]

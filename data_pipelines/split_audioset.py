@@ -96,8 +96,9 @@ class Clips(NamedTuple):
 def quick(config: Config) -> Config:
     """At most 2 tasks, and 20 clips of a class."""
     per_class = min(config.clips_per_class or 20, 20)
+    most = max(1, min(2, config.num_classes // config.classes_per_task))
     return dataclasses.replace(
-        config, num_tasks=min(config.num_tasks, 2), clips_per_class=per_class, num_validation=None
+        config, num_tasks=min(config.num_tasks, most), clips_per_class=per_class, num_validation=None
     )
 
 

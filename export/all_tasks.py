@@ -37,6 +37,7 @@ from clrnn_tf.streams.tasks import TaskStream
 from export import row_errors
 from export.answering import Answering, Outputs
 from export.probes import mixed_batch, recorded
+from export.task_weights import MOST_KEPT_BYTES, TaskWeights
 from export.writing import metadata, storable, write_servable
 
 ALL_TASKS = "all-tasks"
@@ -46,16 +47,24 @@ ALL_TASKS = "all-tasks"
 class AllTasks:
     """The signatures of a trained model of all its tasks.
 
-    They read the model's variables: the SavedModel is written before the model is trained on.
+    They are of the model as it is now: the SavedModel is written before the model is trained on.
 
     Args:
       model: The trained model.
       stream: Says what the inputs look like, and the names of the tasks.
       num_tasks: K, the tasks that are learned, the first ones of the stream; all by default.
+      most_kept_bytes: Memory that the weights of all tasks may take. Where they fit, they are made once, when a
+        servable is loaded; else those of the tasks of a request are made for the request.
     """
 
-    def __init__(self, model: TaskModel, stream: TaskStream, num_tasks: int | None = None) -> None:
-        self._answering = Answering(model, stream, num_tasks or len(stream))
+    def __init__(
+        self,
+        model: TaskModel,
+        stream: TaskStream,
+        num_tasks: int | None = None,
+        most_kept_bytes: int = MOST_KEPT_BYTES,
+    ) -> None:
+        self._answering = Answering(model, stream, num_tasks or len(stream), most_kept_bytes)
         self.names = self._answering.names
         """Of the tasks, by their ids."""
         self.functions = _functions(self._answering)
@@ -71,9 +80,15 @@ class AllTasks:
         """S; None where there is no signature `step`."""
         return self._answering.network.state_size if "step" in self.functions else None
 
+    @property
+    def weights(self) -> TaskWeights:
+        """What the weights come from."""
+        return self._answering.weights
+
     def storable(self) -> tuple[tf.Module, dict[str, tf.types.experimental.ConcreteFunction]]:
         """The traced functions, and a module that holds what they read: nothing else of the model is stored."""
-        return storable(self.functions, [self._answering.ids, *self._answering.encoders])
+        kept = [self._answering.ids, *self._answering.encoders, *self.weights.kept()]
+        return storable(self.functions, kept)
 
 
 def _functions(answering: Answering) -> dict[str, tf.types.experimental.PolymorphicFunction]:
@@ -134,6 +149,7 @@ def export_all_tasks(
     directory: Path,
     accuracies: Iterable[float] = (),
     num_tasks: int | None = None,
+    most_kept_bytes: int = MOST_KEPT_BYTES,
 ) -> Path:
     """Write the SavedModel of all tasks to `directory/all-tasks/1` (1 is the version that a server expects).
 
@@ -143,20 +159,23 @@ def export_all_tasks(
       directory: Where to write.
       accuracies: On the tasks' test splits in percent, by task id, for the metadata.
       num_tasks: The tasks that are learned, the first ones of the stream; all by default.
+      most_kept_bytes: See `AllTasks`.
 
     Raises:
       OSError: It cannot be written.
     """
-    tasks = AllTasks(model, stream, num_tasks)
+    tasks = AllTasks(model, stream, num_tasks, most_kept_bytes)
     module, traced = tasks.storable()
     facts = {
         "tasks": tasks.names,
         **metadata(stream, traced, tasks.raw_width),
         "state_size": tasks.state_size,
+        "kept_weights_bytes": tasks.weights.num_bytes,
         "test_accuracy": dict(zip(tasks.names, map(float, accuracies), strict=False)),
     }
     probes = recorded(tasks.functions, mixed_batch(stream, range(len(tasks.names))), tasks.names)
-    return write_servable(module, traced, directory / ALL_TASKS / "1", facts, stream.class_names, probes)
+    with tasks.weights.stored():
+        return write_servable(module, traced, directory / ALL_TASKS / "1", facts, stream.class_names, probes)
 
 
 def largest_difference_of_all(

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from clrnn_tf.model import TaskModel
-from clrnn_tf.networks.weights import Weights
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
 from export import row_errors
 from export.measured_rows import MeasuredRows
 from export.mixed_network import Answers, MixedNetwork
 from export.row_blocks import RowBlocks
+from export.task_weights import weights_by_task
 from export.worded import WordedModel
 
 Outputs = dict[str, tf.Tensor]
+_WEIGHTS_PER_ROW = 20_000
+"""Fetching so many weights takes about as long as computing a row, measured by `benchmarks.serving`."""
 
 
 class Answering:
@@ -28,9 +30,10 @@ class Answering:
       model: The trained model.
       stream: Its tasks.
       num_tasks: K, those that are answered: the first ones.
+      most_kept_bytes: See `weights_by_task`.
     """
 
-    def __init__(self, model: TaskModel, stream: TaskStream, num_tasks: int) -> None:
+    def __init__(self, model: TaskModel, stream: TaskStream, num_tasks: int, most_kept_bytes: int) -> None:
         self.model, self.stream = model, stream
         self.names = tuple(task.name for task in stream[:num_tasks])
         self.network = MixedNetwork(model.network)
@@ -47,8 +50,9 @@ class Answering:
         if stream.sequence_coder is not None:
             coders = [stream.sequence_coder(task_id) for task_id in range(num_tasks)]
             self.measured = MeasuredRows(coders, stream.class_names)
-        made = model.source(tf.constant(0))
-        self._weight_specs = {name: tf.TensorSpec(weight.shape, weight.dtype) for name, weight in made.items()}
+        num_weights = sum(spec.head_size for spec in model.network.weight_specs)
+        self._block_cost = max(1, round(num_weights / _WEIGHTS_PER_ROW))
+        self.weights = weights_by_task(model.source, self.network, num_tasks, most_kept_bytes)
         self._answer = tf.function(  # traced once for all signatures
             self._answer_all,
             input_signature=[
@@ -131,12 +135,8 @@ class Answering:
 
     def _answer_all(self, embedded: tf.Tensor, lengths: tf.Tensor, task_ids: tf.Tensor, state: tf.Tensor) -> Answers:
         """The network's answers to [B, T, F] as it reads them; neither B nor T is 0."""
-        blocks = RowBlocks.cut(task_ids)
-        return self.network(self._weights(blocks.distinct), blocks, embedded, lengths, state)
-
-    def _weights(self, task_ids: tf.Tensor) -> Weights:
-        """Of tasks [D], by name, [D, ...]."""
-        return tf.map_fn(self.model.source, task_ids, fn_output_signature=self._weight_specs)
+        blocks = RowBlocks.cut(task_ids, self._block_cost)
+        return self.network(self.weights.of_blocks(blocks), blocks, embedded, lengths, state)
 
     def _zero_state(self, lengths: tf.Tensor) -> tf.Tensor:
         return tf.zeros([tf.shape(lengths)[0], self.network.state_size])

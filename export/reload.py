@@ -108,21 +108,27 @@ def compare(signature: Any, probe: Mapping[str, Mapping[str, np.ndarray]]) -> tu
         answer = signature(**{name: tf.constant(value) for name, value in probe["inputs"].items()})
     except Exception as error:  # noqa: BLE001 - whatever a graph may do
         return 0.0, [f"it cannot answer: {_in_one_line(error)}"]
-    received = {name: np.asarray(value) for name, value in answer.items()}
-    if set(received) != set(probe["outputs"]):
-        return 0.0, [f"its outputs are {sorted(received)}. Recorded: {sorted(probe['outputs'])}."]
+    return differences({name: np.asarray(value) for name, value in answer.items()}, probe["outputs"])
+
+
+def differences(
+    received: Mapping[str, np.ndarray], recorded: Mapping[str, np.ndarray], tolerance: float = TOLERANCE
+) -> tuple[float, list[str]]:
+    """The largest difference of floats between an answer and the recorded one, and what is wrong."""
+    if set(received) != set(recorded):
+        return 0.0, [f"its outputs are {sorted(received)}. Recorded: {sorted(recorded)}."]
     largest, problems = 0.0, []
-    for name, recorded in probe["outputs"].items():
+    for name, value in recorded.items():
         now = received[name].astype("S") if received[name].dtype == object else received[name]
-        if now.shape != recorded.shape:
-            problems.append(f"{name} has shape {now.shape}. Recorded: {recorded.shape}.")
-        elif recorded.dtype.kind != "f":
-            if not np.array_equal(now, recorded):
+        if now.shape != value.shape:
+            problems.append(f"{name} has shape {now.shape}. Recorded: {value.shape}.")
+        elif value.dtype.kind != "f":
+            if not np.array_equal(now, value):
                 problems.append(f"{name} differs from what was recorded.")
         else:
-            largest = max(largest, _largest(now, recorded))
-            if not np.allclose(now, recorded, TOLERANCE, TOLERANCE, equal_nan=True):
-                problems.append(f"{name} differs by {_largest(now, recorded):.1e} from what was recorded.")
+            largest = max(largest, _largest(now, value))
+            if not np.allclose(now, value, tolerance, tolerance, equal_nan=True):
+                problems.append(f"{name} differs by {_largest(now, value):.1e} from what was recorded.")
     return largest, problems
 
 

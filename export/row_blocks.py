@@ -1,8 +1,9 @@
 """Rows of a batch by task: sorted and cut into blocks of one size, each of one task.
 
-A batch of B rows of D distinct tasks is cut into blocks of R = ceil(B / D) rows, so there are at most 2D blocks. All
-blocks go through the network together, each with the weights of its task, as batched products. Rows that fill up the
-last block of a task repeat another row, and their answers are dropped.
+A batch of B rows of D distinct tasks is cut into N blocks of R rows. All blocks go through the network together, each
+with the weights of its task, as batched products. Rows that fill up the last block of a task repeat another row, and
+their answers are dropped. The size R is the power of two, or ceil(B / D), for which N (R + w) is smallest: fetching the
+weights of a block takes about as long as computing w rows.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import tensorflow as tf
 class RowBlocks(NamedTuple):
     """How rows are cut into N blocks of R rows; see `cut`.
 
-    Example: five rows of two tasks give blocks of three rows.
+    Example: five rows of two tasks give blocks of two rows.
       >>> import tensorflow as tf
       >>> blocks = RowBlocks.cut(tf.constant([7, 4, 7, 7, 7]))
       >>> blocks.distinct.numpy().tolist(), blocks.places.numpy().tolist(), blocks.rows.numpy().tolist()
-      ([4, 7], [0, 1, 1], [[1, 0, 0], [0, 2, 3], [4, 0, 0]])
+      ([4, 7], [0, 1, 1], [[1, 0], [0, 2], [3, 4]])
       >>> blocks.undo(blocks.of(tf.constant([10, 11, 12, 13, 14]))).numpy().tolist()
       [10, 11, 12, 13, 14]
     """
@@ -34,11 +35,16 @@ class RowBlocks(NamedTuple):
     """[B] int32, where each row is in the N * R rows of all blocks."""
 
     @classmethod
-    def cut(cls, task_ids: tf.Tensor) -> RowBlocks:
-        """Cut rows by their tasks [B] int32; B may not be 0."""
+    def cut(cls, task_ids: tf.Tensor, block_cost: int = 1) -> RowBlocks:
+        """Cut rows by their tasks.
+
+        Args:
+          task_ids: [B] int32; B may not be 0.
+          block_cost: w, what a block costs beside what a row does.
+        """
         order = tf.argsort(task_ids, stable=True)
         distinct, _, counts = tf.unique_with_counts(tf.gather(task_ids, order))
-        size = -(-tf.size(task_ids) // tf.size(distinct))  # R
+        size = _best_size(counts, block_cost)  # R
         blocks = -(-counts // size)  # of each task
         places = tf.repeat(tf.range(tf.size(distinct)), blocks)
         earlier = tf.range(tf.size(places)) - tf.gather(tf.cumsum(blocks, exclusive=True), places)
@@ -57,3 +63,11 @@ class RowBlocks(NamedTuple):
     def undo(self, values: tf.Tensor) -> tf.Tensor:
         """[N * R, ...] as the rows [B, ...] of the batch."""
         return tf.gather(values, self.slots)
+
+
+def _best_size(counts: tf.Tensor, block_cost: int) -> tf.Tensor:
+    """R for tasks of so many rows [D] int32."""
+    even = -(-tf.reduce_sum(counts) // tf.size(counts))  # ceil(B / D)
+    sizes = tf.concat([[even], 2 ** tf.range(12)], axis=0)
+    num_blocks = tf.reduce_sum(-(-counts // sizes[:, tf.newaxis]), axis=1)
+    return tf.gather(sizes, tf.argmin(num_blocks * (sizes + block_cost)))

@@ -3,7 +3,9 @@
 DIR is the directory of a run, of servables (`NAME/VERSION`), or of one version. Every model is loaded in a process that
 cannot import this project, and asked what it was asked when it was written (`assets.extra/probes.npz`): the answers
 must be the same, floats up to 1e-4. Its signatures and labels must be those of `metadata.json`. Of a bundle, all that
-`export.bundle` has written is checked as well.
+`export.bundle` has written is checked as well. With `--native`, a C program that is linked with TensorFlow's library
+loads and asks every model once more, as a model server does, and its floats must be the recorded ones up to 1e-5. It
+needs gcc.
 
 The exit code is 0 if all is well, 1 if not, and 2 if there is nothing to verify.
 """
@@ -14,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +24,11 @@ from typing import Any
 from clrnn_tf.errors import require
 from export import releases
 from export.command_line import Parser, exit_code
+from export.native import NativeProgram, verified
 
 PROGRAM = "python -m export.verify"
+NATIVE_TOLERANCE = 1e-5
+"""Of floats: both programs run the same kernels of the same library."""
 _RELOAD = Path(__file__).with_name("reload.py")
 
 
@@ -35,28 +41,36 @@ def parser() -> Parser:
     """The flags of the command."""
     parsed = Parser(PROGRAM, (__doc__ or "").partition("\n\n")[2])
     parsed.add_argument("directory", metavar="DIR", type=Path, help="directory of a run, of servables, or of a version")
+    parsed.add_argument("--native", action="store_true", help="also in a C program that loads them as a server does")
     return parsed
 
 
 def _run(arguments: Sequence[str]) -> int:
-    directory = parser().parse_args(arguments).directory
-    servables = find_servables(directory)
-    are_well = True
-    for path, report in zip(servables, reports_of(servables), strict=True):
-        problems = [*report["problems"], *problems_beside(path, report)]
-        for problem in problems:
-            print(f"{_name(path)}: {problem}")
-        if not problems:
-            print(
-                f"{_name(path)}: well; {len(report['signatures'])} signatures, largest difference "
-                f"{report['largest_difference']:.1e}, loaded in {report['seconds']:.1f} s",
-                flush=True,
-            )
-        are_well &= not problems
-    for problem in problems_of_bundle(directory):
+    options = parser().parse_args(arguments)
+    servables = find_servables(options.directory)
+    with tempfile.TemporaryDirectory(prefix="verify") as folder:
+        program = NativeProgram(Path(folder)) if options.native else None
+        reports = zip(servables, reports_of(servables), strict=True)
+        are_well = [_is_well(path, report, program) for path, report in reports]
+    problems = problems_of_bundle(options.directory)
+    for problem in problems:
         print(problem)
-        are_well = False
-    return 0 if are_well else 1
+    return 0 if all(are_well) and not problems else 1
+
+
+def _is_well(path: Path, report: Mapping[str, Any], program: NativeProgram | None) -> bool:
+    """Print what is said of a servable."""
+    problems = [*report["problems"], *problems_beside(path, report)]
+    said = f"largest difference {report['largest_difference']:.1e}, loaded in {report['seconds']:.1f} s"
+    if program is not None and not problems:
+        natively = verified(program, path, NATIVE_TOLERANCE)
+        problems = natively.problems
+        said += f"; natively {natively.largest_difference:.1e}, {natively.seconds:.2f} s"
+    for problem in problems:
+        print(f"{_name(path)}: {problem}")
+    if not problems:
+        print(f"{_name(path)}: well; {len(report['signatures'])} signatures, {said}", flush=True)
+    return not problems
 
 
 def find_servables(directory: Path) -> list[Path]:

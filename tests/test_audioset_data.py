@@ -175,6 +175,7 @@ def test_a_class_without_test_clips_is_named(tmp_path):
     shards(tmp_path)
     found = error(lambda: read_shards(tmp_path, 2, 2, 42))  # a fifth of two clips is none
     assert "every class needs test clips. Received: none of class 0 (Purr)" in found
+    assert found.endswith("Get more shards, or take fewer classes (data.num_classes).")
 
 
 BAD_ARCHIVES = {

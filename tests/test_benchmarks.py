@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import methods, our_steps, page, plots, shapes
+from benchmarks import methods, our_steps, page, plots, serving, shapes
 from benchmarks.contestants import KINDS, Workbench, torch_modules
 from benchmarks.floor import (
     Product,
@@ -356,3 +357,21 @@ def test_a_quick_measurement_writes_results_and_page(tmp_path):
     assert [row["x"] for row in rows] == [2500, 8000]
     assert "weights per chunk" in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert (tmp_path / "plots" / "chunk.png").exists()
+
+
+def test_tasks_arrive_all_alike_or_by_their_rank():
+    uniform, ranked = (np.bincount(serving.arrivals(kind, 4, (50, 800)).ravel()) for kind in ("uniform", "Zipf"))
+    np.testing.assert_allclose(uniform / 40_000, np.full(4, 0.25), atol=0.01)
+    np.testing.assert_allclose(ranked / 40_000, np.array([12, 6, 4, 3]) / 25, atol=0.01)
+
+
+@pytest.mark.slow
+def test_models_of_few_and_of_more_tasks_are_measured_in_turns(capsys):
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    serving.measure("copy", [2, 100], serving.WARM_UP_ROUNDS + 3)
+    said = capsys.readouterr().out
+    assert said.count("\n|---|") == 3 and "A task more takes" in said
+    size = int(said.partition("A task more takes ")[2].partition(" ")[0])
+    assert 128 <= size <= 500  # an embedding, and a name
+    assert "| of all 100 tasks | 64 tasks |" in said and "| of all 100 tasks | Zipf | 1 |" in said

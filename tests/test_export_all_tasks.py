@@ -68,13 +68,24 @@ def at_real_steps(batch, values):
     return np.where(real[..., np.newaxis], values, 0)
 
 
-@pytest.mark.parametrize("counts", [[5], [1, 1, 1], [7, 1], [1, 6, 2, 2], [3, 3]])
-def test_blocks_are_of_one_task_and_undone(counts):
+@pytest.mark.parametrize(
+    ("counts", "cost", "size"),
+    [
+        ([5], 1, 5),
+        ([1, 1, 1], 1, 1),
+        ([7, 1], 1, 4),
+        ([7, 1], 9, 8),
+        ([1, 6, 2, 2], 1, 2),
+        ([3, 3], 1, 3),
+        ([2, 2, *60 * [1]], 1, 1),
+        ([2, 2, *60 * [1]], 50, 2),
+        (20 * [3, 4], 1, 4),
+    ],
+)
+def test_blocks_are_of_one_task_and_undone(counts, cost, size):
     ids = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)) * 2, counts)).astype(np.int32)
-    blocks = RowBlocks.cut(tf.constant(ids))
-    size = -(-sum(counts) // len(counts))
+    blocks = RowBlocks.cut(tf.constant(ids), cost)
     assert blocks.rows.shape == (sum(-(-count // size) for count in counts), size)
-    assert len(blocks.rows) <= 2 * len(counts)
     np.testing.assert_array_equal(blocks.undo(blocks.of(tf.constant(ids))), ids)
     of_blocks = blocks.distinct.numpy()[blocks.places.numpy()]
     for row, slot in enumerate(blocks.slots.numpy()):
@@ -95,6 +106,31 @@ def test_rows_of_several_tasks_are_answered_as_by_the_model_of_each(network, kin
     expected = at_real_steps(batch, expected_logits(model, batch))
     np.testing.assert_allclose(at_real_steps(batch, outputs["logits"]), expected, atol=TOLERANCE)
     assert not outputs["error"].astype(bool).any()
+
+
+def test_weights_of_all_tasks_are_kept_where_they_fit_and_else_made_for_each_request():
+    model, stream = made(network=NETWORKS["deep, both directions"], loss="linear")
+    numbers = sum(spec.head_size for spec in model.network.weight_specs)
+    kept, made_each_time = AllTasks(model, stream), AllTasks(model, stream, most_kept_bytes=3 * 4 * numbers - 1)
+    assert kept.weights.num_bytes == 3 * 4 * numbers and made_each_time.weights.num_bytes == 0
+    request = dict(zip(("inputs", "lengths", "task_id"), map(tf.constant, mixed_batch(stream, range(3))), strict=True))
+    answers = [ask(tasks.functions, "by_task_id", **request)["logits"] for tasks in (kept, made_each_time)]
+    np.testing.assert_allclose(*answers, atol=TOLERANCE)
+    model.source.kernels[-1].value.assign_add(tf.ones_like(model.source.kernels[-1].value))
+    later = [ask(tasks.functions, "by_task_id", **request)["logits"] for tasks in (kept, made_each_time)]
+    np.testing.assert_array_equal(later[0], answers[0])
+    assert np.abs(later[1] - answers[1]).max() > 0.1
+
+
+def test_weights_that_are_kept_are_in_memory_and_not_on_disk(servable, tagger, tmp_path):
+    path, loaded = servable
+    kept = json.loads((path / "metadata.json").read_text())["kept_weights_bytes"]
+    assert kept == 3 * 4 * sum(spec.head_size for spec in tagger[0].network.weight_specs)
+    stored = dict(tf.train.list_variables(str(path / "variables" / "variables")))
+    on_disk = sum(int(np.prod(shape)) for name, shape in stored.items() if name.endswith("VARIABLE_VALUE"))
+    trained = sum(int(tf.size(variable)) for variable in tagger[0].source.all_variables())
+    assert on_disk == trained
+    assert sum(int(tf.size(variable)) for variable in loaded.variables_read) == trained + kept // 4
 
 
 def test_step_by_step_is_as_all_at_once():
@@ -281,9 +317,12 @@ def test_tasks_that_are_not_learned_are_not_served():
 
 def test_of_the_model_only_what_is_read_is_stored():
     model, stream = made("from_scratch", num_tasks=2, loss="linear")
-    module, _ = AllTasks(model, stream).storable()
+    tasks = AllTasks(model, stream)
+    module, _ = tasks.storable()
     one_network = sum(spec.size for spec in model.network.weight_specs)
-    stored = sum(int(tf.size(variable)) for variable in module.variables_read)
+    with tasks.weights.stored():
+        variables = {id(v): v for v in (*module.variables_read, *module.kept) if isinstance(v, tf.Variable)}
+        stored = sum(int(tf.size(variable)) for variable in variables.values())
     assert stored == 3 * one_network + 1  # those of two tasks, those in training, and which task that is
 
 

@@ -1,7 +1,5 @@
 import json
 import shutil
-import struct
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
 from export import verify
+from export.native import NativeProgram, Request, verified
 from export.reload import PROBES, Stranger, compare, read_probes
 from tests import servables
 
@@ -127,68 +126,53 @@ def test_answers_of_another_shape_or_name_are_found(models):
 
 # The native check.
 
-DTYPES = {1: np.float32, 3: np.int32}
-STRING = 7
-
-
-def packed_name(tensor):
-    operation, _, index = tensor.partition(":")
-    return struct.pack("I", len(operation)) + operation.encode() + struct.pack("I", int(index))
-
-
-def packed(value):
-    kind = STRING if value.dtype.kind == "S" else next(k for k, dtype in DTYPES.items() if value.dtype == dtype)
-    head = struct.pack("II", kind, value.ndim) + struct.pack(f"{value.ndim}q", *value.shape)
-    if kind == STRING:
-        return head + b"".join(struct.pack("Q", len(text)) + text for text in value.ravel().tolist())
-    return head + struct.pack("Q", value.nbytes) + value.tobytes()
-
-
-def unpacked(file):
-    kind, rank = struct.unpack("II", file.read(8))
-    shape = struct.unpack(f"{rank}q", file.read(8 * rank))
-    if kind == STRING:
-        texts = [file.read(struct.unpack("Q", file.read(8))[0]) for _ in range(int(np.prod(shape)))]
-        return np.array(texts, "S").reshape(shape)
-    return np.frombuffer(file.read(struct.unpack("Q", file.read(8))[0]), DTYPES[kind]).reshape(shape)
-
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory):
     """The C program, linked with the library of the TensorFlow that is installed."""
-    compiler, library = shutil.which("gcc"), Path(tf.sysconfig.get_lib())
-    if compiler is None or not (library / "libtensorflow_cc.so.2").exists():
-        pytest.skip("needs gcc and a TensorFlow with its C library")
-    program = tmp_path_factory.mktemp("native") / "servable"
-    source = Path(__file__).parent / "native" / "servable.c"
-    libraries = ["-l:libtensorflow_cc.so.2", "-l:libtensorflow_framework.so.2", f"-Wl,-rpath,{library}"]
-    command = [compiler, "-Wall", "-Werror", "-O1", source, f"-I{tf.sysconfig.get_include()}", f"-L{library}"]
-    subprocess.run([*command, *libraries, "-o", program], check=True)
-    return program
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    return NativeProgram(tmp_path_factory.mktemp("native"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["t0", "all-tasks"])
-def test_a_program_in_c_gets_the_recorded_answers(native, models, tmp_path, name):
-    path = models / name / "1"
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(path)).signature_def
-    probes, request = read_probes(path / PROBES), b""
-    for signature, probe in probes.items():
-        tensors = signatures[signature]
-        request += struct.pack("I", len(probe["inputs"]))
-        for key, value in probe["inputs"].items():
-            request += packed_name(tensors.inputs[key].name) + packed(value)
-        request += struct.pack("I", len(probe["outputs"]))
-        request += b"".join(packed_name(tensors.outputs[key].name) for key in probe["outputs"])
-    (tmp_path / "request").write_bytes(request)
-    subprocess.run([native, path, tmp_path / "request", tmp_path / "answer"], check=True)
-    with (tmp_path / "answer").open("rb") as answer:
-        for probe in probes.values():
-            for recorded in probe["outputs"].values():
-                received = unpacked(answer)
-                if recorded.dtype.kind == "f":
-                    np.testing.assert_allclose(received, recorded, atol=1e-5)
-                else:
-                    np.testing.assert_array_equal(received, recorded)
-        assert not answer.read()
+def test_a_program_in_c_gets_the_recorded_answers(native, models, name):
+    checked = verified(native, models / name / "1", tolerance=1e-5)
+    assert checked.problems == [] and checked.largest_difference < 1e-5 and checked.seconds > 0
+
+
+@pytest.mark.slow
+def test_a_program_in_c_says_what_is_wrong(native, models, tmp_path):
+    for harm, problem in {other_logits: "signature serving_default: logits differs", cut: "exit code 1"}.items():
+        path = Path(shutil.copytree(models / "t0" / "1", tmp_path / harm.__name__ / "1"))
+        harm(path)
+        problems = verified(native, path).problems
+        assert problems and "natively: " in problems[0] and problem in problems[0]
+
+
+@pytest.mark.slow
+def test_a_tensor_is_not_sent_twice_and_models_are_asked_in_turns(native, models):
+    probe = read_probes(models / "t0" / "1" / PROBES)["tag"]
+    again = dict.fromkeys(probe["inputs"])
+    wanted = ["probabilities"]
+    requests = [Request(0, "tag", probe["inputs"], wanted), *(Request(k, "tag", again, wanted) for k in (1, 0))]
+    answers = native.run([models / "t0" / "1", models / "t1" / "1"], requests)
+    assert len(answers.loaded) == 2 and len(answers.answered) == 3 and min(answers.answered).wall > 0
+    first, other, last = (outputs["probabilities"] for outputs in answers.outputs)
+    np.testing.assert_allclose(first, probe["outputs"]["probabilities"], atol=1e-5)
+    np.testing.assert_array_equal(last, first)
+    assert np.abs(other - first).max() > 1e-4
+    assert native.run([models / "t0" / "1"], requests[:1], keep_outputs=False).outputs == []
+
+
+@pytest.mark.slow
+def test_verify_runs_the_program_where_it_is_asked_to(native, models, capsys):
+    assert verify.main([str(models / "t0" / "1"), "--native"]) == 0
+    assert "natively" in capsys.readouterr().out
+
+
+def test_without_a_compiler_one_line_says_so(models, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert verify.main([str(models / "t0" / "1"), "--native"]) == 2
+    assert capsys.readouterr().err == "error: the native program needs gcc. Received: none on the PATH.\n"

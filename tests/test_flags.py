@@ -8,7 +8,16 @@ import yaml
 from rich.console import Console
 
 from clrnn_tf import methods
-from trainers import cognitive_tasks, copy_task, own_data, pos_tagging, student_teacher
+from trainers import (
+    cognitive_tasks,
+    copy_task,
+    own_data,
+    pos_tagging,
+    speech_commands,
+    split_audioset,
+    stroke_mnist,
+    student_teacher,
+)
 from trainers.flags import field_docs
 from trainers.help import print_help, print_presets
 from trainers.run import main
@@ -195,6 +204,29 @@ def test_every_method_can_be_chosen_for_every_benchmark(benchmark, method):
         assert (command.experiment.network, command.experiment.train) == (base.network, base.train)
         assert command.out.name == f"{benchmark.name}_{command.preset}_{method}_seed0"
     assert parse(benchmark, ["--method", method, "--quick", "--seed", "3"]).experiment.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "words", "num_tasks"),
+    [
+        (stroke_mnist, "--data.classes-per-task 10", 1),
+        (stroke_mnist, "--data.classes-per-task 10 --data.variants plain flipped", 2),
+        (speech_commands, "--data.words yes no", 1),
+        (speech_commands, "--data.words-per-task 10", 1),
+        (split_audioset, "--data.classes-per-task 60", 1),
+        (split_audioset, "--data.classes-per-task 20 --data.num-tasks 3", 3),
+        (cognitive_tasks, "--data.tasks fdgo dm1", 2),
+    ],
+)
+def test_a_quick_run_has_as_many_tasks_as_the_flags_of_its_data_leave(benchmark, words, num_tasks):
+    data = parse(benchmark.BENCHMARK, ["--quick", *words.split()]).experiment.data
+    assert getattr(data, "num_tasks", None) in (None, num_tasks)
+    assert len(getattr(data, "tasks", range(num_tasks))[: getattr(data, "num_tasks", None)]) == num_tasks
+
+
+def test_a_quick_run_says_what_is_wrong_with_the_flags_of_its_data(tmp_path, capsys):
+    line = error_of(capsys, stroke_mnist.BENCHMARK, "--quick", "--data.classes-per-task", 11, "--out", tmp_path / "run")
+    assert line == "error: data.classes_per_task must be in [2, 10], the digits. Received: 11."
 
 
 @pytest.mark.parametrize("method", ["generative_replay", "hnet_replay"])

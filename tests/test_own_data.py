@@ -255,7 +255,10 @@ BAD_FILES = {
         "DIR/a/test.csv, sequence '2' (line 3): label 'c' is none of the classes a, b.",
     ),
     "not utf-8": ({"a.csv": b"sequence,label,x1\n1,\xff,1\n"}, "DIR/a.csv cannot be read as a table of text: "),
-    "repeated column": ({"a.csv": "sequence,x1,x1\n1,1,1\n"}, "DIR/a.csv: names of columns must differ. Received: "),
+    "repeated column": (
+        {"a.csv": "sequence,x1,x1\n1,1,1\n"},
+        "DIR/a.csv: names of columns must differ. Received twice: x1.",
+    ),
     "bad split": (
         {"a.csv": "sequence,label,x1,split\n1,a,1,dev\n"},
         "DIR/a.csv, line 2: column 'split' must be one of train, test, validation. Received: 'dev'.",

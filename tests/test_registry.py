@@ -10,7 +10,7 @@ from clrnn_tf.recording.run_directory import RunDirectory
 from clrnn_tf.training.learning import learn
 from data_pipelines import copy_task as copy_pipeline
 from results import registry
-from trainers import copy_task, pos_tagging
+from trainers import pos_tagging
 from trainers.copy_task import BENCHMARK
 
 ROOT = Path(__file__).parent.parent
@@ -82,7 +82,6 @@ def test_settings_that_are_on_or_off_are_flags():
 
 
 def test_a_path_in_the_data_is_told_from_the_directory_of_the_data():
-    from trainers import pos_tagging
 
     settings = pos_tagging.BENCHMARK.presets["hnet_letters"].experiment("pos_tagging").to_dict()
     settings["data"]["vectors_dir"] = "/some/data/vectors"
@@ -154,4 +153,4 @@ def test_the_tables_of_the_page_are_those_of_the_register():
     assert registry.with_tables(page, entries) == page
     assert page.count("<!-- results: ") >= 3
     for entry in entries:
-        assert entry["preset"] in {"copy_task": copy_task, "pos_tagging": pos_tagging}[entry["benchmark"]].PRESETS
+        assert entry["preset"] in registry.benchmark_of(entry["benchmark"]).presets

@@ -112,6 +112,25 @@ def test_the_page_says_where_the_run_comes_from(page, run):
     assert "tensorflow" in page.row("versions")[1]
 
 
+def test_a_run_that_goes_on_from_another_is_made_again_by_extending_that_one(tmp_path):
+    run = create(tmp_path / "run")
+    record(run, matrix_of(ROWS))
+    settings = yaml.safe_load(run.config.read_text())
+    extends = {"run": "/runs/first", "keep_exact": True, "max_drop": 0.5}
+    settings["provenance"] |= {"preset": "p", "extends": extends}
+    run.config.write_text(yaml.safe_dump(settings))
+    page = page_of(run)
+    call = "load_run(&quot;/runs/first&quot;).extend(&quot;NEW&quot;, changes, keep_exact=True, max_drop=0.5)"
+    assert f"<pre>{call}</pre>" in page.text
+    assert "It goes on from /runs/first and needs that run as it was" in page.text
+    settings["provenance"]["command"] = "python -m trainers.tiny --extend /runs/first --out /runs/next"
+    run.config.write_text(yaml.safe_dump(settings))
+    page = page_of(run)
+    assert "<pre>python -m trainers.tiny --extend /runs/first --out /runs/next</pre>" in page.text
+    assert "It goes on from /runs/first" in page.text
+    assert "--config" not in page.text and "do the same" not in page.text
+
+
 def test_facts_of_the_data_and_the_command_are_shown_where_they_are_known(tmp_path):
     run = create(tmp_path / "run")
     record(run, matrix_of(ROWS))

@@ -364,6 +364,8 @@ def test_the_tables_are_there_after_each_trial(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         running.run_search(plan)
     assert len((plan.out / "trials.csv").read_text().splitlines()) == 3
+    title = (plan.out / "trials.txt").read_text().splitlines()[0]  # not wrapped to the width of a narrow table
+    assert title == "hnet on copy_task, tuner random; protocol oracle (validation data of all tasks)"
     assert (plan.out / "best.yaml").exists()
 
 

@@ -140,6 +140,8 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     values, unknown = read(words, flags)
     _refuse_options_of_other_methods(unknown, start.method)
     refuse_unknown(unknown, [*flags_of(RunOptions), *flags])
+    if options.quick:
+        start = _quick(benchmark, start, values)
     if options.extend:
         experiment = extended_settings(start, task_names_of(options.extend), values)
     else:
@@ -257,14 +259,20 @@ def _starting_settings(
     if stored_method not in (None, method):
         values.pop(str(stored_method), None)  # options of the method that --method replaces
     start = updated(start, {**values, "method": method})
-    if options.quick:
-        train = dataclasses.replace(
-            start.train, steps=min(start.train.steps, _QUICK_STEPS), validate_every=_QUICK_STEPS
-        )
-        start = dataclasses.replace(start, train=train, data=benchmark.pipeline.quick(start.data))
     if options.seed is not None:
         start = dataclasses.replace(start, seed=options.seed)
     return str(preset_name), start
+
+
+def _quick(benchmark: Benchmark, start: Experiment, values: Mapping[str, Any]) -> Experiment:
+    """The settings with few steps and little data: as little as fits the data settings that are typed."""
+    try:
+        data = updated(start, {"data": values.get("data", {})}).data
+    except ConfigurationError:  # it is said of all settings, or does not hold for less data
+        data = start.data
+    steps = min(start.train.steps, _QUICK_STEPS)
+    train = dataclasses.replace(start.train, steps=steps, validate_every=_QUICK_STEPS)
+    return dataclasses.replace(start, train=train, data=benchmark.pipeline.quick(data))
 
 
 def _refuse_options_of_other_methods(unknown: Sequence[str], method: str) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, reason_of, require
 from clrnn_tf.outputs import OutputName
 from clrnn_tf.streams.labelled import Arrays, LabelledSequences, kind_of, labelled
 from clrnn_tf.streams.own import Description, Preparation, TaskData, stream_of
@@ -98,8 +98,8 @@ def _read(dataset: tf.data.Dataset, source: str) -> Arrays:
             sequences.append(sequence)
             labels.append(label)
     except tf.errors.OpError as error:
-        reason = str(error.message).partition("\n")[0]
-        raise ConfigurationError(f"{source}, sequence {len(sequences)} cannot be read: {reason}") from None
+        reason = reason_of(error.message)
+        raise ConfigurationError(f"{source}, sequence {len(sequences)} cannot be read: {reason}.") from None
     require(len(sequences) > 0, f"{source} must hold at least one sequence. Received: 0.")
     same_shape = len({np.shape(label) for label in labels}) == 1
     return sequences, np.stack(labels) if same_shape else labels

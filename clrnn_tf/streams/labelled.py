@@ -97,8 +97,9 @@ class LabelledSequences:
             missing, wanted = np.isnan(targets), "be finite"
             bad = ~np.isfinite(targets)
         if kind.per_step:
-            real = self.real if targets.ndim == 2 else self.real[..., np.newaxis]
-            bad &= real & ~missing
+            counted = (self.real if targets.ndim == 2 else self.real[..., np.newaxis]) & ~missing
+            require(counted.any(), f"{self.source}: at least one step must have a label. Received: none.")
+            bad &= counted
         if bad.any():
             place = tuple(int(axis[0]) for axis in np.nonzero(bad))
             step = f" at step {place[1]}" if kind.per_step else ""

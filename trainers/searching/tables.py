@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 from keras_tuner.engine.trial import Trial, TrialStatus
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from clrnn_tf.durable_files import write_text
 from clrnn_tf.recording.run_directory import as_json
@@ -74,12 +75,12 @@ def write_tables(plan: Plan, rows: Sequence[Row]) -> Row | None:
     return best
 
 
-def table_of(plan: Plan, rows: Sequence[Row], best: Row | None) -> Table:
-    """The trials, the best first."""
+def table_of(plan: Plan, rows: Sequence[Row], best: Row | None) -> Group:
+    """The trials, the best first, below two lines that say what they are and that are as long as they need be."""
     names = list(dict.fromkeys(name for row in rows for name in row.settings))
     of_share = any(row.steps_share < 1 for row in rows)
     title = f"{_title(plan)}\n{plan.objective.name} in {plan.objective.unit}, on validation data"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial")
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -93,7 +94,7 @@ def table_of(plan: Plan, rows: Sequence[Row], best: Row | None) -> Table:
         values = (as_typed(row.settings.get(name, "")) for name in names)
         share = [f"{row.steps_share:.0%}"] if of_share else []
         table.add_row(row.trial, score, mark, *values, *share, "–" if row.seconds is None else f"{row.seconds:.0f}")
-    return table
+    return Group(Text(title), table)
 
 
 def ranked(plan: Plan, rows: Sequence[Row]) -> list[Row]:

@@ -1,34 +1,60 @@
-/* Runs a SavedModel through TensorFlow's C API, which loads it as a model server does: no Python, no code of ours.
+/* Runs SavedModels through TensorFlow's C API, which loads them as a model server does: no Python, no code of ours.
 
-   servable MODEL REQUEST ANSWER
+   native REQUESTS ANSWERS MODEL...
 
-   REQUEST holds requests one after another, ANSWER gets the answers in the same order. All numbers are in the
+   REQUESTS holds requests one after another, ANSWERS gets the answers in the same order. All numbers are in the
    machine's order of bytes.
 
-     request   u32 number of inputs, the inputs, u32 number of outputs, the outputs
-     input     name, u32 type, u32 rank, i64 sizes, data
+     request   u32 number of the model, u32 number of inputs, the inputs, u32 number of outputs, the outputs
+     input     name, u32 type, u32 rank, i64 sizes, data; or name, u32 0: the same tensor as in the request before
      output    name
      answer    of each output: u32 type, u32 rank, i64 sizes, data
      name      u32 length, bytes ("serving_default_lengths:0" without ":0", then u32 index)
-     data      u64 number of bytes, bytes; of strings: of each string u64 length, bytes */
+     data      u64 number of bytes, bytes; of strings: of each string u64 length, bytes
+
+   Standard output gets a line for each model and then for each request: seconds, and seconds of CPU time of all
+   threads, that it took to load the model or to answer (TF_SessionRun alone). */
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tensorflow/c/c_api.h"
 #include "tensorflow/c/tf_tstring.h"
 
 enum { MOST = 16 };
 
+typedef struct {
+  TF_Graph* graph;
+  TF_Session* session;
+} Model;
+
+typedef struct {
+  double seconds, cpu_seconds;
+} Times;
+
 static void fail(const char* what) {
-  fprintf(stderr, "servable: %s\n", what);
+  fprintf(stderr, "native: %s\n", what);
   exit(1);
 }
 
 static void require_ok(TF_Status* status) {
   if (TF_GetCode(status) != TF_OK) fail(TF_Message(status));
+}
+
+static double seconds_of(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static Times now(void) { return (Times){seconds_of(CLOCK_MONOTONIC), seconds_of(CLOCK_PROCESS_CPUTIME_ID)}; }
+
+static void print_since(Times start) {
+  Times end = now();
+  printf("%.7f %.7f\n", end.seconds - start.seconds, end.cpu_seconds - start.cpu_seconds);
 }
 
 static int read_exactly(FILE* file, void* to, size_t size) { return fread(to, 1, size, file) == size; }
@@ -55,8 +81,13 @@ static TF_Output read_name(FILE* file, TF_Graph* graph) {
   return output;
 }
 
-static TF_Tensor* read_tensor(FILE* file) {
+static TF_Tensor* read_tensor(FILE* file, TF_Tensor* before) {
   TF_DataType type = (TF_DataType)read_u32(file);
+  if (type == 0) {
+    if (before == NULL) fail("there is no tensor of a request before");
+    return before;
+  }
+  if (before != NULL) TF_DeleteTensor(before);
   uint32_t rank = read_u32(file);
   int64_t sizes[8], count = 1;
   if (rank > 8 || !read_exactly(file, sizes, rank * sizeof *sizes)) fail("the sizes of a tensor are cut off");
@@ -100,46 +131,64 @@ static void write_tensor(FILE* file, TF_Tensor* tensor) {
   fwrite(TF_TensorData(tensor), 1, TF_TensorByteSize(tensor), file);
 }
 
-static void answer(FILE* request, uint32_t num_inputs, FILE* to, TF_Session* session, TF_Graph* graph,
-                   TF_Status* status) {
+static TF_Tensor* values[MOST]; /* of the inputs of the last request */
+
+static void answer(FILE* requests, const Model* model, FILE* to, TF_Status* status) {
   TF_Output inputs[MOST], outputs[MOST];
-  TF_Tensor *values[MOST], *answers[MOST];
+  TF_Tensor* answers[MOST];
+  uint32_t num_inputs = read_u32(requests);
   if (num_inputs > MOST) fail("there are too many inputs");
   for (uint32_t i = 0; i < num_inputs; ++i) {
-    inputs[i] = read_name(request, graph);
-    values[i] = read_tensor(request);
+    inputs[i] = read_name(requests, model->graph);
+    values[i] = read_tensor(requests, values[i]);
   }
-  uint32_t num_outputs = read_u32(request);
+  uint32_t num_outputs = read_u32(requests);
   if (num_outputs > MOST) fail("there are too many outputs");
-  for (uint32_t i = 0; i < num_outputs; ++i) outputs[i] = read_name(request, graph);
-  TF_SessionRun(session, NULL, inputs, values, (int)num_inputs, outputs, answers, (int)num_outputs, NULL, 0, NULL,
-                status);
+  for (uint32_t i = 0; i < num_outputs; ++i) outputs[i] = read_name(requests, model->graph);
+  Times start = now();
+  TF_SessionRun(model->session, NULL, inputs, values, (int)num_inputs, outputs, answers, (int)num_outputs, NULL, 0,
+                NULL, status);
+  print_since(start);
   require_ok(status);
   for (uint32_t i = 0; i < num_outputs; ++i) {
     write_tensor(to, answers[i]);
     TF_DeleteTensor(answers[i]);
   }
-  for (uint32_t i = 0; i < num_inputs; ++i) TF_DeleteTensor(values[i]);
 }
 
 int main(int argc, char** argv) {
-  if (argc != 4) fail("usage: servable MODEL REQUEST ANSWER");
+  if (argc < 4) fail("usage: native REQUESTS ANSWERS MODEL...");
   TF_Status* status = TF_NewStatus();
-  TF_Graph* graph = TF_NewGraph();
   TF_SessionOptions* options = TF_NewSessionOptions();
   const char* tags[] = {"serve"};
-  TF_Session* session = TF_LoadSessionFromSavedModel(options, NULL, argv[1], tags, 1, graph, NULL, status);
-  require_ok(status);
-  FILE *request = fopen(argv[2], "rb"), *to = fopen(argv[3], "wb");
-  if (request == NULL || to == NULL) fail("a file cannot be opened");
-  uint32_t num_inputs;
-  while (read_exactly(request, &num_inputs, sizeof num_inputs)) answer(request, num_inputs, to, session, graph, status);
-  fclose(request);
-  if (fclose(to) != 0) fail("the answer cannot be written");
-  TF_CloseSession(session, status);
-  TF_DeleteSession(session, status);
+  uint32_t num_models = (uint32_t)argc - 3, number;
+  Model* models = malloc(num_models * sizeof *models);
+  for (uint32_t i = 0; i < num_models; ++i) {
+    models[i].graph = TF_NewGraph();
+    Times start = now();
+    models[i].session =
+        TF_LoadSessionFromSavedModel(options, NULL, argv[3 + i], tags, 1, models[i].graph, NULL, status);
+    require_ok(status);
+    print_since(start);
+  }
+  FILE *requests = fopen(argv[1], "rb"), *to = fopen(argv[2], "wb");
+  if (requests == NULL || to == NULL) fail("a file cannot be opened");
+  while (read_exactly(requests, &number, sizeof number)) {
+    if (number >= num_models) fail("a request is to a model that is not there");
+    answer(requests, &models[number], to, status);
+  }
+  fclose(requests);
+  if (fclose(to) != 0) fail("the answers cannot be written");
+  for (uint32_t i = 0; i < MOST; ++i) {
+    if (values[i] != NULL) TF_DeleteTensor(values[i]);
+  }
+  for (uint32_t i = 0; i < num_models; ++i) {
+    TF_CloseSession(models[i].session, status);
+    TF_DeleteSession(models[i].session, status);
+    TF_DeleteGraph(models[i].graph);
+  }
+  free(models);
   TF_DeleteSessionOptions(options);
-  TF_DeleteGraph(graph);
   TF_DeleteStatus(status);
   return 0;
 }

@@ -1,0 +1,148 @@
+"""Odd files of a user's own sequences: what is refused, in one line, and what is read all the same."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from clrnn_tf import ConfigurationError, TaskStream
+from clrnn_tf.errors import reason_of
+from data_pipelines.own_data import Config
+from data_pipelines.own_data_tables import feature_names, read_table, records_of
+from tests.test_own_data import ARRAYS, GOOD, error_of, sequence_example, stream_of, text
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"a.csv": ",sequence,label,x1\n0,1,a,1\n"},
+            "DIR/a.csv: column 1 has no name. Name it, or write the table without row numbers.",
+        ),
+        (
+            {"a/manifest.csv": "file,label\nx.csv,1\ny.csv,2\n", "a/x.csv": "u,v\n1,2\n", "a/y.csv": "u,w\n1,2\n"},
+            "DIR/a/y.csv: column 'v' is missing. Its columns: u, w.",
+        ),
+        (
+            {
+                "a.csv": GOOD,
+                "b/manifest.csv": "file,label\nx.csv,a\ny.csv,b\n",
+                "b/x.csv": "x2\n1\n",
+                "b/y.csv": "x2\n1\n",
+            },
+            "DIR/b/manifest.csv: column 'x1' is missing, which DIR/a.csv has.",
+        ),
+        (
+            {"a.csv": "sequence,label,step,x1\n1,a,1,1\n1,a,,1\n"},
+            "DIR/a.csv, sequence '1' (line 2): every row needs a 'step'.",
+        ),
+    ],
+)
+def test_odd_tables_are_refused(tmp_path, files, message):
+    for path, content in files.items():
+        text(tmp_path / path, content)
+    assert error_of(tmp_path) == message
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"y": np.array([1, 1, -1, -1])}, "labels must be of at least two classes. Received: 1, and no label (-1)."),
+        ({"y": np.zeros((4, 0))}, "DIR/a.npz: y must hold numbers or text. Received: float64 of shape (4, 0)."),
+        ({"y": np.full((4, 3, 1), np.nan)}, "DIR/a.npz: at least one step must have a label. Received: none."),
+        ({"y": np.array(list("abab"))}, "DIR/a.npz, sequence 0: labels must be numbers. Received: 'a'."),
+        (
+            {"lengths": np.array(["3"] * 4)},
+            "DIR/a.npz: lengths must be whole numbers [N]. Received: <U1 of shape (4,).",
+        ),
+        ({"lengths": np.ones((4, 2), int)}, "DIR/a.npz: lengths must be whole numbers [N]. Received: int64 of shape"),
+        ({"split": np.full((4, 2), "train")}, "DIR/a.npz: split must be text [N]. Received: <U5 of shape (4, 2)."),
+    ],
+)
+def test_odd_arrays_are_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **{**ARRAYS, **arrays})
+    options = {"outputs": "linear"} if "must be numbers" in message else {}
+    assert error_of(tmp_path, **options).startswith(message)
+
+
+def test_odd_records_are_refused_in_plain_words(tmp_path):
+    path = tmp_path / "a.tfrecord"
+
+    def write(*examples):
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for example in examples:
+                writer.write(example.SerializeToString())
+
+    good, without = sequence_example(np.ones((3, 2)), 1), sequence_example(np.ones((3, 2)))
+    write(good, good)
+    path.write_bytes(path.read_bytes()[:-5])
+    assert re.fullmatch(r"DIR/a.tfrecord, record 1 cannot be read: truncated record at \d+\.", error_of(tmp_path))
+    without.feature_lists.feature_list["label"].feature.extend([tf.train.Feature()] * 3)
+    write(good, without)
+    assert error_of(tmp_path) == "DIR/a.tfrecord, record 1: feature list 'label' is empty."
+    spelled = tf.train.SequenceExample()
+    words = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"one", b"two"]))
+    spelled.feature_lists.feature_list["inputs"].feature.append(words)
+    write(spelled)
+    assert error_of(tmp_path) == "DIR/a.tfrecord, record 0: inputs must be numbers. Received: text at step 0."
+
+
+def test_what_tensorflow_says_is_without_names_of_its_operations():
+    assert reason_of("{{function_node __wrapped__Next}} cut off at 8 [Op:IteratorGetNext] name: ") == "cut off at 8"
+    assert reason_of("first.\n\tsecond") == "first"
+    assert reason_of("") == ""
+
+
+def test_a_task_without_any_label_is_refused():
+    x, y = np.ones((6, 3, 2)), np.arange(18).reshape(6, 3) % 2
+    with pytest.raises(ConfigurationError, match="task 'task1', train: at least one step must have a label"):
+        TaskStream.from_arrays([(x, y), (x, np.full((6, 3), -1))])
+
+
+@pytest.mark.parametrize("name", ["tasks", "classes", "label_columns", "feature_columns"])
+def test_names_that_are_given_twice_are_refused(name):
+    with pytest.raises(ConfigurationError, match=f"data.{name} must differ. Received: a b a."):
+        Config(**{name: ("a", "b", "a")})
+
+
+def test_tables_of_a_manifest_may_have_their_columns_in_any_order(tmp_path):
+    text(tmp_path / "a" / "manifest.csv", "file,label\nx.csv,p\ny.csv,q\nx.csv,q\n")
+    text(tmp_path / "a" / "x.csv", "u,v\n1,2\n")
+    text(tmp_path / "a" / "y.csv", "v,u\n20,10\n")
+    table, columns = read_table(tmp_path / "a" / "manifest.csv"), Config().columns
+    records = records_of(table, columns._replace(features=feature_names(table, columns)))
+    assert [record.inputs.tolist() for record in records] == [[[1, 2]], [[10, 20]], [[1, 2]]]
+    assert stream_of(tmp_path).data_facts["features"] == ["u", "v"]
+
+
+def test_class_names_are_plain_text_and_large_numbers_stay_apart(tmp_path):
+    np.savez(tmp_path / "a.npz", x=ARRAYS["x"], y=np.array([1e30, 2e30, 1e30, 2e30]))
+    names = stream_of(tmp_path, outputs="softmax").class_names
+    assert names == ("1e+30", "2e+30")
+    assert {type(name) for name in names} == {str}
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_are_too_large_are_refused_without_a_warning(tmp_path):
+    text(tmp_path / "a.csv", GOOD + "4,a,1e39\n")
+    assert error_of(tmp_path).startswith("DIR/a.csv, sequence '4' (line 5): inputs must be finite. Received: inf")
+
+
+def test_text_of_parquet_may_be_bytes(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"sequence": [1, 2, 3, 4], "label": [b"up", b"down"] * 2, "x": [1.0, 2.0, 3.0, 4.0]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert stream_of(tmp_path).class_names == ("down", "up")
+
+
+def test_many_columns_are_compared_quickly(tmp_path):
+    names, zeros = ",".join(f"x{number}" for number in range(20_000)), ",".join(["0"] * 20_000)
+    for task in "ab":
+        rows = "".join(f"{sequence},{sequence % 2},{zeros}\n" for sequence in range(3))
+        text(tmp_path / f"{task}.csv", f"sequence,label,{names}\n{rows}")
+    before = time.process_time()
+    assert stream_of(tmp_path).num_features == 20_000
+    assert time.process_time() - before < 10  # four times as long where each name is compared with all
