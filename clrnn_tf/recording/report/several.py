@@ -148,4 +148,4 @@ def _runs(groups: Sequence[Group]) -> str:
         values = (results["mean_during_accuracy"], results["mean_final_accuracy"], results["forgetting"])
         method = f"{text(results['method'])}<small>{text(run.path)}</small>"
         rows.append(row([method, str(results["seed"]), *map(number, values), began]))
-    return section("Runs", table(("run", "seed", "during", "final", "forgetting", "began"), rows))
+    return section("Runs", table(("run", "seed", "during", "final", "forgetting", "began"), rows, kind="runs"))

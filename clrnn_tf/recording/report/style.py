@@ -47,6 +47,7 @@ pre { background: var(--wash); padding: .7rem .9rem; font-size: .87rem; line-hei
 details > summary { cursor: pointer; margin: .8rem 0; } img { max-width: 100%; height: auto; background: #fff; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1.5rem; }
 @media (max-width: 640px) {
+  .runs th:nth-child(6), .runs td:nth-child(6) { display: none; } .runs small { overflow-wrap: anywhere; }
   body { padding-top: 1.2rem; } h1 { font-size: 1.45rem; }
   .wide { display: none; } .narrow { display: block; } .numbers { grid-template-columns: 1fr 1fr; }
   th, td { padding-left: .45rem; } table { font-size: .84rem; } td.bars { width: auto; min-width: 2.4rem; }
