@@ -1,5 +1,6 @@
 """What must hold for every input, tried on inputs that Hypothesis draws. The draws are the same in every run."""
 
+import csv
 import dataclasses
 import io
 import json
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 
 from clrnn_tf.config import Experiment, HypernetworkConfig, NetworkConfig, TrainConfig, updated
 from clrnn_tf.errors import ConfigurationError
-from clrnn_tf.methods import hnet
+from clrnn_tf.execution.batch_blocks import split_by_length
+from clrnn_tf.experiment import build_trainer
+from clrnn_tf.methods import hnet, masking
 from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.recording.results import confusions_of, matrix_of, scores_of
 from clrnn_tf.recording.run_directory import as_json
@@ -28,7 +31,9 @@ from clrnn_tf.training.checkpoints import needed
 from clrnn_tf.yaml_files import read_settings
 from data_pipelines import copy_task
 from data_pipelines.conllu_files import UPOS, read_sentences
+from data_pipelines.own_data_tables import read_table
 from data_pipelines.word_vectors import read_vectors
+from tests import tiny
 
 some = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
@@ -222,3 +227,63 @@ def test_results_come_back_from_their_files_as_they_were(data, tasks, rows):
     for metric in ("loss", "accuracy", "f"):
         np.testing.assert_array_equal(read.scores(metric), matrix.scores(metric))
     np.testing.assert_equal(read.summary(), matrix.summary())
+
+
+# Tables, packing, masks, metrics.
+
+fields = st.text("ab,;'\"\näé", max_size=5).map(str.strip)
+
+
+@some
+@given(rows=st.lists(st.lists(fields, min_size=2, max_size=2), min_size=1, max_size=5))
+def test_a_csv_table_is_read_as_it_was_written(path, rows):
+    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["x", "y"], *rows])
+    columns = read_table(path.with_suffix(".csv")).columns
+    assert columns == {"x": [row[0] for row in rows], "y": [row[1] for row in rows]}
+
+
+@few
+@given(
+    lengths=st.integers(1, 4).flatmap(lambda n: st.lists(st.integers(0, 20), min_size=2 * n, max_size=2 * n)),
+    buckets=st.sampled_from([(), (5, 9)]),
+)
+def test_blocks_by_length_hold_every_step_of_every_sequence_once(lengths, buckets):
+    inputs = tf.reshape(tf.range(1, len(lengths) * 20 + 1), [len(lengths), 20, 1])
+    weights = tf.sequence_mask(lengths, 20, tf.float32)
+    batch = Batch(inputs, inputs[..., 0], weights, weights, tf.constant(lengths), tf.zeros([len(lengths)], tf.int32))
+    blocks = split_by_length(batch, 2, buckets)
+    steps = [int(step) for block in blocks for step in block.inputs[..., 0][block.loss_weights > 0]]
+    assert sorted(steps) == inputs[..., 0][weights > 0].numpy().tolist()
+    assert max(blocks[0].lengths) <= min(blocks[1].lengths)
+
+
+@few
+@given(fraction=st.floats(0, 1, exclude_max=True), seed=st.integers(0, 10**6), units=st.integers(1, 7))
+def test_a_mask_switches_off_its_share_of_units_and_is_the_same_again(fraction, seed, units):
+    def gains():
+        options, network = masking.Config(fraction=fraction), {"hidden_sizes": (units,)}
+        experiment = dataclasses.replace(tiny.experiment("masking", network=network), seed=seed)
+        experiment = dataclasses.replace(experiment, method_options=options)
+        source = build_trainer(experiment, tiny.stream(2)).method.source
+        made = [source(tf.constant(task_id)) for task_id in range(2)]
+        return [value.numpy() for of_task in made for name, value in of_task.items() if name.endswith("/gain")]
+
+    first = gains()
+    assert [int(np.sum(gain == 0)) for gain in first] == [int(fraction * units)] * 2
+    assert all(set(gain) <= {0.0, 1.0} for gain in first)
+    np.testing.assert_array_equal(first, gains())
+
+
+@some
+@given(data=st.data(), tasks=st.integers(2, 5))
+def test_measures_of_forgetting_are_their_definitions(data, tasks):
+    rows = [[data.draw(st.floats(0, 100)) for _ in range(tasks)] for _ in range(tasks)]
+    matrix = ResultMatrix(
+        tuple(map(str, range(tasks))), rows=[[Evaluation(0.0, score) for score in row] for row in rows]
+    )
+    last, old = rows[-1], range(tasks - 1)
+    drops = [max(rows[i][j] for i in range(j, tasks - 1)) - last[j] for j in old]
+    assert matrix.forgetting() == pytest.approx(sum(drops) / len(drops))
+    assert matrix.backward_transfer() == pytest.approx(sum(last[j] - rows[j][j] for j in old) / len(drops))
+    assert matrix.forgetting() >= -matrix.backward_transfer() - 1e-9

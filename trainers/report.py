@@ -20,7 +20,7 @@ from clrnn_tf.yaml_files import read_settings
 from export.command_line import Parser
 from trainers.expected import expected_of
 from trainers.failures import guarded
-from trainers.seeds import seed_directories
+from trainers.seeds import runs_at
 from trainers.settings import parse
 
 PROGRAM = "python -m trainers.report"
@@ -50,7 +50,7 @@ def parser(program: str = PROGRAM) -> argparse.ArgumentParser:
 
 def _run(arguments: Sequence[str], program: str) -> int:
     options = parser(program).parse_intermixed_args(arguments)
-    runs = list(dict.fromkeys(run for path in options.runs for run in _runs_at(path)))
+    runs = list(dict.fromkeys(run for path in options.runs for run in _with_results(path)))
     comparisons = [row for path in options.compare_with for row in comparisons_from(path)]
     comparisons += dict.fromkeys(expected for run in runs for expected in _expected(run))
     if len(runs) == 1:
@@ -61,16 +61,15 @@ def _run(arguments: Sequence[str], program: str) -> int:
     return 0
 
 
-def _runs_at(path: Path) -> list[Path]:
+def _with_results(path: Path) -> list[Path]:
     """The run at a path, or those of its seeds that have results."""
-    require(path.is_dir(), f"RUN must be a run directory. Received: {path}, which is none.")
-    seeds = {} if (path / "config.yaml").is_file() else seed_directories(path)
-    begun = [run for run in seeds.values() if (run / "results.json").is_file()]
-    for run in seeds.values():
+    runs = runs_at(path)
+    begun = [run for run in runs if (run / "results.json").is_file()]
+    require(bool(begun), f"no results in {path}: no task has been learned.")
+    for run in runs:
         if run not in begun:
             print(f"{run} is left out: it has no results yet.")
-    require(bool(begun) or not seeds, f"no results in {path}: no task has been learned with any seed.")
-    return begun or [path]
+    return begun
 
 
 def _expected(run: Path) -> Iterator[Comparison]:

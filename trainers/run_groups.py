@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +17,7 @@ from clrnn_tf.recording.changes import differences, with_defaults
 from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
 from clrnn_tf.recording.run_groups import by_settings, labels_of
 from clrnn_tf.yaml_files import read_settings
-from trainers.seeds import seed_directories
+from trainers.seeds import runs_at
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_groups(paths: Sequence[Path], labels: Sequence[str] = ()) -> RunGroups:
     """
     require(bool(paths), "a comparison needs at least one run directory. Received: none.")
     runs, notes = [], []
-    once = {found.resolve(): found for path in paths for found in _run_directories(path)}
+    once = {found.resolve(): found for path in paths for found in runs_at(path)}
     for directory in once.values():
         run, unfinished = _read(directory)
         runs += [run] if run else []
@@ -84,17 +84,6 @@ def read_groups(paths: Sequence[Path], labels: Sequence[str] = ()) -> RunGroups:
         tuple(map(tuple, groups)),
         (*notes, *_differing_data(groups)),
     )
-
-
-def _run_directories(path: Path) -> Iterator[Path]:
-    """The run at a path, or those of its seeds."""
-    require(path.exists(), f"no such directory: {path}.")
-    if (path / "config.yaml").is_file():
-        yield path
-        return
-    seeds = seed_directories(path)
-    require(bool(seeds), f"no run in {path}: it has no config.yaml, and no directories of seeds (seed0, ...).")
-    yield from seeds.values()
 
 
 def _read(path: Path) -> tuple[StoredRun | None, str]:

@@ -120,6 +120,20 @@ def seed_directories(out: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def runs_at(path: Path) -> list[Path]:
+    """The run in a directory, or those of its seeds.
+
+    Raises:
+      ConfigurationError: There is no run.
+    """
+    require(path.is_dir(), f"no such directory: {path}.")
+    if (path / "config.yaml").is_file():
+        return [path]
+    seeds = seed_directories(path)
+    require(bool(seeds), f"no run in {path}: it has no config.yaml, and no directories of seeds (seed0, ...).")
+    return list(seeds.values())
+
+
 def _options(arguments: Sequence[str]) -> RunOptions:
     """The flags that are no settings. Others, and `--source`, are left to `parse`."""
     values, _ = read(words_of(arguments), flags_of(RunOptions))

@@ -254,8 +254,8 @@ class DatasetSplit:
                 padding = bucketed_length(time, self.length_buckets) - time
                 batch = Batch(
                     *(
-                        field if field.shape.rank < 2 else tf.pad(field, _time_padding(field.shape.rank, padding))
-                        for field in batch
+                        x if x.shape.rank < 2 else tf.pad(x, [[0, 0], [0, padding], *[[0, 0]] * (x.shape.rank - 2)])
+                        for x in batch
                     )
                 )
             return batch._replace(task_id=tf.fill([batch_size], task_id))
@@ -283,12 +283,10 @@ def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.da
     functions an iterator: a loop over the dataset itself would be set up again at every call (0.1 s).
     """
 
-    def shape(field: tf.Tensor) -> list[int | None]:
-        return [None if axis == time_axis else size for axis, size in enumerate(field.shape)]
-
     @tf.autograph.experimental.do_not_convert
     def relax(batch: Batch) -> Batch:
-        return Batch(*(tf.compat.v1.placeholder_with_default(field, shape(field)) for field in batch))
+        shapes = [[None if axis == time_axis else n for axis, n in enumerate(field.shape)] for field in batch]
+        return Batch(*map(tf.compat.v1.placeholder_with_default, batch, shapes))
 
     return dataset.map(relax).with_options(_untuned())
 
@@ -298,7 +296,3 @@ def _untuned() -> tf.data.Options:
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     return options
-
-
-def _time_padding(rank: int, padding: tf.Tensor) -> list[list[tf.Tensor | int]]:
-    return [[0, padding if axis == 1 else 0] for axis in range(rank)]
