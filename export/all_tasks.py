@@ -35,9 +35,12 @@ import tensorflow as tf
 from clrnn_tf.model import TaskModel
 from clrnn_tf.streams.tasks import TaskStream
 from export import row_errors
-from export.answering import Answering, Outputs
+from export.answering import Answering
+from export.parts import Parts, largest_at_real_steps
 from export.probes import mixed_batch, recorded
+from export.task_graphs import Outputs
 from export.task_weights import MOST_KEPT_BYTES, TaskWeights
+from export.unoptimized import unoptimized
 from export.writing import metadata, storable, write_servable
 
 ALL_TASKS = "all-tasks"
@@ -55,6 +58,7 @@ class AllTasks:
       num_tasks: K, the tasks that are learned, the first ones of the stream; all by default.
       most_kept_bytes: Memory that the weights of all tasks may take. Where they fit, they are made once, when a
         servable is loaded; else those of the tasks of a request are made for the request.
+      parts: What it has in common with the exports of single tasks; its own by default.
     """
 
     def __init__(
@@ -63,8 +67,9 @@ class AllTasks:
         stream: TaskStream,
         num_tasks: int | None = None,
         most_kept_bytes: int = MOST_KEPT_BYTES,
+        parts: Parts | None = None,
     ) -> None:
-        self._answering = Answering(model, stream, num_tasks or len(stream), most_kept_bytes)
+        self._answering = Answering(parts or Parts(model, stream), num_tasks or len(stream), most_kept_bytes)
         self.names = self._answering.names
         """Of the tasks, by their ids."""
         self.functions = _functions(self._answering)
@@ -150,6 +155,7 @@ def export_all_tasks(
     accuracies: Iterable[float] = (),
     num_tasks: int | None = None,
     most_kept_bytes: int = MOST_KEPT_BYTES,
+    parts: Parts | None = None,
 ) -> Path:
     """Write the SavedModel of all tasks to `directory/all-tasks/1` (1 is the version that a server expects).
 
@@ -160,11 +166,13 @@ def export_all_tasks(
       accuracies: On the tasks' test splits in percent, by task id, for the metadata.
       num_tasks: The tasks that are learned, the first ones of the stream; all by default.
       most_kept_bytes: See `AllTasks`.
+      parts: What it has in common with the exports of single tasks; its own by default.
 
     Raises:
       OSError: It cannot be written.
     """
-    tasks = AllTasks(model, stream, num_tasks, most_kept_bytes)
+    parts = parts or Parts(model, stream)
+    tasks = AllTasks(model, stream, num_tasks, most_kept_bytes, parts)
     module, traced = tasks.storable()
     facts = {
         "tasks": tasks.names,
@@ -173,13 +181,17 @@ def export_all_tasks(
         "kept_weights_bytes": tasks.weights.num_bytes,
         "test_accuracy": dict(zip(tasks.names, map(float, accuracies), strict=False)),
     }
-    probes = recorded(tasks.functions, mixed_batch(stream, range(len(tasks.names))), tasks.names)
+    probes = recorded(tasks.functions, mixed_batch(parts, range(len(tasks.names))), tasks.names)
     with tasks.weights.stored():
         return write_servable(module, traced, directory / ALL_TASKS / "1", facts, stream.class_names, probes)
 
 
 def largest_difference_of_all(
-    model: TaskModel, stream: TaskStream, by_task_id: Callable[..., Outputs], num_tasks: int | None = None
+    model: TaskModel,
+    stream: TaskStream,
+    by_task_id: Callable[..., Outputs],
+    num_tasks: int | None = None,
+    parts: Parts | None = None,
 ) -> float:
     """Largest absolute difference of logits at real steps between a signature and the model, on mixed test examples.
 
@@ -188,16 +200,16 @@ def largest_difference_of_all(
       stream: Its tasks.
       by_task_id: The signature of that name.
       num_tasks: The tasks that are compared, the first ones of the stream; all by default.
+      parts: What the exports have in common; its own by default.
     """
-    batch = mixed_batch(stream, range(num_tasks or len(stream)))
+    parts = parts or Parts(model, stream)
+    batch = mixed_batch(parts, range(num_tasks or len(stream)))
     names = ("inputs", "lengths", "task_id")
-    received = by_task_id(**{name: tf.constant(value) for name, value in zip(names, batch, strict=True)})
-    largest = 0.0
+    with unoptimized():
+        answers = by_task_id(**{name: tf.constant(value) for name, value in zip(names, batch, strict=True)})
+    received, expected = answers["logits"].numpy(), np.zeros_like(answers["logits"])
     for task_id in sorted(set(batch.task_ids)):
-        rows = batch.task_ids == task_id
-        lengths = batch.lengths[rows]
-        expected = model(tf.constant(batch.inputs[rows]), tf.constant(lengths), tf.constant(task_id)).logits
-        real = tf.sequence_mask(lengths, expected.shape[1])[..., tf.newaxis]
-        difference = np.abs(np.where(real, received["logits"].numpy()[rows] - expected, 0.0))
-        largest = max(largest, float(np.max(difference)))
-    return largest
+        rows = np.flatnonzero(batch.task_ids == task_id)
+        logits = parts.expected(int(task_id))[: len(rows), : expected.shape[1]]
+        expected[rows, : logits.shape[1]] = logits
+    return largest_at_real_steps(received, expected, batch.lengths)

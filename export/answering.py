@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import tensorflow as tf
 
 from clrnn_tf.model import TaskModel
-from clrnn_tf.streams.tasks import TaskStream
+from clrnn_tf.networks.weights import Weights
+from clrnn_tf.outputs import OutputName
 from clrnn_tf.task_inference import TaskInference
 from export import row_errors
 from export.measured_rows import MeasuredRows
 from export.mixed_network import Answers, MixedNetwork
+from export.parts import Parts
 from export.row_blocks import RowBlocks
+from export.task_graphs import Outputs, tags_of
 from export.task_weights import weights_by_task
 from export.worded import WordedModel
 
-Outputs = dict[str, tf.Tensor]
 _WEIGHTS_PER_ROW = 20_000
 """Fetching so many weights takes about as long as computing a row, measured by `benchmarks.serving`."""
 
@@ -27,13 +30,13 @@ class Answering:
     It is no `tf.Module`, so that of the model only what signatures read is stored.
 
     Args:
-      model: The trained model.
-      stream: Its tasks.
+      parts: Those of the trained model.
       num_tasks: K, those that are answered: the first ones.
       most_kept_bytes: See `weights_by_task`.
     """
 
-    def __init__(self, model: TaskModel, stream: TaskStream, num_tasks: int, most_kept_bytes: int) -> None:
+    def __init__(self, parts: Parts, num_tasks: int, most_kept_bytes: int) -> None:
+        stream, model = parts.stream, _served(parts)
         self.model, self.stream = model, stream
         self.names = tuple(task.name for task in stream[:num_tasks])
         self.network = MixedNetwork(model.network)
@@ -43,7 +46,7 @@ class Answering:
         self.encoders: list[tf.Module] = []
         """What turns words into inputs, by task; none where inputs are no words."""
         if stream.word_encoder is not None and stream.class_names:
-            self.encoders = [stream.word_encoder(task_id) for task_id in range(num_tasks)]
+            self.encoders = [parts.encoder(task_id) for task_id in range(num_tasks)]
         self._worded = WordedModel(model, self.encoders)
         self.measured: MeasuredRows | None = None
         """Where sequences are standardised before the network reads them."""
@@ -53,6 +56,8 @@ class Answering:
         num_weights = sum(spec.head_size for spec in model.network.weight_specs)
         self._block_cost = max(1, round(num_weights / _WEIGHTS_PER_ROW))
         self.weights = weights_by_task(model.source, self.network, num_tasks, most_kept_bytes)
+        self._numeric = tf.function(self._numeric_of, autograph=False)
+        self._weights_of_all = tf.function(self.weights.of_all, input_signature=[], autograph=False)
         self._answer = tf.function(  # traced once for all signatures
             self._answer_all,
             input_signature=[
@@ -75,7 +80,10 @@ class Answering:
         return task_ids, row_errors.unknown_names(task_ids, names, self.names)
 
     def numeric(self, inputs: tf.Tensor, lengths: tf.Tensor, task_ids: tf.Tensor, errors: tf.Tensor) -> Outputs:
-        """Logits and predictions of inputs [B, T, F] of tasks [B]."""
+        """Logits and predictions of inputs [B, T, F] of tasks [B]; traced once for all signatures."""
+        return self._numeric(inputs, lengths, task_ids, errors)
+
+    def _numeric_of(self, inputs: tf.Tensor, lengths: tf.Tensor, task_ids: tf.Tensor, errors: tf.Tensor) -> Outputs:
         given, errors = tf.shape(inputs), self._checked(inputs, lengths, errors)
         inputs, lengths, task_ids = _answerable(errors, inputs, lengths, task_ids)
         embedded = self.model.embed(inputs, lengths, task_ids)
@@ -143,7 +151,7 @@ class Answering:
 
     def _inferred(self, model: TaskModel, inputs: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, Outputs]:
         """Logits [B, T, C] as each row's inferred task, and what is said of the task."""
-        inferred = TaskInference(model, len(self.names))(inputs, lengths)
+        inferred = SharedInference(model, len(self.names), self._weights_of_all)(inputs, lengths)
         task = {
             "task": tf.gather(tf.constant(self.names), inferred.task_ids),
             "task_id": inferred.task_ids,
@@ -179,15 +187,23 @@ class Answering:
         return row_errors.without_bad_rows({**outputs, **(task or {})}, errors)
 
 
-def tags_of(predictions: Mapping[str, tf.Tensor], lengths: tf.Tensor, class_names: tuple[str, ...]) -> Outputs:
-    """`tags`, `classes` and `probabilities` of classes that have names; "", -1 and 0 in padding."""
-    real = tf.sequence_mask(lengths, tf.shape(predictions["classes"])[1])
-    classes = tf.where(real, predictions["classes"], -1)
-    return {
-        "tags": tf.gather(tf.constant(["", *class_names]), classes + 1),
-        "classes": classes,
-        "probabilities": tf.where(real[..., tf.newaxis], predictions["probabilities"], 0.0),
-    }
+class SharedInference(TaskInference):
+    """Infers tasks with weights of all of them that are made by one graph for all signatures."""
+
+    def __init__(self, model: TaskModel, num_tasks: int, weights_of_all: Callable[[], Weights]) -> None:
+        super().__init__(model, num_tasks)
+        self._weights_of_all = weights_of_all
+
+    def all_weights(self) -> Weights:
+        """See `TaskInference`."""
+        return self._weights_of_all()
+
+
+def _served(parts: Parts) -> TaskModel:
+    """The trained model with the network that is served."""
+    model = parts.model
+    outputs = cast(OutputName, model.outputs.name)
+    return TaskModel(parts.network, model.source, outputs, model.embedding, model.num_task_ids)
 
 
 def _answerable(errors: tf.Tensor, *values: tf.Tensor) -> list[tf.Tensor]:

@@ -72,6 +72,15 @@ class MixedNetwork:
             arranged[spec.name] = tf.gather(heads, task_id) if heads.shape[0] > 1 else heads[0]
         return arranged
 
+    def named(self, arranged: Weights) -> Weights:
+        """Undoes `arranged` for weights of K tasks, [K, ...]: as the network names them, with one head."""
+        weights = {name: weight for name, weight in arranged.items() if not name.startswith(self._scopes)}
+        for layer in self._network.recurrent:
+            for name, weight in within(arranged, _name(layer)).items():
+                directions = tf.unstack(weight, axis=1)
+                weights |= {f"{scope}/{name}": of for scope, of in zip(layer.scopes.values(), directions, strict=True)}
+        return weights | {spec.name: weights[spec.name][:, tf.newaxis] for spec in self._network.head_specs}
+
     def __call__(
         self, weights: Weights, blocks: RowBlocks, inputs: tf.Tensor, lengths: tf.Tensor, state: tf.Tensor
     ) -> Answers:

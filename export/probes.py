@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.streams.tasks import TaskStream
+from export.parts import MOST_EXAMPLES, Parts
+from export.unoptimized import unoptimized
 
 Arrays = dict[str, np.ndarray]
 Functions = Mapping[str, tf.types.experimental.PolymorphicFunction]
-_MOST_ROWS = 32
 _NOBODY = "no-such-task"
 _SENTENCES = ("Das ist 1 Haus .", "the naïve 東京 ?", "Москва , 2024 !", "un grand arbre")
 
@@ -36,16 +36,16 @@ class MixedBatch(NamedTuple):
     """[B] int32."""
 
 
-def mixed_batch(stream: TaskStream, task_ids: Sequence[int]) -> MixedBatch:
+def mixed_batch(parts: Parts, task_ids: Sequence[int]) -> MixedBatch:
     """The first test examples of some tasks in turn, at most 32 altogether: of the first 32 tasks."""
-    task_ids = task_ids[:_MOST_ROWS]
-    of_each = _MOST_ROWS // len(task_ids)
-    batches = [next(iter(stream[task_id].test.in_order(of_each, task_id))) for task_id in task_ids]
-    longest = max(batch.inputs.shape[1] for batch in batches)
-    padded = [np.pad(batch.inputs, [(0, 0), (0, longest - batch.inputs.shape[1]), (0, 0)]) for batch in batches]
-    inputs, lengths = np.concatenate(padded), np.concatenate([batch.lengths for batch in batches])
-    ids = np.repeat(np.array(task_ids, np.int32), [len(batch.lengths) for batch in batches])
-    in_turn = np.argsort(np.concatenate([np.arange(len(batch.lengths)) for batch in batches]), kind="stable")
+    examples = [parts.examples(task_id) for task_id in task_ids[:MOST_EXAMPLES]]
+    of_each = MOST_EXAMPLES // len(examples)
+    longest = max(of.inputs.shape[1] for of in examples)
+    padded = [np.pad(of.inputs[:of_each], [(0, 0), (0, longest - of.inputs.shape[1]), (0, 0)]) for of in examples]
+    inputs, lengths = np.concatenate(padded), np.concatenate([of.lengths[:of_each] for of in examples])
+    counts = [len(of.lengths[:of_each]) for of in examples]
+    ids = np.repeat(np.array(task_ids[:MOST_EXAMPLES], np.int32), counts)
+    in_turn = np.argsort(np.concatenate(list(map(np.arange, counts))), kind="stable")
     return MixedBatch(inputs[in_turn], lengths[in_turn], ids[in_turn])
 
 
@@ -64,7 +64,8 @@ def recorded(functions: Functions, batch: MixedBatch, names: Sequence[str]) -> d
         wanted = {spec.name: spec for spec in function.input_signature}
         request = {key: _value(spec, batch, names, "words" in wanted) for key, spec in wanted.items()}
         concrete = function.get_concrete_function()  # calls of 20 functions of one name look like retracing
-        answer = concrete(*map(tf.constant, request.values()))
+        with unoptimized():
+            answer = concrete(*map(tf.constant, request.values()))
         probes[name] = Probe(request, {key: _as_stored(value.numpy()) for key, value in answer.items()})
     return probes
 

@@ -33,18 +33,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.metrics import ResultMatrix
-from clrnn_tf.model import TaskModel, append_task_id
-from clrnn_tf.ngram_embedding import Table, look_up
+from clrnn_tf.model import TaskModel
 from clrnn_tf.recording.events import Observer
-from clrnn_tf.streams.inputs import without_padding
 from clrnn_tf.streams.tasks import TaskStream
 from export.all_tasks import export_all_tasks, largest_difference_of_all
-from export.answering import tags_of
+from export.parts import Parts, largest_at_real_steps
 from export.probes import mixed_batch, recorded
+from export.task_graphs import OfTask, Outputs
+from export.unoptimized import unoptimized
 from export.writing import metadata, remove, storable, write_servable
 
 
@@ -64,18 +63,16 @@ class FrozenTask(tf.Module):
       model: The trained model; later changes of its variables do not reach the frozen one.
       stream: Says what the inputs look like.
       task_id: The task.
+      parts: What it has in common with other exports; its own by default.
     """
 
-    def __init__(self, model: TaskModel, stream: TaskStream, task_id: int) -> None:
+    def __init__(self, model: TaskModel, stream: TaskStream, task_id: int, parts: Parts | None = None) -> None:
         super().__init__()
-        self._network, self._outputs = model.network, model.outputs
-        self._head = tf.constant(task_id)
-        self._num_task_ids = model.num_task_ids
-        self._weights = {name: tf.Variable(value) for name, value in model.source(tf.constant(task_id)).items()}
-        self._ngrams = stream.ngrams
-        self._table = None if model.embedding is None else _stored(model.embedding.table(task_id))
-        # One graph of the network serves all signatures. AutoGraph, which nothing here needs, costs time to trace.
-        self._logits = tf.function(self._logits_of, reduce_retracing=True, autograph=False)
+        parts = parts or Parts(model, stream)
+        self._graphs, self._task_id = parts.graphs, tf.constant(task_id)
+        self._weights = {name: tf.Variable(value) for name, value in model.source(self._task_id).items()}
+        table = () if model.embedding is None else model.embedding.table(task_id)
+        self._table = [tf.Variable(part, trainable=False) for part in table if part is not None]
         self.serve = tf.function(
             self._serve,
             input_signature=[
@@ -88,8 +85,7 @@ class FrozenTask(tf.Module):
         self.tag = None
         """Signature `tag`; None where there is none."""
         if stream.word_encoder is not None and stream.class_names:
-            self._encoder = stream.word_encoder(task_id)
-            self._class_names = stream.class_names
+            self._encoder = parts.encoder(task_id)
             spec = tf.TensorSpec([None, None], tf.string, name="words")
             self.tag = tf.function(self._tag, input_signature=[spec], autograph=False)
 
@@ -116,52 +112,31 @@ class FrozenTask(tf.Module):
         offered = {"serving_default": self.serve, "tag": self.tag, "raw": self.raw}
         return {name: signature for name, signature in offered.items() if signature is not None}
 
-    def _serve(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = self._logits(self._embed(without_padding(inputs, lengths)), lengths)
-        return {"logits": logits, **self._outputs.predictions(logits)}
+    def _serve(self, inputs: tf.Tensor, lengths: tf.Tensor) -> Outputs:
+        return self._graphs.serve(self._read(), inputs, lengths)
 
-    def _serve_raw(self, inputs: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _serve_raw(self, inputs: tf.Tensor, lengths: tf.Tensor) -> Outputs:
         outputs = self._serve(self._coder.encode(inputs, lengths), lengths)
         if self._labels is not None and "classes" in outputs:
             outputs["labels"] = tf.gather(self._labels, outputs["classes"])
         return self._coder.decode(outputs, lengths)
 
-    def _tag(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
-        shape = tf.shape(words)
-        words = tf.pad(
-            words, [[0, tf.cast(size == 0, tf.int32)] for size in tf.unstack(shape)]
-        )  # the network wants one
-        lengths = lengths_of(words)
-        distinct, numbers = tf.unique(tf.reshape(words, [-1]))  # a text repeats most of its words
-        embedded = self._embed(self._encoder(distinct[tf.newaxis]))[0]  # [V, F]
-        inputs = without_padding(tf.gather(embedded, tf.reshape(numbers, tf.shape(words))), lengths)
-        outputs = tags_of(self._outputs.predictions(self._logits(inputs, lengths)), lengths, self._class_names)
-        return {name: value[: shape[0], : shape[1]] for name, value in outputs.items()}
+    def _tag(self, words: tf.Tensor) -> Outputs:
+        read = self._graphs.read(words)
+        return self._graphs.tag(self._read(), read, self._encoder(read.distinct[tf.newaxis])[0])
 
-    def _embed(self, inputs: tf.Tensor) -> tf.Tensor:
-        if self._table is None or self._ngrams is None:
-            return inputs
-        return look_up(self._ngrams, self._table, inputs)
-
-    def _logits_of(self, embedded: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        embedded = append_task_id(embedded, self._head, self._num_task_ids)
-        weights = {name: tf.convert_to_tensor(value) for name, value in self._weights.items()}
-        return self._network(weights, embedded, lengths, self._head).logits
-
-
-def _stored(table: Table) -> Table:
-    """The table in variables, which a SavedModel stores once."""
-    return Table(*(None if part is None else tf.Variable(part, trainable=False) for part in table))
-
-
-def lengths_of(words: tf.Tensor) -> tf.Tensor:
-    """[B] int32: words [B, T] of each row up to the last one that is not empty."""
-    places = tf.range(1, tf.shape(words)[1] + 1)
-    return tf.reduce_max(tf.where(words != "", places, 0), axis=1)
+    def _read(self) -> OfTask:
+        weights = {name: tf.convert_to_tensor(weight) for name, weight in self._weights.items()}
+        return OfTask(weights, list(map(tf.convert_to_tensor, self._table)), self._task_id)
 
 
 def export_task(
-    model: TaskModel, stream: TaskStream, task_id: int, directory: Path, accuracy: float | None = None
+    model: TaskModel,
+    stream: TaskStream,
+    task_id: int,
+    directory: Path,
+    accuracy: float | None = None,
+    parts: Parts | None = None,
 ) -> Path:
     """Write the SavedModel of one task to `directory/NAME/1` (1 is the version that a server expects).
 
@@ -173,26 +148,30 @@ def export_task(
       task_id: The task.
       directory: Where to write.
       accuracy: On the task's test split in percent, for the metadata.
+      parts: What the exports of several tasks have in common; its own by default.
 
     Raises:
       OSError: It cannot be written.
     """
-    frozen = FrozenTask(model, stream, task_id)
+    parts = parts or Parts(model, stream)
+    frozen = FrozenTask(model, stream, task_id, parts)
     name = stream[task_id].name
     facts = {"task": name, **metadata(stream, frozen.signatures, frozen.raw_width), "test_accuracy": accuracy}
-    probes = recorded(frozen.signatures, mixed_batch(stream, [task_id]), [task.name for task in stream])
+    probes = recorded(frozen.signatures, mixed_batch(parts, [task_id]), [task.name for task in stream])
     module, traced = storable(frozen.signatures, frozen.submodules)
     return write_servable(module, traced, directory / name / "1", facts, stream.class_names, probes)
 
 
-def largest_difference(model: TaskModel, stream: TaskStream, task_id: int, path: Path) -> float:
+def largest_difference(
+    model: TaskModel, stream: TaskStream, task_id: int, path: Path, parts: Parts | None = None
+) -> float:
     """Largest absolute difference of logits at real steps between a SavedModel and the model, on test examples."""
+    parts = parts or Parts(model, stream)
     served = tf.saved_model.load(str(path)).signatures["serving_default"]
-    batch = next(iter(stream[task_id].test.in_order(32, task_id)))
-    expected = model(batch.inputs, batch.lengths, tf.constant(task_id)).logits
-    received = served(inputs=batch.inputs, lengths=batch.lengths)["logits"]
-    real = tf.sequence_mask(batch.lengths, tf.shape(expected)[1])[..., tf.newaxis]
-    return float(np.max(np.abs(np.where(real, received - expected, 0.0))))
+    inputs, lengths = parts.examples(task_id)
+    with unoptimized():
+        received = served(inputs=tf.constant(inputs), lengths=tf.constant(lengths))["logits"].numpy()
+    return largest_at_real_steps(received, parts.expected(task_id), lengths)
 
 
 class Exporter(Observer):
@@ -221,12 +200,13 @@ class Exporter(Observer):
         stream = self._stream
         if stream is None:  # no run began
             return
+        model, directory, parts = self._model, self._directory, Parts(self._model, stream)
         for task, accuracy in zip(stream, matrix.final(), strict=True):
-            path = export_task(self._model, stream, task.task_id, self._directory, float(accuracy))
-            self._require_equal(path, largest_difference(self._model, stream, task.task_id, path))
-        path = export_all_tasks(self._model, stream, self._directory, matrix.final())
+            path = export_task(model, stream, task.task_id, directory, float(accuracy), parts)
+            self._require_equal(path, largest_difference(model, stream, task.task_id, path, parts))
+        path = export_all_tasks(model, stream, directory, matrix.final(), parts=parts)
         served = tf.saved_model.load(str(path)).signatures["by_task_id"]
-        self._require_equal(path, largest_difference_of_all(self._model, stream, served))
+        self._require_equal(path, largest_difference_of_all(model, stream, served, None, parts))
 
     def _require_equal(self, path: Path, difference: float) -> None:
         if not difference < 1e-3:

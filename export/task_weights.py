@@ -32,6 +32,9 @@ class TaskWeights(Protocol):
     def of_blocks(self, blocks: RowBlocks) -> Weights:
         """Of the task of each block, by name, [N, ...]."""
 
+    def of_all(self) -> Weights:
+        """Of all K tasks as the main network names them, [K, ...]."""
+
     def stored(self) -> contextlib.AbstractContextManager[None]:
         """While the model is stored."""
 
@@ -59,7 +62,7 @@ class MadeWeights:
     num_bytes = 0
 
     def __init__(self, source: WeightSource, network: MixedNetwork, num_tasks: int) -> None:
-        self._source, self._network, self._num_tasks = source, network, num_tasks
+        self._source, self.network, self._num_tasks = source, network, num_tasks
         made = self._of_task(tf.constant(0))
         self.specs = {name: tf.TensorSpec(weight.shape, weight.dtype) for name, weight in made.items()}
         """Of one task, by name."""
@@ -79,6 +82,10 @@ class MadeWeights:
         made = tf.vectorized_map(self._of_task, blocks.distinct)
         return {name: tf.gather(weight, blocks.places) for name, weight in made.items()}
 
+    def of_all(self) -> Weights:
+        """See `TaskWeights`."""
+        return tf.vectorized_map(self._source, tf.range(self._num_tasks))
+
     def stored(self) -> contextlib.AbstractContextManager[None]:
         """See `TaskWeights`."""
         return contextlib.nullcontext()
@@ -91,7 +98,7 @@ class MadeWeights:
         return tf.map_fn(self._of_task, tf.range(self._num_tasks), fn_output_signature=self.specs)
 
     def _of_task(self, task_id: tf.Tensor) -> Weights:
-        return self._network.arranged(self._source(task_id), task_id)
+        return self.network.arranged(self._source(task_id), task_id)
 
 
 class KeptWeights(tf.saved_model.experimental.TrackableResource):
@@ -106,7 +113,7 @@ class KeptWeights(tf.saved_model.experimental.TrackableResource):
 
     def __init__(self, made: MadeWeights) -> None:
         super().__init__()
-        self._made = made
+        self._made, self._network = made, made.network
         self._tables = {
             name: tf.Variable(tf.zeros([0, *spec.shape], spec.dtype), shape=[None, *spec.shape], trainable=False)
             for name, spec in made.specs.items()
@@ -122,6 +129,11 @@ class KeptWeights(tf.saved_model.experimental.TrackableResource):
         """See `TaskWeights`."""
         tasks = tf.gather(blocks.distinct, blocks.places)
         return {name: table.sparse_read(tasks) for name, table in self._tables.items()}
+
+    def of_all(self) -> Weights:
+        """See `TaskWeights`."""
+        tables = {name: tf.convert_to_tensor(table) for name, table in self._tables.items()}
+        return self._network.named(tables)
 
     @contextlib.contextmanager
     def stored(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from clrnn_tf.streams.own import Preparation
 from clrnn_tf.streams.tasks import TaskStream
 from clrnn_tf.task_inference import TaskInference
 from export.all_tasks import ALL_TASKS, AllTasks, export_all_tasks, largest_difference_of_all
+from export.parts import Parts
 from export.probes import mixed_batch
 from export.reload import check
 from export.row_blocks import RowBlocks
@@ -99,7 +100,7 @@ KINDS = [{"loss": "sigmoid"}, {"ngrams": True}, {"loss": "linear"}, {}]
 @pytest.mark.parametrize(("network", "kind"), zip(NETWORKS.values(), KINDS, strict=True), ids=NETWORKS)
 def test_rows_of_several_tasks_are_answered_as_by_the_model_of_each(network, kind):
     model, stream = made(network=network, **kind)
-    batch = mixed_batch(stream, range(3))
+    batch = mixed_batch(Parts(model, stream), range(3))
     assert len(set(batch.task_ids[:3])) == 3
     inputs, lengths, ids = map(tf.constant, batch)
     outputs = ask(AllTasks(model, stream).functions, "by_task_id", inputs=inputs, lengths=lengths, task_id=ids)
@@ -113,7 +114,11 @@ def test_weights_of_all_tasks_are_kept_where_they_fit_and_else_made_for_each_req
     numbers = sum(spec.head_size for spec in model.network.weight_specs)
     kept, made_each_time = AllTasks(model, stream), AllTasks(model, stream, most_kept_bytes=3 * 4 * numbers - 1)
     assert kept.weights.num_bytes == 3 * 4 * numbers and made_each_time.weights.num_bytes == 0
-    request = dict(zip(("inputs", "lengths", "task_id"), map(tf.constant, mixed_batch(stream, range(3))), strict=True))
+    request = dict(
+        zip(
+            ("inputs", "lengths", "task_id"), map(tf.constant, mixed_batch(Parts(model, stream), range(3))), strict=True
+        )
+    )
     answers = [ask(tasks.functions, "by_task_id", **request)["logits"] for tasks in (kept, made_each_time)]
     np.testing.assert_allclose(*answers, atol=TOLERANCE)
     model.source.kernels[-1].value.assign_add(tf.ones_like(model.source.kernels[-1].value))
@@ -139,7 +144,7 @@ def test_step_by_step_is_as_all_at_once():
         {"cell": "elman", "dense_after": (4,)},
     ):
         model, stream = made(network=network)
-        tasks, batch = AllTasks(model, stream), mixed_batch(stream, range(3))
+        tasks, batch = AllTasks(model, stream), mixed_batch(Parts(model, stream), range(3))
         state, logits = np.zeros([len(batch.lengths), tasks.state_size], np.float32), []
         names = tf.constant([stream[task_id].name for task_id in batch.task_ids])
         for t in range(batch.inputs.shape[1]):
@@ -158,7 +163,7 @@ def test_a_network_that_reads_backward_has_no_steps():
 
 def test_the_task_is_inferred_as_in_training(servable, tagger):
     model, stream = tagger
-    batch = mixed_batch(stream, range(3))
+    batch = mixed_batch(Parts(model, stream), range(3))
     inputs, lengths = tf.constant(batch.inputs), tf.constant(batch.lengths)
     outputs = ask(servable[1].signatures, "unknown_task", inputs=inputs, lengths=lengths)
     inferred = TaskInference(model, 3)(inputs, lengths)
@@ -191,7 +196,7 @@ def test_words_of_several_tasks_get_the_tags_of_their_tasks(servable, tagger):
 
 
 def test_a_bad_row_gets_an_error_and_spoils_no_other(servable, tagger):
-    batch = mixed_batch(tagger[1], range(3))
+    batch = mixed_batch(Parts(*tagger), range(3))
     inputs, lengths = batch.inputs[:7].copy(), batch.lengths[:7].copy()
     lengths[:3] = [-1, inputs.shape[1] + 1, 0]
     inputs[3, 0] = np.nan
@@ -219,7 +224,7 @@ def test_a_bad_row_gets_an_error_and_spoils_no_other(servable, tagger):
 
 
 def test_ids_and_words_of_bad_rows_get_errors(servable, tagger):
-    functions, batch = servable[1].signatures, mixed_batch(tagger[1], range(3))
+    functions, batch = servable[1].signatures, mixed_batch(Parts(*tagger), range(3))
     ids = np.array([-1, 3, 2], np.int32)
     outputs = ask(functions, "by_task_id", inputs=batch.inputs[:3], lengths=batch.lengths[:3], task_id=tf.constant(ids))
     assert outputs["error"].tolist() == [
@@ -251,7 +256,7 @@ def test_ids_and_words_of_bad_rows_get_errors(servable, tagger):
 
 def test_buckets_that_no_table_has_are_errors():
     model, stream = made(ngrams=True)
-    batch = mixed_batch(stream, range(3))
+    batch = mixed_batch(Parts(model, stream), range(3))
     inputs = batch.inputs.copy()
     inputs[0, 0, 0] = 8
     inputs[1, 0, 0] = -1

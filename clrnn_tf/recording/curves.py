@@ -81,7 +81,7 @@ def curves_figure(
             textcoords="offset points",
         )
     axes.set_xlabel("training step", color=GREY, fontsize=12)
-    axes.set_title(title, loc="left", color=GREY, fontsize=13, pad=20)
+    axes.set_title(title, loc="left", color=GREY, fontsize=13, y=1.0, pad=20)
     axes.xaxis.set_major_locator(MaxNLocator(8 if width > 500 else 4, integer=True))
     axes.margins(x=0.01)
     if log:

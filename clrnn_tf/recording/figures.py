@@ -107,7 +107,7 @@ def accuracy_over_tasks(
     name_tasks(axes, range(1, len(names) + 1), names, width - beside - 40)
     axes.set_xlabel("tasks learned, one after another", color=GREY, fontsize=12)
     title = f"mean test {first.headline.replace('_', ' ')}" + (" on the tasks learned so far" if width > 500 else "")
-    axes.set_title(f"{title}, %", loc="left", color=GREY, fontsize=13)
+    axes.set_title(f"{title}, %", loc="left", color=GREY, fontsize=13, y=1.0)
     plain(axes)
     _show_at_least(axes, _SMALLEST_RANGE)
     _write_at_the_ends(axes, ends, named)
@@ -137,7 +137,7 @@ def task_panels(runs: Runs, methods: Mapping[str, str] | None = None, width: flo
             continue
         for run, style in zip(runs.values(), styles_of(runs, methods), strict=True):
             _draw_task(axes, _seeds(run), task, style)
-        axes.set_title(f"{task + 1}  {first.task_names[task]}", loc="left", fontsize=11, color=GREY, pad=3)
+        axes.set_title(f"{task + 1}  {first.task_names[task]}", loc="left", fontsize=11, color=GREY, y=1.0, pad=3)
         axes.set_xlim(0.5, first.num_tasks + 0.5)
         axes.set_xticks([1, first.num_tasks])
         for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):

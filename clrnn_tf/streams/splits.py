@@ -155,6 +155,11 @@ class ArraySplit:
 
         return tf.data.Dataset.range(num_batches).map(batch_at, num_parallel_calls=1).prefetch(2)
 
+    def first_in_order(self, batch_size: int, task_id: int) -> Batch:
+        """The first batch of `in_order`, made without a dataset."""
+        order = np.argsort(self._arrays["lengths"], kind="stable")
+        return self._gather(tf.constant(order[: require_sizes(batch_size)], tf.int64), task_id)
+
     @tf.autograph.experimental.do_not_convert
     def _gather(self, indices: tf.Tensor, task_id: int) -> Batch:
         """The examples with these indices [B]."""
@@ -273,6 +278,14 @@ def first_batches(split: Split, count: int, batch_size: int, seed: int, task_id:
         return split.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
     with tf.device("CPU:0"):
         return split.first_batches(count, batch_size, seed, task_id)
+
+
+def first_in_order(split: Split, batch_size: int, task_id: int) -> Batch:
+    """The first batch of `Split.in_order`, for use outside of compiled functions; without a dataset if it can be."""
+    if not isinstance(split, ArraySplit):
+        return next(iter(split.in_order(batch_size, task_id).with_options(_untuned())))
+    with tf.device("CPU:0"):
+        return split.first_in_order(batch_size, task_id)
 
 
 def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:
