@@ -148,6 +148,7 @@ def _function(function: Callable[..., Outputs], *signature: tf.TensorSpec) -> tf
     return tf.function(function, input_signature=signature, autograph=False)
 
 
+@unoptimized()
 def export_all_tasks(
     model: TaskModel,
     stream: TaskStream,
@@ -186,6 +187,7 @@ def export_all_tasks(
         return write_servable(module, traced, directory / ALL_TASKS / "1", facts, stream.class_names, probes)
 
 
+@unoptimized()
 def largest_difference_of_all(
     model: TaskModel,
     stream: TaskStream,
@@ -205,8 +207,7 @@ def largest_difference_of_all(
     parts = parts or Parts(model, stream)
     batch = mixed_batch(parts, range(num_tasks or len(stream)))
     names = ("inputs", "lengths", "task_id")
-    with unoptimized():
-        answers = by_task_id(**{name: tf.constant(value) for name, value in zip(names, batch, strict=True)})
+    answers = by_task_id(**{name: tf.constant(value) for name, value in zip(names, batch, strict=True)})
     received, expected = answers["logits"].numpy(), np.zeros_like(answers["logits"])
     for task_id in sorted(set(batch.task_ids)):
         rows = np.flatnonzero(batch.task_ids == task_id)

@@ -13,7 +13,6 @@ from clrnn_tf.streams.splits import first_in_order
 from clrnn_tf.streams.tasks import TaskStream
 from export.forward_network import ForwardNetwork
 from export.task_graphs import TaskGraphs
-from export.unoptimized import unoptimized
 
 MOST_EXAMPLES = 32
 """Of a task."""
@@ -66,8 +65,7 @@ class Parts:
         return Examples(batch.inputs.numpy(), batch.lengths.numpy())
 
     def _expected(self, task_id: int) -> np.ndarray:
-        with unoptimized():
-            return self._answer(*map(tf.constant, (*self.examples(task_id), task_id))).numpy()
+        return self._answer(*map(tf.constant, (*self.examples(task_id), task_id))).numpy()
 
 
 def largest_at_real_steps(received: np.ndarray, expected: np.ndarray, lengths: np.ndarray) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from export.parts import MOST_EXAMPLES, Parts
-from export.unoptimized import unoptimized
 
 Arrays = dict[str, np.ndarray]
 Functions = Mapping[str, tf.types.experimental.PolymorphicFunction]
@@ -64,8 +63,7 @@ def recorded(functions: Functions, batch: MixedBatch, names: Sequence[str]) -> d
         wanted = {spec.name: spec for spec in function.input_signature}
         request = {key: _value(spec, batch, names, "words" in wanted) for key, spec in wanted.items()}
         concrete = function.get_concrete_function()  # calls of 20 functions of one name look like retracing
-        with unoptimized():
-            answer = concrete(*map(tf.constant, request.values()))
+        answer = concrete(*map(tf.constant, request.values()))
         probes[name] = Probe(request, {key: _as_stored(value.numpy()) for key, value in answer.items()})
     return probes
 

@@ -130,6 +130,7 @@ class FrozenTask(tf.Module):
         return OfTask(weights, list(map(tf.convert_to_tensor, self._table)), self._task_id)
 
 
+@unoptimized()
 def export_task(
     model: TaskModel,
     stream: TaskStream,
@@ -162,6 +163,7 @@ def export_task(
     return write_servable(module, traced, directory / name / "1", facts, stream.class_names, probes)
 
 
+@unoptimized()
 def largest_difference(
     model: TaskModel, stream: TaskStream, task_id: int, path: Path, parts: Parts | None = None
 ) -> float:
@@ -169,8 +171,7 @@ def largest_difference(
     parts = parts or Parts(model, stream)
     served = tf.saved_model.load(str(path)).signatures["serving_default"]
     inputs, lengths = parts.examples(task_id)
-    with unoptimized():
-        received = served(inputs=tf.constant(inputs), lengths=tf.constant(lengths))["logits"].numpy()
+    received = served(inputs=tf.constant(inputs), lengths=tf.constant(lengths))["logits"].numpy()
     return largest_at_real_steps(received, parts.expected(task_id), lengths)
 
 
@@ -191,6 +192,7 @@ class Exporter(Observer):
         """Remember the stream."""
         self._stream = stream
 
+    @unoptimized()
     def run_ended(self, matrix: ResultMatrix) -> None:
         """Write and verify one SavedModel per task, and one for all tasks.
 

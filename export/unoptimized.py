@@ -12,7 +12,7 @@ _OFF = "disable_meta_optimizer"
 
 @contextlib.contextmanager
 def unoptimized() -> Iterator[None]:
-    """Graphs that are first called here are run as they are; what they compute is the same.
+    """Graphs are run as they are, in a block or in a function that this decorates; what they compute is the same.
 
     Example:
       >>> import tensorflow as tf
