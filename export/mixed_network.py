@@ -73,11 +73,16 @@ class MixedNetwork:
         return arranged
 
     def named(self, arranged: Weights) -> Weights:
-        """Undoes `arranged` for weights of K tasks, [K, ...]: as the network names them, with one head."""
+        """Undoes `arranged` for weights of K tasks, [K, ...]: as the network names them, with one head.
+
+        Of two biases, the first is the sum, and the second is 0.
+        """
         weights = {name: weight for name, weight in arranged.items() if not name.startswith(self._scopes)}
         for layer in self._network.recurrent:
             for name, weight in within(arranged, _name(layer)).items():
                 directions = tf.unstack(weight, axis=1)
+                if name == "recurrent_bias":
+                    directions = list(map(tf.zeros_like, directions))
                 weights |= {f"{scope}/{name}": of for scope, of in zip(layer.scopes.values(), directions, strict=True)}
         return weights | {spec.name: weights[spec.name][:, tf.newaxis] for spec in self._network.head_specs}
 
