@@ -114,11 +114,12 @@ class Run:
           The paths, the one for all tasks last.
         """
         export, final, number = _module("export"), self.matrix.final(), len(self.learned)
+        exported, parts = (self.model, self.stream), _module("export.parts").Parts(self.model, self.stream)
         paths = [
-            export.export_task(self.model, self.stream, task_id, Path(directory), float(final[task_id]))
+            export.export_task(*exported, task_id, Path(directory), float(final[task_id]), parts)
             for task_id in range(number)
         ]
-        return [*paths, export.export_all_tasks(self.model, self.stream, Path(directory), final, number)]
+        return [*paths, export.export_all_tasks(*exported, Path(directory), final, number, parts=parts)]
 
     def extend(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.model import TaskModel
-from clrnn_tf.streams.splits import first_in_order
+from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import TaskStream
 from export.forward_network import ForwardNetwork
 from export.task_graphs import TaskGraphs
@@ -61,7 +61,12 @@ class Parts:
         return self.stream.word_encoder(task_id)
 
     def _examples(self, task_id: int) -> Examples:
-        batch = first_in_order(self.stream[task_id].test, MOST_EXAMPLES, task_id)
+        test = self.stream[task_id].test
+        with tf.device("CPU:0"):
+            if isinstance(test, ArraySplit):  # a dataset takes longer to set up than to read
+                batch = test.first_in_order(MOST_EXAMPLES, task_id)
+            else:
+                batch = next(iter(test.in_order(MOST_EXAMPLES, task_id)))
         return Examples(batch.inputs.numpy(), batch.lengths.numpy())
 
     def _expected(self, task_id: int) -> np.ndarray:

@@ -256,13 +256,8 @@ class DatasetSplit:
         def to_bucket(batch: Batch) -> Batch:
             time = tf.shape(batch.inputs)[1]
             if self.length_buckets:
-                padding = bucketed_length(time, self.length_buckets) - time
-                batch = Batch(
-                    *(
-                        x if x.shape.rank < 2 else tf.pad(x, [[0, 0], [0, padding], *[[0, 0]] * (x.shape.rank - 2)])
-                        for x in batch
-                    )
-                )
+                more = [[0, 0], [0, bucketed_length(time, self.length_buckets) - time], [0, 0]]  # of B, T, F
+                batch = Batch(*(x if x.shape.rank < 2 else tf.pad(x, more[: x.shape.rank]) for x in batch))
             return batch._replace(task_id=tf.fill([batch_size], task_id))
 
         scalar_id = examples.map(lambda example: example._replace(task_id=tf.constant(task_id)))
@@ -278,14 +273,6 @@ def first_batches(split: Split, count: int, batch_size: int, seed: int, task_id:
         return split.batches(batch_size, seed, task_id).take(count).with_options(_untuned())
     with tf.device("CPU:0"):
         return split.first_batches(count, batch_size, seed, task_id)
-
-
-def first_in_order(split: Split, batch_size: int, task_id: int) -> Batch:
-    """The first batch of `Split.in_order`, for use outside of compiled functions; without a dataset if it can be."""
-    if not isinstance(split, ArraySplit):
-        return next(iter(split.in_order(batch_size, task_id).with_options(_untuned())))
-    with tf.device("CPU:0"):
-        return split.first_in_order(batch_size, task_id)
 
 
 def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:
