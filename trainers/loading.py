@@ -13,9 +13,9 @@ from types import ModuleType
 from trainers.streams import closed_stderr
 
 _HEAVY = ("tensorflow", "keras")
-# Keras imports these where they are installed, for its wrappers and its pictures, which no command uses: 1.1 s of CPU
-# and 80 MB. Our figures import matplotlib later, when there is something to draw.
-_NOT_NEEDED = ("matplotlib", "sklearn")
+# TensorFlow and Keras import these where they are installed, for wrappers, pictures and sparse arrays, which no command
+# uses: a third of the CPU of their import, and 90 MB. Our figures and statistics import them when they are made.
+_NOT_NEEDED = ("matplotlib", "scipy", "sklearn")
 # Container objects that are made between two collections; 700 by default. Importing TensorFlow and tracing make
 # millions that stay. Looking for cycles among them took a sixth of the CPU until the first step. Peak memory is the
 # same: few of the cycles hold much.
