@@ -29,7 +29,7 @@ PRESETS = {
     "stroke_mnist": "hnet",
     "sequential_stroke_mnist": "hnet_m1",
     "split_audioset": "hnet",
-    "speech_commands": "hnet",
+    "speech_commands": "starter_hnet",
     "student_teacher": "hnet",
     "cognitive_tasks": "hnet",
 }

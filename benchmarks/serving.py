@@ -3,11 +3,13 @@
     python -m benchmarks.serving                          # tagging network, streams of 1, 20 and 1,000 tasks
     python -m benchmarks.serving --network copy --tasks 1 20
     python -m benchmarks.serving --rounds 40              # a first look
+    python -m benchmarks.serving --threads 2 2            # a server's threads: within an operation, of operations
 
 It prints Markdown. Streams are synthetic, tasks share one head, and networks are untrained, which takes as long. Models
 run in a C program (`export/native.c`) through TensorFlow's C API; TF_SessionRun is timed alone. All contestants take
-turns in each round, and answer about the same rows. Times are CPU times of the process, so that other processes count
-little; read the ratios. TensorFlow gets one thread.
+turns in each round, and answer about the same rows. TensorFlow gets one thread, and times are CPU times of the process,
+so that other processes count little; read the ratios. With more threads, times are what a client waits, which tells
+something on an idle machine only.
 """
 
 import argparse
@@ -157,12 +159,13 @@ def requests_of(
             yield Request(contestant.model, model.signature, {**inputs, **tasks}, OUTPUTS)
 
 
-def milliseconds(seconds: Sequence[Seconds], num_contestants: int) -> np.ndarray:
-    """[rounds, contestants] of CPU time, without the first rounds."""
-    return 1e3 * np.array([taken.cpu for taken in seconds]).reshape(-1, num_contestants)[WARM_UP_ROUNDS:]
+def milliseconds(seconds: Sequence[Seconds], num_contestants: int, by_clock: bool) -> np.ndarray:
+    """[rounds, contestants] of CPU time, or by the clock, without the first rounds."""
+    taken = np.array([one.wall if by_clock else one.cpu for one in seconds])
+    return 1e3 * taken.reshape(-1, num_contestants)[WARM_UP_ROUNDS:]
 
 
-def measure(name: str, sizes: Sequence[int], rounds: int) -> None:
+def measure(name: str, sizes: Sequence[int], rounds: int, by_clock: bool) -> None:
     """Print the three tables of a network."""
     with tempfile.TemporaryDirectory() as folder:
         models = exported(name, sizes, Path(folder))
@@ -173,7 +176,7 @@ def measure(name: str, sizes: Sequence[int], rounds: int) -> None:
         answers = program.run([*paths, *paths * LOADS], asked, keep_outputs=False)
         loads = np.array([taken.cpu for taken in answers.loaded[len(paths) :]]).reshape(LOADS, -1)
         print_sizes(models, np.median(loads, axis=0))
-        times = milliseconds(answers.answered, len(contestants))
+        times = milliseconds(answers.answered, len(contestants), by_clock)
         for is_arriving, print_table in ((False, print_batches), (True, print_arrivals)):
             places = [k for k, contestant in enumerate(contestants) if contestant.is_arriving == is_arriving]
             print_table(models, [contestants[k] for k in places], times[:, places])
@@ -233,10 +236,14 @@ def main() -> None:
     parser.add_argument("--network", choices=NETWORKS, default="tagging")
     parser.add_argument("--tasks", type=int, nargs="+", default=[1, 20, 1000], help="ascending")
     parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--threads", type=int, nargs=2, default=[1, 1], metavar=("INTRA", "INTER"))
     options = parser.parse_args()
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # of the C program
+    intra, inter = options.threads
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(intra), "TF_NUM_INTEROP_THREADS": str(inter)}  # of the C program
     print(f"{options.network}, {options.rounds} rounds; {CORES} cores of {processor()}, TensorFlow {tf.__version__}.")
-    measure(options.network, options.tasks, options.rounds + WARM_UP_ROUNDS)
+    by_clock = options.threads != [1, 1]
+    print(f"Threads within an operation: {intra}, of operations: {inter}. {'Wall' if by_clock else 'CPU'} times.")
+    measure(options.network, options.tasks, options.rounds + WARM_UP_ROUNDS, by_clock)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ SERVER_FLAGS = (
     "--enable_batching=true",
     f"--batching_parameters_file={MOUNTED}/{BATCHING}",
     f"--monitoring_config_file={MOUNTED}/{MONITORING}",
+    "--tensorflow_intra_op_parallelism=1",  # sharing such small operations among threads takes longer; docs/serving.md
 )
 DOCKER_RUN = f'docker run --rm -p 8500:8500 -p 8501:8501 -v "$PWD:{MOUNTED}:ro" {IMAGE} ' + " ".join(SERVER_FLAGS)
 
