@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import compress, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ BLANK_FORMS = ("_", "")
 """Forms of words whose text is withheld; `_` may also be a real word."""
 
 _COLUMNS = 10
+_ROW_END = "\t\n\t"  # between rows that are joined: a cell that no row can hold
 _CLASS_IDS = {tag: class_id for class_id, tag in enumerate(UPOS)}
 _OLD_TAGS = {"CONJ": "CCONJ", ".": "PUNCT", "PRT": "PART"}
 """Tags of UD version 1 and of the universal tagset before it."""
@@ -160,26 +162,74 @@ def _pieces(words: Sentence, size: int) -> list[Sentence]:
 
 def _sentences(path: Path) -> Iterator[tuple[int, Sentence]]:
     """Each sentence with the number of the line of its first word."""
-    words: Sentence = []
-    found, first_line, number = False, 0, 0
+    found, first_line = False, 1
+    for lines in _paragraphs(path):
+        plain = _plain_sentence(lines, first_line)
+        for sentence in _line_by_line(lines, first_line, path) if plain is None else (plain,):
+            found = True
+            yield sentence
+        first_line += len(lines)
+    require(found, f"{path} holds no sentence. Received: an empty file or one without tagged words.")
+
+
+def _paragraphs(path: Path) -> Iterator[list[bytes]]:
+    """The lines of a file up to a blank one, which is the last."""
+    lines: list[bytes] = []
+    for _, line in numbered_lines(path):
+        lines.append(line)
+        if line.isspace():
+            yield lines
+            lines = []
+    if lines:
+        yield lines
+
+
+def _plain_sentence(lines: list[bytes], first_line: int) -> tuple[int, Sentence] | None:
+    """A sentence as nearly all are: comments, then rows of 10 columns, whose words have tags; None if it is another.
+
+    All rows are divided at once, which takes a third of the time of reading line by line.
+    """
+    num_comments = sum(1 for _ in takewhile(_is_comment, lines))
     try:
-        for number, content in numbered_lines(path):
+        rows = b"".join(lines).decode("utf-8").rstrip("\n").split("\n")[num_comments:]
+        cells = _ROW_END.join(rows).split("\t")
+        ends = cells[_COLUMNS :: _COLUMNS + 1]  # if the rows have 10 columns, and no row end is anywhere else
+        if ends.count("\n") != len(rows) - 1 or len(cells) != len(rows) * (_COLUMNS + 1) - 1:
+            return None
+        ids, forms, tags = (cells[column :: _COLUMNS + 1] for column in (0, 1, 3))
+        are_words = list(map(_is_word, ids))
+        if None in are_words or "" in ids:
+            return None
+        class_ids = map(_CLASS_IDS.__getitem__, compress(tags, are_words))
+        return first_line + num_comments + are_words.index(True), list(map(Word, compress(forms, are_words), class_ids))
+    except (UnicodeDecodeError, KeyError, ValueError):  # ValueError: no word
+        return None
+
+
+def _is_comment(line: bytes) -> bool:
+    return line.startswith(b"#")
+
+
+def _line_by_line(lines: list[bytes], first_line: int, path: Path) -> Iterator[tuple[int, Sentence]]:
+    """The sentences of some lines; what is wrong is said with the number of its line."""
+    words: Sentence = []
+    number = line_of_word = first_line
+    try:
+        for number, content in enumerate(lines, start=first_line):
             line = content.decode("utf-8").rstrip("\r\n")
             if not line.strip():
                 if words:
-                    yield first_line, words
+                    yield line_of_word, words
                 words = []
             elif not line.startswith("#"):
                 word = _word(line, path, number)
                 if word is not None:
-                    first_line = first_line if words else number
+                    line_of_word = line_of_word if words else number
                     words.append(word)
-                    found = True
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}, line {number} is not UTF-8. Convert the file.") from None
     if words:
-        yield first_line, words
-    require(found, f"{path} holds no sentence. Received: an empty file or one without tagged words.")
+        yield line_of_word, words
 
 
 def _word(line: str, path: Path, number: int) -> Word | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
@@ -31,23 +29,23 @@ def check_text(sentences: list[Sentence], place: str) -> None:
       sentences: Those of the split.
       place: Where they come from, for the message.
     """
-    counts = Counter(word.form in BLANK_FORMS for sentence in sentences for word in sentence)
-    share = counts[True] / counts.total()
+    forms = _forms(sentences)
+    share = sum(map(forms.count, BLANK_FORMS)) / len(forms)
     require(share <= WITHHELD, f"{share:.0%} of the words of {place} are written '_': the text is withheld. Get it.")
     if share > _MANY_BLANKS:
         warn(f"{share:.0%} of the words of {place} are written '_': a part of its text is withheld.")
 
 
-def rows_of(sentences: list[Sentence], vectors: WordVectors) -> list[list[int]]:
-    """Rows of the table of vectors, by sentence."""
-    row = lru_cache(maxsize=None)(vectors.row)
-    return [[row(word.form) for word in sentence] for sentence in sentences]
+def rows_of(sentences: list[Sentence], vectors: WordVectors) -> np.ndarray:
+    """Rows of the table of vectors, one sentence after another: int64 [words]."""
+    forms = _forms(sentences)
+    rows = {form: vectors.row(form) for form in set(forms)}
+    return np.fromiter(map(rows.__getitem__, forms), np.int64, len(forms))
 
 
-def coverage_of(rows: list[list[int]], split: str, name: str) -> float:
+def coverage_of(rows: np.ndarray, split: str, name: str) -> float:
     """The share of words that have a vector."""
-    flat = [row for sentence in rows for row in sentence]
-    share = 1 - flat.count(UNKNOWN) / len(flat)
+    share = 1 - int(np.count_nonzero(rows == UNKNOWN)) / len(rows)
     require(
         share > 0,
         f"no word of the {split} split of '{name}' has a vector. Are these vectors of its language? Else use character "
@@ -57,14 +55,24 @@ def coverage_of(rows: list[list[int]], split: str, name: str) -> float:
 
 
 def vector_split(
-    sentences: list[Sentence], rows: list[list[int]], vectors: WordVectors, drop: bool, place: str
+    sentences: list[Sentence], rows: np.ndarray, vectors: WordVectors, drop: bool, place: str
 ) -> ArraySplit:
-    """Words as vectors, [B, T, D]. Those without one are not scored, or with `drop` their sentences left out."""
+    """Words as vectors, [B, T, D]. Those without one are not scored, or with `drop` their sentences left out.
+
+    Args:
+      sentences: Those of the split.
+      rows: Their `rows_of`.
+      vectors: The table.
+      drop: Whether sentences with an unknown word are left out.
+      place: Where they come from, for the message.
+    """
     if drop:
-        kept = [number for number, row in enumerate(rows) if UNKNOWN not in row]
+        rows_by_sentence = np.split(rows, np.cumsum(_lengths(sentences))[:-1])
+        kept = [number for number, of_sentence in enumerate(rows_by_sentence) if UNKNOWN not in of_sentence]
         require(bool(kept), f"every sentence of {place} has a word without a vector. Use data.unknown_words mask.")
-        sentences, rows = [sentences[number] for number in kept], [rows[number] for number in kept]
-    used, indices = np.unique([UNKNOWN, *(row for sentence in rows for row in sentence)], return_inverse=True)
+        sentences = [sentences[number] for number in kept]
+        rows = np.concatenate([rows_by_sentence[number] for number in kept])
+    used, indices = np.unique(np.concatenate([[UNKNOWN], rows]), return_inverse=True)
     with tf.device("CPU:0"):
         table = tf.constant(vectors.table[used])  # only rows of this split; row 0 stays the unknown word
 
@@ -118,13 +126,22 @@ def letter_split(sentences: list[Sentence], vectors: WordVectors | None, num_buc
     return _split(sentences, indices, embed)
 
 
+def _forms(sentences: list[Sentence]) -> list[str]:
+    return [word.form for sentence in sentences for word in sentence]
+
+
+def _lengths(sentences: list[Sentence]) -> np.ndarray:
+    return np.array([len(sentence) for sentence in sentences], np.int32)
+
+
 def _numbered_forms(sentences: list[Sentence]) -> tuple[list[str], np.ndarray]:
     """All forms, the empty one first, and the number of each word's form, one sentence after another."""
-    numbers = {"": 0}  # not np.unique: NumPy's strings have the width of the longest one
-    indices = [
-        numbers.setdefault(composed_form(word.form), len(numbers)) for sentence in sentences for word in sentence
-    ]
-    return list(numbers), np.array(indices, np.int32)
+    forms = _forms(sentences)
+    composed = {form: composed_form(form) for form in set(forms)}
+    forms = list(map(composed.__getitem__, forms))
+    # not np.unique: NumPy's strings have the width of the longest one
+    numbers = {form: number for number, form in enumerate(dict.fromkeys(["", *forms]))}
+    return list(numbers), np.fromiter(map(numbers.__getitem__, forms), np.int32, len(forms))
 
 
 def _split(
@@ -137,7 +154,7 @@ def _split(
 
     Sentences are padded to `max_time`, by default the longest one: languages of one length share compiled programs.
     """
-    lengths = np.array([len(sentence) for sentence in sentences], np.int32)
+    lengths = _lengths(sentences)
     present = np.arange(max_time or lengths.max()) < lengths[:, np.newaxis]  # [N, T]
     padded_words, padded_tags = np.zeros(present.shape, np.int32), np.zeros(present.shape, np.uint8)
     padded_words[present] = words

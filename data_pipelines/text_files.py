@@ -53,12 +53,13 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             expanded = 0
             for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b""), start=1):
                 expanded += len(line)
-                require(
-                    not packed or expanded <= limit,
-                    f"{path} unpacks to more than {limit:,} bytes. Text shrinks to a third or a tenth, not to less "
-                    "than a hundredth.",
-                )
-                require(len(line) < LONGEST_LINE, f"{path}, line {number} must be shorter than {LONGEST_LINE:,} bytes.")
+                if packed and expanded > limit:  # not `require`: its messages would be made for every line
+                    raise ConfigurationError(
+                        f"{path} unpacks to more than {limit:,} bytes. Text shrinks to a third or a tenth, not to less "
+                        "than a hundredth."
+                    )
+                if len(line) >= LONGEST_LINE:
+                    raise ConfigurationError(f"{path}, line {number} must be shorter than {LONGEST_LINE:,} bytes.")
                 yield number, line.removeprefix(_BYTE_ORDER_MARK)
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None

@@ -145,9 +145,10 @@ class WordVectors:
         The form itself; else with its digits as #; else the most frequent of its lower, upper and title case. A form
         that is not found as it is written is looked up with composed letters (Unicode's NFC), on either side.
         """
-        for candidate in (form, "".join("#" if character.isdigit() else character for character in form)):
-            if row := self._row_of(candidate):
-                return row
+        if row := self._row_of(form):
+            return row
+        if row := self._row_of("".join("#" if character.isdigit() else character for character in form)):
+            return row
         rows = (self._row_of(case) for case in (form.lower(), form.upper(), form.title()))
         return min((row for row in rows if row), default=UNKNOWN)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clrnn_tf.errors import ConfigurationError
+from data_pipelines import conllu_files
 from data_pipelines.conllu_files import UNLIMITED, read_sentences
 from data_pipelines.pos_tagging import Config, make_stream
 from tests.data_files import noticed, sentence, treebank, word, write_files
@@ -113,3 +114,49 @@ def test_composed_and_decomposed_letters_are_one_word(tmp_path):
         write_files(tmp_path, {"wordvec/fr.vec": f"{stored} 1 2\n"})
         stream = make_stream(Config(), tmp_path)
         np.testing.assert_array_equal(next(iter(stream[0].train.in_order(1, 0))).inputs[0], [[1, 2], [1, 2]])
+
+
+PIECES = [b"\t", b"\n", b"\r", b"\n\n", b" ", b"_", b"#", b"1-2", b"\xff", b"\xc2\xa0", b"\xe2\x80\xa8", b"X", b""]
+PLAIN = "".join(
+    ["# text\n", sentence("a", "\u00e9 b"), word("1-2", "im", "_"), sentence("in", "dem"), sentence("x")]
+).encode()
+
+
+def outcome(path):
+    """Sentences with their places, or the error."""
+    try:
+        return list(conllu_files._sentences(path))
+    except ConfigurationError as error:
+        return str(error)
+
+
+def damaged(draws):
+    """The plain file with up to three pieces put in, or in place of one or two bytes."""
+    content = PLAIN
+    for _ in range(draws.integers(1, 4)):
+        place = draws.integers(len(content))
+        content = content[:place] + PIECES[draws.integers(len(PIECES))] + content[place + draws.integers(3) :]
+    return content
+
+
+def test_sentences_divided_at_once_are_those_read_line_by_line_and_so_are_the_errors(tmp_path, monkeypatch):
+    draws = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.conllu" for number in range(400)]
+    for path in paths:
+        path.write_bytes(damaged(draws))
+    at_once = [outcome(path) for path in paths]
+    monkeypatch.setattr(conllu_files, "_plain_sentence", lambda *_: None)
+    assert 50 < sum(isinstance(result, list) for result in at_once) < 350
+    for path, result in zip(paths, at_once, strict=True):
+        assert outcome(path) == result, path.read_bytes()
+
+
+def test_ranges_and_comments_do_not_need_reading_line_by_line(tmp_path, monkeypatch):
+    path = tmp_path / "x.conllu"
+    path.write_bytes(PLAIN)
+    monkeypatch.setattr(conllu_files, "_line_by_line", None)
+    assert [(line, [w.form for w in words]) for line, words in outcome(path)] == [
+        (2, ["a", "\u00e9 b"]),
+        (6, ["in", "dem"]),
+        (9, ["x"]),
+    ]

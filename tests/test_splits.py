@@ -89,6 +89,7 @@ def test_batches_of_any_length_are_the_same_ones_and_have_no_tuning_thread_to_wa
     relaxed = batches_of_any_length(dataset)
     assert relaxed.element_spec.inputs.shape[1] is None
     assert relaxed.options().autotune.enabled is False
+    assert batches_of_any_length(dataset, axes=(0, 1)).element_spec.inputs.shape[:2].as_list() == [None, None]
     assert_equal_batches(list(dataset.take(6).as_numpy_iterator()), list(relaxed.take(6).as_numpy_iterator()))
 
 

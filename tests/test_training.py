@@ -5,6 +5,7 @@ import tensorflow as tf
 from clrnn_tf.errors import ConfigurationError
 from clrnn_tf.experiment import build_trainer
 from clrnn_tf.recording.events import Observer
+from clrnn_tf.streams.tasks import Task
 from clrnn_tf.training.trainer import TrainingDivergedError
 from tests import tiny
 
@@ -59,6 +60,15 @@ def test_the_second_task_does_not_retrace(method):
     assert trainer.train_steps.experimental_get_tracing_count() == 1
     assert trainer.evaluate.totals.experimental_get_tracing_count() == 1
     assert trainer.step.task_loss.program.experimental_get_tracing_count() == 1
+
+
+def test_splits_of_any_size_are_scored_by_the_same_functions():
+    trainer = trainer_of(tiny.stream(1), method="fine_tuning", train={"jit": "off", "length_blocks": 2})
+    splits = [tiny.source(0, 1, size, "softmax") for size in (30, 12, 7, 40, 9)]
+    for split in splits:
+        trainer.evaluate(Task(0, "t0", split, split), split)
+    assert trainer.evaluate.scores.experimental_get_tracing_count() == 1
+    assert trainer.evaluate.totals.experimental_get_tracing_count() == 2  # batches of an odd size are not halved
 
 
 def test_fine_tuning_forgets_and_hnet_remembers():

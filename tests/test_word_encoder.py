@@ -12,7 +12,7 @@ from clrnn_tf.errors import ConfigurationError
 from data_pipelines import pos_tagging, tagging_inputs
 from data_pipelines.conllu_files import Limits, Word, read_sentences
 from data_pipelines.letters import NUM_FEATURES, letter_buckets
-from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngram_split, vector_split
+from data_pipelines.tagging_splits import frozen_ngram_split, letter_split, ngram_split, rows_of, vector_split
 from data_pipelines.word_encoder import VectorLookup, WordEncoder
 from data_pipelines.word_vectors import WordVectors, composed_form, read_vectors
 
@@ -121,7 +121,7 @@ def test_the_encoder_gives_the_inputs_of_training(tmp_path, way):
     if "letters" in way:
         split, spelling = letter_split(sentences, vectors, 50), lambda words: letter_buckets(words, 50)
     elif way == "vectors":
-        rows = [[vectors.row(word.form) for word in sentence] for sentence in sentences]
+        rows = rows_of(sentences, vectors)
         split, spelling = vector_split(sentences, rows, vectors, False, tmp_path), None
     else:
         config = pos_tagging.Config(num_buckets=50, ngram_dim=4, ngrams="frozen" if "frozen" in way else "trained")

@@ -1,48 +1,17 @@
-"""Standard output and standard error: kept free of TensorFlow's notices, closed ones replaced, warnings in one line."""
+"""Standard output and standard error: closed ones replaced, silence, warnings in one line."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.abc
-import importlib.machinery
 import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import TextIO
 
 _OURS = ("clrnn_tf", "data_pipelines", "export", "trainers")
-
-
-def import_tensorflow_quietly() -> None:
-    """Keep from standard error what TensorFlow writes while it is imported, before its own log level applies.
-
-    It is not imported now: what does without it answers seconds sooner.
-    """
-    sys.meta_path.insert(0, _TensorFlowFinder())
-
-
-class _TensorFlowFinder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow where the usual finder does, and nothing else."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "tensorflow":
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            spec.loader = _QuietLoader(fullname, spec.loader.path)
-        return spec
-
-
-class _QuietLoader(importlib.machinery.SourceFileLoader):
-    def exec_module(self, module: ModuleType) -> None:
-        with closed_stderr():
-            super().exec_module(module)
 
 
 def replace_closed_streams() -> None:

@@ -110,7 +110,14 @@ def split_by_length(batch: SequencesT, count: int, length_buckets: Sequence[int]
 
 def halves(batch: Batch) -> list[Batch]:
     """The first and the second half of a batch; the batch alone where its number of sequences is odd."""
-    count = math.gcd(2, batch.lengths.shape[0])
+    return equal_parts(batch, math.gcd(2, batch.lengths.shape[0]))
+
+
+@tf.autograph.experimental.do_not_convert
+def equal_parts(batch: Batch, count: int) -> list[Batch]:
+    """A batch as `count` batches of equal size; its size may be unknown while tracing."""
+    if count == 1:
+        return [batch]
     return [Batch(*fields) for fields in zip(*(tf.split(field, count) for field in batch), strict=True)]
 
 

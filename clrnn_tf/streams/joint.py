@@ -35,7 +35,7 @@ class JointSplit:
             return tf.random.stateless_uniform([batch_size], key, 0, len(self._splits), tf.int64)
 
         tasks = [
-            batches_of_any_length(split.batches(batch_size, seed, number).unbatch(), time_axis=0)
+            batches_of_any_length(split.batches(batch_size, seed, number).unbatch(), axes=(0,))
             for number, split in enumerate(self._splits)
         ]
         choices = tf.data.Dataset.counter().map(draw).unbatch()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -275,8 +275,8 @@ def first_batches(split: Split, count: int, batch_size: int, seed: int, task_id:
         return split.first_batches(count, batch_size, seed, task_id)
 
 
-def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.data.Dataset:
-    """The same batches with a time axis of unknown static length, so that all tasks share one traced function.
+def batches_of_any_length(dataset: tf.data.Dataset, axes: Collection[int] = (1,)) -> tf.data.Dataset:
+    """The same batches with axes, that of time by default, of unknown static length: tasks share one traced function.
 
     Autotuning is off, because a dropped iterator would wait for the tuning thread, which sleeps up to 60 s. Graph
     rewriting is off, because it copies the arrays of a dataset whenever one is iterated in a graph. Give compiled
@@ -285,7 +285,7 @@ def batches_of_any_length(dataset: tf.data.Dataset, time_axis: int = 1) -> tf.da
 
     @tf.autograph.experimental.do_not_convert
     def relax(batch: Batch) -> Batch:
-        shapes = [[None if axis == time_axis else n for axis, n in enumerate(field.shape)] for field in batch]
+        shapes = [[None if axis in axes else n for axis, n in enumerate(field.shape)] for field in batch]
         return Batch(*map(tf.compat.v1.placeholder_with_default, batch, shapes))
 
     return dataset.map(relax).with_options(_untuned())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.execution.batch_blocks import halves
+from clrnn_tf.execution.batch_blocks import equal_parts
 from clrnn_tf.execution.call_times import CallTimes
 from clrnn_tf.metrics import Evaluation
 from clrnn_tf.model import Prepared, TaskModel
@@ -25,6 +26,12 @@ class Totals(NamedTuple):
     """See `OutputKind.statistics`."""
 
 
+class _Test(NamedTuple):
+    batches: tf.data.Dataset
+    num_parts: int
+    """Parts of a batch that run side by side."""
+
+
 class Evaluator:
     """Tests a model on any split of any task.
 
@@ -38,7 +45,7 @@ class Evaluator:
     def __init__(self, model: TaskModel, batch_size: int, jit: bool, in_halves: bool) -> None:
         self.model = model
         self._batch_size, self._in_halves = batch_size, in_halves
-        self._batches: dict[Split, tf.data.Dataset] = {}
+        self._tests: dict[Split, _Test] = {}
         self.times = CallTimes()
         # without AutoGraph, which would take longer to convert the network than to trace it
         self.scores = tf.function(self._scores_of_block, jit_compile=jit, autograph=False)
@@ -46,9 +53,10 @@ class Evaluator:
     def __call__(self, task: Task, split: Split) -> Evaluation:
         """Scores of a task on one of its splits."""
         began = time.perf_counter()
-        if split not in self._batches:
-            self._batches[split] = batches_of_any_length(split.in_order(self._batch_size, task.task_id))
-        totals = self.totals(iter(self._batches[split]), tf.constant(task.task_id))
+        if split not in self._tests:
+            self._tests[split] = self._test_of(task, split)
+        test = self._tests[split]
+        totals = self.totals(iter(test.batches), tf.constant(task.task_id), test.num_parts)
         statistics = {name: total.numpy() for name, total in totals.statistics.items()}
         self.times.add(("test", split), time.perf_counter() - began)
         confusion = statistics.get("confusion")
@@ -58,13 +66,23 @@ class Evaluator:
             None if confusion is None else np.rint(confusion).astype(np.int64),
         )
 
+    def _test_of(self, task: Task, split: Split) -> _Test:
+        """The batches of a split, of any size: with a second size, all would be traced again.
+
+        Kept programs would not be found again either. Their names hold the number of what Python has made before, which
+        is not the same in each run once training has begun.
+        """
+        batches = split.in_order(self._batch_size, task.task_id)
+        num_parts = math.gcd(2, batches.element_spec.lengths.shape[0]) if self._in_halves else 1
+        return _Test(batches_of_any_length(batches, axes=(0, 1)), num_parts)
+
     @tf.function
-    def totals(self, batches: tf.data.Iterator, task_id: tf.Tensor) -> Totals:
-        """Sums over all batches."""
+    def totals(self, batches: tf.data.Iterator, task_id: tf.Tensor, num_parts: int = 1) -> Totals:
+        """Sums over all batches, each in `num_parts` parts side by side."""
         weights, statistics = self._weights_and_zeros(task_id)
         loss = tf.constant(0.0)
         for batch in batches:
-            for block in halves(batch) if self._in_halves else [batch]:
+            for block in equal_parts(batch, num_parts):
                 of_block = self.scores(weights, self.model.prepare(block, task_id))
                 loss += of_block.loss
                 statistics = {name: total + of_block.statistics[name] for name, total in statistics.items()}
