@@ -135,7 +135,8 @@ def test_weights_that_are_kept_are_in_memory_and_not_on_disk(servable, tagger, t
     on_disk = sum(int(np.prod(shape)) for name, shape in stored.items() if name.endswith("VARIABLE_VALUE"))
     trained = sum(int(tf.size(variable)) for variable in tagger[0].source.all_variables())
     assert on_disk == trained
-    assert sum(int(tf.size(variable)) for variable in loaded.variables_read) == trained + kept // 4
+    # what signatures read: not the hypernetwork, which only makes the weights when the model is loaded
+    assert sum(int(tf.size(variable)) for variable in loaded.variables_read) == kept // 4
 
 
 def test_step_by_step_is_as_all_at_once():
