@@ -6,6 +6,7 @@ Requests that found no server, or one that was too busy, are sent again after a 
 from __future__ import annotations
 
 import abc
+import http.client
 import json
 import time
 import urllib.error
@@ -19,6 +20,7 @@ from clrnn_tf.errors import ConfigurationError, require
 
 Arrays = dict[str, np.ndarray]
 _TOO_BUSY = (429, 502, 503, 504)
+_NO_ANSWER = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError)
 
 
 class ServingError(RuntimeError):
@@ -99,7 +101,12 @@ class Rest(Transport):
             if error.code in _TOO_BUSY:
                 raise UnavailableError(message) from None
             raise ServingError(f"{self.url} refuses the request ({error.code}): {message}") from None
-        except (OSError, ValueError, LookupError, TypeError) as error:  # no server, a cut-off answer, another service
+        except _NO_ANSWER as error:  # no server, a cut-off answer, another service
+            if type(error) is http.client.BadStatusLine:  # not its subclass, a server that hangs up
+                raise ServingError(
+                    f"{self.url} must be where a server is asked over REST, port 8501 by default. Received: an answer "
+                    "that is not HTTP. Port 8500 is that of grpc://HOST:8500."
+                ) from None
             raise UnavailableError(str(getattr(error, "reason", error))) from None
         return {name: np.array(value) for name, value in outputs.items()}
 

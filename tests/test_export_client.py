@@ -1,7 +1,9 @@
 """The client against a server process of test code, `tests/model_server.py`: no TensorFlow Serving can be installed."""
 
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,31 @@ def test_a_busy_server_is_asked_again_after_pauses_that_double(urls):
     with pytest.raises(ServingError, match=r"no answer from http://localhost:1 after 4 tries: .*refused"):
         Client(Rest("http://localhost:1", waits.patience(4)), "tiny").tag([["a"]], "t0")
     assert waits == [0.5, 1.0, 2.0]
+
+
+def test_the_port_of_grpc_and_an_answer_that_is_cut_off_are_told_from_a_server(urls):
+    waits, request = Waits(), ("tiny", "tag", {"words": np.array([["a"]], object)})
+    with pytest.raises(ServingError, match="port 8501 by default. Received: an answer that is not HTTP"):
+        Rest(urls["grpc"].replace("grpc", "http"), waits.patience()).predict(*request)
+    assert not waits
+    with socket.create_server(("localhost", 0)) as server:
+        answering = threading.Thread(target=cut_off, args=(server, 3))
+        answering.start()
+        with pytest.raises(ServingError, match="after 3 tries: IncompleteRead"):
+            Rest(f"http://localhost:{server.getsockname()[1]}", waits.patience()).predict(*request)
+        answering.join()
+    assert len(waits) == 2
+
+
+def cut_off(server, times):
+    for _ in range(times):
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
 
 
 def test_the_command_tags_sentences(urls, capsys):
