@@ -165,7 +165,7 @@ def milliseconds(seconds: Sequence[Seconds], num_contestants: int, by_clock: boo
     return 1e3 * taken.reshape(-1, num_contestants)[WARM_UP_ROUNDS:]
 
 
-def measure(name: str, sizes: Sequence[int], rounds: int, by_clock: bool) -> None:
+def measure(name: str, sizes: Sequence[int], rounds: int, by_clock: bool = False) -> None:
     """Print the three tables of a network."""
     with tempfile.TemporaryDirectory() as folder:
         models = exported(name, sizes, Path(folder))

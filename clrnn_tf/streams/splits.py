@@ -143,7 +143,7 @@ class ArraySplit:
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
         """See `Split.in_order`; sorted by length, so that batches carry little padding."""
         batch_size = min(require_sizes(batch_size), self.num_examples)
-        order = tf.constant(np.argsort(self._arrays["lengths"], kind="stable"), tf.int64)
+        order = self._by_length()
         num_batches = -(-self.num_examples // batch_size)
 
         @tf.autograph.experimental.do_not_convert
@@ -157,8 +157,11 @@ class ArraySplit:
 
     def first_in_order(self, batch_size: int, task_id: int) -> Batch:
         """The first batch of `in_order`, made without a dataset."""
-        order = np.argsort(self._arrays["lengths"], kind="stable")
-        return self._gather(tf.constant(order[: require_sizes(batch_size)], tf.int64), task_id)
+        return self._gather(self._by_length()[: require_sizes(batch_size)], task_id)
+
+    def _by_length(self) -> tf.Tensor:
+        """[N] int64, the examples from the shortest to the longest."""
+        return tf.constant(np.argsort(self._arrays["lengths"], kind="stable"), tf.int64)
 
     @tf.autograph.experimental.do_not_convert
     def _gather(self, indices: tf.Tensor, task_id: int) -> Batch:
