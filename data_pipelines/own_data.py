@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from unicodedata import combining, normalize
 
 from clrnn_tf.errors import ConfigurationError, nearest, require
 from clrnn_tf.streams.own import Description, Preparation, TaskData, stream_of
@@ -148,14 +149,29 @@ def find_tasks(root: Path, names: Sequence[str] = ()) -> list[Files]:
             continue
         by_split = _files_in(path) if path.is_dir() else {"": path} if path.suffix in _ENDINGS else {}
         if by_split:
-            name = re.sub(r"[^A-Za-z0-9_]", "_", path.name if path.is_dir() else path.stem)
+            name = task_name(path.name if path.is_dir() else path.stem)
             require(name not in tasks, f"{root} holds two tasks of the name '{name}'. Rename one.")
             tasks[name] = Files(name, by_split)
     endings = ", ".join(_ENDINGS)
     require(bool(tasks), f"{root} holds no tasks: no file that ends in {endings}, and no folder of such files.")
-    for name in names:
+    chosen = [task_name(name) for name in names] or sorted(tasks, key=_natural)
+    require(len(set(chosen)) == len(chosen), f"data.tasks names a task twice. Received: {' '.join(names)}.")
+    for name in chosen:
         require(name in tasks, f"there is no task '{name}' in {root}.{nearest(name, tasks)}")
-    return [tasks[name] for name in names or sorted(tasks, key=_natural)]
+    return [tasks[name] for name in chosen]
+
+
+def task_name(text: str) -> str:
+    """The name of a task, which directories and servers of models take: ASCII letters, digits and _.
+
+    Letters lose their accents; others are written as their number in Unicode, so that names of a script stay apart.
+
+    >>> task_name("Fräsen 2"), task_name("东")
+    ('Frasen_2', 'u4e1c')
+    """
+    letters = [letter for letter in normalize("NFKD", text) if not combining(letter)]
+    plain = [letter if letter.isascii() else f"u{ord(letter):x}" for letter in letters]
+    return re.sub(r"[^A-Za-z0-9_]", "_", "".join(plain))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

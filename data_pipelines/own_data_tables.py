@@ -55,6 +55,12 @@ class Table(NamedTuple):
 
     path: Path
     columns: dict[str, list[str]]
+    lines: Sequence[int] = ()
+    """The line that each row ends in, in text."""
+
+    def place(self, row: int) -> str:
+        """Where a row is, for messages."""
+        return f"line {self.lines[row]}" if self.lines else f"row {row + 1}"
 
     def column(self, name: str) -> list[str]:
         """The values of a column.
@@ -79,7 +85,7 @@ class Table(NamedTuple):
             for number, value in enumerate(values):
                 require(
                     not value or is_number(value),
-                    f"{self.path}, {line_of(number)}: column '{name}' must hold numbers. Received: {value!r}.",
+                    f"{self.path}, {self.place(number)}: column '{name}' must hold numbers. Received: {value!r}.",
                 )
             raise
 
@@ -93,7 +99,7 @@ class Table(NamedTuple):
         for number, value in enumerate(values):
             require(
                 value in ("", *SPLITS),
-                f"{self.path}, {line_of(number)}: column '{name}' must be one of {', '.join(SPLITS)}. "
+                f"{self.path}, {self.place(number)}: column '{name}' must be one of {', '.join(SPLITS)}. "
                 f"Received: {value!r}.",
             )
         return values
@@ -108,11 +114,6 @@ def as_float32(numbers: np.ndarray) -> np.ndarray:
 def shown(names: Collection[str]) -> str:
     """The first names, for messages."""
     return ", ".join([*list(names)[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
-
-
-def line_of(row: int) -> str:
-    """Of a row of a table, below its header."""
-    return f"line {row + 2}"
 
 
 def is_number(text: str) -> bool:
@@ -130,12 +131,12 @@ def read_table(path: Path) -> Table:
     Raises:
       ConfigurationError: It cannot be read as one.
     """
-    table = Table(path, _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path))
+    table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     require(bool(table.columns) and bool(next(iter(table.columns.values()))), f"{path} has no rows below its header.")
     return table
 
 
-def _read_csv(path: Path) -> dict[str, list[str]]:
+def _read_csv(path: Path) -> Table:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
@@ -144,19 +145,22 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
             names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
             _require_names(path, names)
             columns: dict[str, list[str]] = {name: [] for name in names}
-            for number, row in enumerate(filter(None, csv.reader(file, delimiter=delimiter))):
+            lines: list[int] = []
+            rows = csv.reader(file, delimiter=delimiter)
+            for row in filter(None, rows):
+                lines.append(1 + rows.line_num)
                 require(
                     len(row) == len(names),
-                    f"{path}, {line_of(number)}: a row must have {len(names)} fields. Received: {len(row)}.",
+                    f"{path}, line {lines[-1]}: a row must have {len(names)} fields. Received: {len(row)}.",
                 )
                 for values, value in zip(columns.values(), row, strict=True):
                     values.append(value.strip())
     except (UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError(f"{path} cannot be read as a table of text: {error}.") from None
-    return columns
+    return Table(path, columns, lines)
 
 
-def _read_parquet(path: Path) -> dict[str, list[str]]:
+def _read_parquet(path: Path) -> Table:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -166,7 +170,7 @@ def _read_parquet(path: Path) -> dict[str, list[str]]:
         table = pyarrow.parquet.read_table(path)
         names = table.column_names
         _require_names(path, names)
-        return {name: [_text(value) for value in table.column(name).to_pylist()] for name in names}
+        return Table(path, {name: [_text(value) for value in table.column(name).to_pylist()] for name in names})
     except (pyarrow.ArrowException, OSError, ValueError, ArithmeticError, LookupError) as error:
         raise ConfigurationError(f"{path} cannot be read as Parquet: {in_one_line(error)}.") from None
 
@@ -222,12 +226,12 @@ def _records_of_steps(table: Table, columns: Columns) -> list[Record]:
     splits = table.splits(columns.split)
     rows_by_id: dict[str, list[int]] = {}
     for row, name in enumerate(ids):
-        require(bool(name), f"{table.path}, {line_of(row)}: column '{columns.sequence}' must not be empty.")
+        require(bool(name), f"{table.path}, {table.place(row)}: column '{columns.sequence}' must not be empty.")
         rows_by_id.setdefault(name, []).append(row)
     steps = table.numbers(columns.step) if columns.step in table.columns else None
     records = []
     for name, rows in rows_by_id.items():
-        place = f"sequence '{name}' ({line_of(rows[0])})"
+        place = f"sequence '{name}' ({table.place(rows[0])})"
         order = np.array(rows)
         if steps is not None:
             require(not np.isnan(steps[order]).any(), f"{table.path}, {place}: every row needs a '{columns.step}'.")
@@ -243,7 +247,7 @@ def _records_of_manifest(table: Table, columns: Columns) -> list[Record]:
     labels = np.array([table.column(name) for name in columns.labels], dtype=str).T
     width: int | None = None
     for row, name in enumerate(table.column(columns.file)):
-        place = f"{table.path}, {line_of(row)}"
+        place = f"{table.path}, {table.place(row)}"
         path = table.path.parent / name
         require(bool(name) and path.is_file(), f"{place}: there is no file {path}.")
         inputs = _read_sequence(path, columns.features)
@@ -252,7 +256,7 @@ def _records_of_manifest(table: Table, columns: Columns) -> list[Record]:
             f"{place}: steps of {path} must have {width} values, as in the files before. Received: {inputs.shape[1]}.",
         )
         width = inputs.shape[1]
-        records.append(Record(f"{line_of(row)} ({name})", inputs, labels[row], splits[row]))
+        records.append(Record(f"{table.place(row)} ({name})", inputs, labels[row], splits[row]))
     return records
 
 

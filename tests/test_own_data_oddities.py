@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from clrnn_tf import ConfigurationError, TaskStream
 from clrnn_tf.errors import reason_of
-from data_pipelines.own_data import Config
+from data_pipelines.own_data import Config, find_tasks
 from data_pipelines.own_data_tables import feature_names, read_table, records_of
 from tests.test_own_data import ARRAYS, GOOD, error_of, sequence_example, stream_of, text
 
@@ -44,6 +44,39 @@ def test_odd_tables_are_refused(tmp_path, files, message):
     for path, content in files.items():
         text(tmp_path / path, content)
     assert error_of(tmp_path) == message
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("sequence,label,x1\n1,a,1\n\n\n2,b,far\n", "DIR/a.csv, line 5: column 'x1' must hold numbers."),
+        ('sequence,label,x1\n1,"a\nb",1\n2,b,far\n', "DIR/a.csv, line 4: column 'x1' must hold numbers."),
+        ("sequence,label,x1\r\n\r\n1,a\r\n", "DIR/a.csv, line 3: a row must have 3 fields."),
+        ("sequence,label,x1\n\n1,a,nan\n2,b,1\n3,a,1\n4,b,1\n", "DIR/a.csv, sequence '1' (line 3): inputs must be finite."),
+    ],
+)
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path, table, message):
+    (tmp_path / "a.csv").write_bytes(table.encode())
+    assert error_of(tmp_path).startswith(message)
+
+
+def test_rows_of_parquet_are_counted_from_one(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    table = pyarrow.table({"sequence": ["1", "2"], "label": ["a", "b"], "x1": ["1", "far"]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert error_of(tmp_path).startswith("DIR/a.parquet, row 2: column 'x1' must hold numbers. Received: 'far'.")
+
+
+def test_tasks_are_named_by_files_of_any_script(tmp_path):
+    for name in ("Fräsen 2", "东", "京"):
+        text(tmp_path / f"{name}.csv", GOOD)
+    assert [task.name for task in stream_of(tmp_path)] == ["Frasen_2", "u4e1c", "u4eac"]
+    named = find_tasks(tmp_path, ["京", "Fräsen 2"])
+    assert [files.name for files in named] == ["u4eac", "Frasen_2"]
+    with pytest.raises(ConfigurationError, match="names a task twice"):
+        find_tasks(tmp_path, ["京", "u4eac"])
 
 
 @pytest.mark.parametrize(
