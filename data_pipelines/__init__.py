@@ -3,6 +3,6 @@
 import sys
 
 if sys.argv[0] == "-m":  # while Python looks for the module of a command
-    from data_pipelines.notices import load_tensorflow
+    from clrnn_tf.notices import load_tensorflow
 
     load_tensorflow()

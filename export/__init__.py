@@ -6,6 +6,7 @@ Names are imported on first use, so that `export.client` starts without loading 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 _HOME = {"export_all_tasks": "all_tasks", "export_task": "saved_model"}
 
 __all__ = sorted(_HOME)
+
+if sys.argv[0] == "-m" and "export.client" not in sys.orig_argv:  # while Python looks for the module of a command
+    from clrnn_tf.notices import load_tensorflow
+
+    load_tensorflow()
 
 
 def __getattr__(name: str) -> object:

@@ -69,7 +69,8 @@ def _is_well(path: Path, report: Mapping[str, Any], program: NativeProgram | Non
     for problem in problems:
         print(f"{_name(path)}: {problem}")
     if not problems:
-        print(f"{_name(path)}: well; {len(report['signatures'])} signatures, {said}", flush=True)
+        number = len(report["signatures"])
+        print(f"{_name(path)}: well; {number} signature{'s' if number > 1 else ''}, {said}", flush=True)
     return not problems
 
 

@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,8 @@ from export import verify
 from export.native import NativeProgram, Request, verified
 from export.reload import PROBES, Stranger, compare, read_probes
 from tests import servables
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +181,15 @@ def test_without_a_compiler_one_line_says_so(models, capsys, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert verify.main([str(models / "t0" / "1"), "--native"]) == 2
     assert capsys.readouterr().err == "error: the native program needs gcc. Received: none on the PATH.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "flags"), [("verify", []), ("bundle", ["--out", "b"]), ("rollback", ["--to", "1"])]
+)
+def test_a_command_of_its_own_prints_no_notices(tmp_path, command, flags):
+    line = [sys.executable, "-m", f"export.{command}", "missing", *flags]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1

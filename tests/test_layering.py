@@ -7,12 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOP_LEVEL = ("clrnn_tf", "data_pipelines", "export", "trainers")
-BASE = {"errors", "seeds", "backend", "setting_types", "ranges", "yaml_files", "durable_files", "__init__"}
+BASE = {"errors", "seeds", "backend", "setting_types", "ranges", "yaml_files", "durable_files", "notices", "__init__"}
 DATA = {*BASE, "config", "outputs", "streams"}
 NETWORKS = {*DATA, "networks", "execution"}
 MODELS = {*NETWORKS, "hypernetworks", "ngram_embedding", "model", "optimizers", "metrics"}
 MAY_IMPORT = {
-    "errors, seeds, backend, setting_types, ranges, yaml_files, durable_files": {"errors", "setting_types"},
+    "errors, seeds, backend, setting_types, ranges, yaml_files, durable_files, notices": {"errors", "setting_types"},
     "config": BASE,
     "streams": DATA,
     "outputs": BASE,
@@ -30,9 +30,10 @@ MAY_IMPORT = {
 }
 """What a package or module of `clrnn_tf` may import of `clrnn_tf`."""
 OUTSIDE = {
-    "data_pipelines": {"errors", "config", "ranges", "streams"},
+    "data_pipelines": {"errors", "notices", "config", "ranges", "streams"},
     "export": {
         "errors",
+        "notices",
         "durable_files",
         "config",
         "streams",

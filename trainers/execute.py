@@ -16,6 +16,7 @@ from clrnn_tf.experiment import build_trainer
 from clrnn_tf.extension.certifier import RegressionError
 from clrnn_tf.extension.settings import PROVENANCE
 from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.notices import closed_stderr
 from clrnn_tf.recording.comparisons import Comparison, comparisons_from
 from clrnn_tf.recording.coverage import few_vectors
 from clrnn_tf.recording.identity import identity_of
@@ -40,7 +41,7 @@ from trainers.one_more_task import beginning, certifiers
 from trainers.recorders import recorders, samples_of
 from trainers.settings import Command
 from trainers.signals import stopped_by_signals
-from trainers.streams import closed_stderr, drop_output
+from trainers.streams import drop_output
 
 _TOO_SHORT = "--quick: too short to learn; accuracies mean nothing."
 _REFUSED = (MemoryError, OSError, tf.errors.ResourceExhaustedError)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clrnn_tf.notices import closed_stderr
 from clrnn_tf.recording.run_directory import RunDirectory
 from export.bundle import bundle
 from export.mobile import export_lite
-from trainers.streams import closed_stderr
 
 if TYPE_CHECKING:
     from trainers.execute import Session

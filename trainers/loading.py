@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
-from trainers.streams import closed_stderr
+from clrnn_tf.notices import closed_stderr
 
 _HEAVY = ("tensorflow", "keras")
 # TensorFlow and Keras import these where they are installed, for wrappers, pictures and sparse arrays, which no command

@@ -27,20 +27,6 @@ def replace_closed_streams() -> None:
             setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
 
 
-@contextlib.contextmanager
-def closed_stderr() -> Iterator[None]:
-    """Nothing is written to standard error; exceptions still reach the caller."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def drop_output() -> None:
     """Send what is still to be written to standard output nowhere, so that Python can flush it when it ends."""
     with contextlib.suppress(OSError, ValueError, AttributeError):

@@ -17,12 +17,12 @@ from typing import NoReturn
 import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.notices import closed_stderr
 from export.command_line import Parser
 from export.tagger import Tagger
 from trainers.conllu_blocks import Agreement, Block, read_blocks
 from trainers.exported_taggers import Language, find_taggers, infer_language, load_tagger
 from trainers.failures import guarded
-from trainers.streams import closed_stderr
 
 PROGRAM = "python -m trainers.tag"
 _AT_A_TIME = 512  # sentences

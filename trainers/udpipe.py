@@ -14,9 +14,9 @@ from types import ModuleType
 from typing import NamedTuple
 
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.notices import closed_stderr
 from data_pipelines.conllu_files import UPOS, Sentence
 from data_pipelines.word_vectors import UNKNOWN, WordVectors
-from trainers.streams import closed_stderr
 
 
 def settings(iterations: int) -> str:
