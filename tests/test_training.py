@@ -1,3 +1,8 @@
+import contextlib
+import math
+import time
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -108,6 +113,27 @@ def test_logging_more_often_changes_nothing():
         results.append(values(trainer))
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_calls_become_short_when_the_machine_becomes_slow(monkeypatch):
+    trainer = build_trainer(tiny.experiment("fine_tuning", train={"steps": 80}), tiny.stream())
+    clock, ends = SimpleNamespace(now=0.0), []
+
+    def takes(batches, task_id, step, count, *sums):
+        clock.now += int(count) * (0.01 if int(step) < 40 else 1.0)
+        return train_steps(batches, task_id, step, count, *sums)
+
+    train_steps = trainer.train_steps
+    monkeypatch.setattr(trainer, "train_steps", takes)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
+    checkpoints = SimpleNamespace(
+        stop=SimpleNamespace(between_steps=contextlib.nullcontext),
+        steps_to_next=lambda _: math.inf,
+        steps_done=lambda progress: ends.append(progress.step),
+    )
+    task = tiny.stream()[0]
+    trainer.train(task, trainer.begin(task), checkpoints)
+    assert ends == [1, 20, 40, 60, *range(62, 81, 2)]
 
 
 def test_xla_and_plain_graph_agree():

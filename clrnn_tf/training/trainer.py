@@ -100,7 +100,7 @@ class Trainer:
         self.variables = [*method.variables_to_train(), *embedding]
         self.optimizer = make_optimizer(self.variables, config)
         self.step = TrainingStep(model, method, self.optimizer, config, self.workers)
-        self._seconds_per_step = math.inf  # of the fastest call so far; the first ones compile
+        self._seconds_per_step = math.inf  # of the latest call; one that compiled is followed by a single step
         in_halves = method.setup.num_blocks > 1
         self.evaluate = Evaluator(model, config.eval_batch_size, uses_xla(config), in_halves)
         self.times = self.evaluate.times
@@ -203,7 +203,7 @@ class Trainer:
             )
         seconds = time.perf_counter() - began
         self.times.add(("steps", task.task_id), seconds, count)
-        self._seconds_per_step = min(self._seconds_per_step, seconds / count)
+        self._seconds_per_step = seconds / count
         progress.add(sums, count, seconds)
 
     def _log(self, task: Task, progress: TaskProgress) -> None:
