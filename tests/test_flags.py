@@ -62,6 +62,7 @@ def error_of(capsys, benchmark, *arguments):
     ("arguments", "line"),
     [
         (["--train.step", "5"], "unknown flag --train.step. Did you mean --train.steps?"),
+        (["--describe"], "unknown flag --describe. It shows a benchmark: python -m data_pipelines.NAME --describe."),
         (["--meth", "si"], "unknown flag --meth. Did you mean --method?"),  # flags are not abbreviated
         (["--xylophone"], "unknown flag --xylophone. --help lists the flags."),
         (["--train.steps", "many"], "train.steps must be of type int. Received: 'many'."),
