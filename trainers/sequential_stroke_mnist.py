@@ -120,7 +120,10 @@ _PUBLISHED_RUNS = (
     ("from_scratch", 4, "K=5 bs=64 it=25000 lr=0.001 clip=1 m=4", 89.42, None),
 )
 
-_NOTES = {"hnet_m1": " (seed 0 diverges, as gradients are not clipped)"}
+_NOTES = {
+    "hnet_m1": " (seed 0 diverges, as gradients are not clipped)",
+    "hnet_m2": " (seed 0 diverges, as gradients are only clipped at 100)",
+}
 
 PRESETS = {
     f"{name}_m{num_digits}": published_preset(
