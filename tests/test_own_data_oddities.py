@@ -162,7 +162,6 @@ def test_numbers_that_are_too_large_are_refused_without_a_warning(tmp_path):
 
 
 def test_text_of_parquet_may_be_bytes(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     table = pyarrow.table({"sequence": [1, 2, 3, 4], "label": [b"up", b"down"] * 2, "x": [1.0, 2.0, 3.0, 4.0]})
     parquet.write_table(table, tmp_path / "a.parquet")

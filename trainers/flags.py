@@ -23,9 +23,8 @@ from typing import Literal
 
 from clrnn_tf.errors import ConfigurationError, require
 
-_ELSEWHERE = {
-    "--describe": "It shows a benchmark: python -m data_pipelines.NAME --describe."
-}  # flags of other commands
+# Flags of other commands, and what they are for.
+_ELSEWHERE = {"--describe": "It shows a benchmark: python -m data_pipelines.NAME --describe."}
 _HELP_WORDS = ("-h", "--h", "-help")
 
 
@@ -153,8 +152,7 @@ def refuse_unknown(unknown: Sequence[str], flags: Iterable[Flag]) -> None:
         require(word.startswith("--"), f"a flag was expected first, such as --method. Received:{word}. See --help.")
         close = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
         advice = f"Did you mean {close[0]}?" if close else "--help lists the flags."
-        advice = _ELSEWHERE.get(word, advice)
-        raise ConfigurationError(f"unknown flag {word}. {advice}")
+        raise ConfigurationError(f"unknown flag {word}. {_ELSEWHERE.get(word, advice)}")
 
 
 def field_docs(settings_type: type) -> dict[str, str]:

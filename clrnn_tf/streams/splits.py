@@ -143,8 +143,7 @@ class ArraySplit:
     def in_order(self, batch_size: int, task_id: int) -> tf.data.Dataset:
         """See `Split.in_order`; sorted by length, so that batches carry little padding."""
         batch_size = min(require_sizes(batch_size), self.num_examples)
-        order = self._by_length()
-        num_batches = -(-self.num_examples // batch_size)
+        order, num_batches = self._by_length(), -(-self.num_examples // batch_size)
 
         @tf.autograph.experimental.do_not_convert
         def batch_at(number: tf.Tensor) -> Batch:
