@@ -190,6 +190,23 @@ def test_a_killed_search_goes_on_with_the_same_trials(tuner, tmp_path):
     assert len(straight) == 9
 
 
+def test_the_oracle_is_asked_again_after_a_pause_only_where_no_trial_came(tmp_path, monkeypatch):
+    from keras_tuner import HyperParameters
+    from keras_tuner.engine.trial import Trial, TrialStatus
+
+    from trainers.searching import tuner
+
+    plan, pauses = search_plan(tmp_path / "s"), []
+    monkeypatch.setattr(tuner.time, "sleep", pauses.append)
+    oracle = run_search(plan, FakeRuns())
+    assert len(oracle.trials) == 6
+    assert pauses == []
+    answers = iter([TrialStatus.IDLE, TrialStatus.IDLE, TrialStatus.STOPPED])
+    monkeypatch.setattr(oracle, "create_trial", lambda tuner_id: Trial(HyperParameters(), status=next(answers)))
+    tuner.SearchTuner(plan, oracle, None, print).search()
+    assert len(pauses) == 2 and min(pauses) > 0.0
+
+
 def test_a_trial_that_has_ended_is_not_run_again(tmp_path):
     plan = search_plan(tmp_path / "s")
     run_search(plan, FakeRuns())

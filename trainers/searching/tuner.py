@@ -43,16 +43,17 @@ class SearchTuner(kt.Tuner):
         say: Callable[[str], None],
     ) -> None:
         self._plan, self._run, self._say = plan, run, say
-        self._asked = -_SECONDS_BETWEEN_QUESTIONS
+        self._waits = False
         super().__init__(oracle=oracle, directory=str(plan.out), project_name=plan.trials.name)
 
     def save(self) -> None:
         """The journal has the state."""
 
     def pre_create_trial(self) -> None:
-        """Do not ask at once again where the oracle had to wait for others."""
-        time.sleep(max(0.0, self._asked + _SECONDS_BETWEEN_QUESTIONS - time.monotonic()))
-        self._asked = time.monotonic()
+        """Do not ask at once again where no trial came: the oracle waits for others."""
+        if self._waits:
+            time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+        self._waits = True
 
     def run_trial(self, trial: Trial, *args: object, **kwargs: object) -> dict[str, float]:
         """Run a trial, or go on with it.
@@ -64,6 +65,7 @@ class SearchTuner(kt.Tuner):
           FailedTrialError: The trial failed; the search goes on.
           RefusedError: The search cannot go on.
         """
+        self._waits = False
         values = trial.hyperparameters.values
         settings = with_steps(self._plan, values, values_of(self._plan, values))
         told = ", ".join(f"{name} {as_typed(value)}" for name, value in settings.items())
