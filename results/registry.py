@@ -5,8 +5,8 @@
 
 The project must be installed, or the repository be on `PYTHONPATH`. A line holds the command that gives the run, its
 seed, its figures, wall time, data source and versions. A run of the same command replaces its older line. The page
-has its tables between ``<!-- results: NAME -->`` and ``<!-- end -->``; NAME is `copy_task`, `pos_tagging`,
-`pos_tagging by task`, or `perceptron`, whose figures are in `results/perceptron.json` as its trainer has written them.
+has its tables between ``<!-- results: NAME -->`` and ``<!-- end -->``; NAME is a benchmark, `pos_tagging by task`, or
+`perceptron`, whose figures are in `results/perceptron.json` as its trainer has written them.
 """
 
 from __future__ import annotations
