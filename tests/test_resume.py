@@ -263,7 +263,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_are_requests_and_those_that_are_ignored_stay_ignored(number, monkeypatch):
     forgotten = []
-    monkeypatch.setattr(signals, "_forget_terminal", lambda: forgotten.append(number))  # pytest may have one
+    monkeypatch.setattr(signals, "forget_terminal", lambda: forgotten.append(number))  # pytest may have one
     stop, handler = StopRequest(), signal.default_int_handler
     before = signal.signal(number, handler)
     try:

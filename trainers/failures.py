@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from clrnn_tf.errors import ConfigurationError
-from trainers.streams import drop_output, one_line_warnings, unencodable_as_escapes
+from trainers.streams import drop_output, one_line_warnings, outliving_terminal, unencodable_as_escapes
 
 _LONGEST_NAME = 200
 
@@ -23,7 +23,7 @@ def guarded(
     """
     try:
         unencodable_as_escapes()
-        with one_line_warnings():
+        with outliving_terminal(), one_line_warnings():
             code = run()
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import stat
 from collections.abc import Iterator
 from types import FrameType
 
 from clrnn_tf.training.stopping import StopRequest
+from trainers.streams import forget_terminal
 
 
 @contextlib.contextmanager
@@ -18,7 +17,7 @@ def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
 
     def request(signum: int, frame: FrameType | None) -> None:
         if signum == getattr(signal, "SIGHUP", None):
-            _forget_terminal()
+            forget_terminal()
         stop.request()
 
     names = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -32,13 +31,3 @@ def stopped_by_signals(stop: StopRequest) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _forget_terminal() -> None:
-    """Send what is still to be written to a terminal that is gone nowhere: writing to it would fail."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        with contextlib.suppress(OSError):
-            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
-                os.dup2(nowhere, descriptor)
-    os.close(nowhere)

@@ -1,15 +1,20 @@
-"""Standard output and standard error: closed ones replaced, silence, warnings in one line."""
+"""Standard output and standard error: closed ones replaced, terminals that end, warnings in one line."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
+import stat
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _OURS = ("clrnn_tf", "data_pipelines", "export", "trainers")
 
@@ -33,6 +38,46 @@ def drop_output() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+def forget_terminal() -> None:
+    """Send what is still to be written to a terminal that is gone nowhere: writing to it would fail."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+class _Terminal(io.FileIO):
+    """A terminal that may be closed while the command goes on, as after ``disown``."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            forget_terminal()
+            return memoryview(data).nbytes
+
+
+@contextlib.contextmanager
+def outliving_terminal() -> Iterator[None]:
+    """What is printed after the terminal is gone is dropped, and the command goes on."""
+    before = sys.stdout, sys.stderr
+    for name, stream in zip(("stdout", "stderr"), before, strict=True):
+        if isinstance(stream, io.TextIOWrapper) and stream.isatty():
+            terminal = io.BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
+            setattr(sys, name, io.TextIOWrapper(terminal, stream.encoding, stream.errors, line_buffering=True))
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        sys.stdout, sys.stderr = before
 
 
 def unencodable_as_escapes() -> None:
