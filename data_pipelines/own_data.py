@@ -24,24 +24,15 @@ from clrnn_tf.streams.tasks import Batch, TaskStream
 from data_pipelines.describe import draw_curves, main
 from data_pipelines.own_data_arrays import read_npz, read_tfrecord
 from data_pipelines.own_data_labels import Labels, LabelSettings, Outputs, Part
-from data_pipelines.own_data_tables import (
-    SPLITS,
-    TABLES,
-    Columns,
-    Record,
-    Table,
-    feature_names,
-    files_of,
-    read_table,
-    records_of,
-    shown,
-)
-from data_pipelines.storage import fingerprint
+from data_pipelines.own_data_tables import Columns, Record, feature_names, files_of, records_of, split_named
+from data_pipelines.storage import fingerprint, warn
+from data_pipelines.table_files import TABLES, Table, read_table, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ENDINGS = (*TABLES, ".npz", ".tfrecord")
+_NOTICED = (*_ENDINGS, ".gz", ".zip", ".xlsx", ".xls")
 _MANIFEST = "manifest"
 
 
@@ -126,6 +117,8 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     found = find_tasks(data_dir, config.tasks)
     reader = _Reader(config)
     parts = {files.name: reader.parts_of(files) for files in found}
+    if not config.tasks:
+        _warn_of_other_files(data_dir, reader.read)
     labels = Labels.of([of_task["train"] for of_task in parts.values()], config.label_settings)
     tasks = [
         TaskData(name, **{split: labels.sequences(part) for split, part in of_task.items()})
@@ -147,7 +140,7 @@ def find_tasks(root: Path, names: Sequence[str] = ()) -> list[Files]:
     for path in sorted(root.iterdir()):
         if path.name.startswith("."):
             continue
-        by_split = _files_in(path) if path.is_dir() else {"": path} if path.suffix in _ENDINGS else {}
+        by_split = _files_in(path) if path.is_dir() else {"": path} if path.suffix.lower() in _ENDINGS else {}
         if by_split:
             name = task_name(path.name if path.is_dir() else path.stem)
             require(name not in tasks, f"{root} holds two tasks of the name '{name}'. Rename one.")
@@ -187,14 +180,24 @@ def _files_in(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix in _ENDINGS and path.stem in (*SPLITS, _MANIFEST):
-            split = "" if path.stem == _MANIFEST else path.stem
+        split = "" if path.stem.lower() == _MANIFEST else split_named(path.stem)
+        if path.suffix.lower() in _ENDINGS and split is not None:
             require(split not in found, f"{folder} holds {found.get(split)} and {path}. Remove one.")
             found[split] = path
     if "" in found:
         return {"": found[""]}
     require(not found or "train" in found, f"{folder} holds no training data: there is no file train, as in train.csv.")
     return found
+
+
+def _warn_of_other_files(root: Path, read: Sequence[Path]) -> None:
+    """Name the files of data in a directory of tasks that are of no task."""
+    known = {path.resolve() for path in read}
+    paths = (path.relative_to(root) for pattern in ("*", "*/*") for path in sorted(root.glob(pattern)))
+    data = (path for path in paths if path.suffix.lower() in _NOTICED and not any(p[0] == "." for p in path.parts))
+    others = [str(path) for path in data if (root / path).is_file() and (root / path).resolve() not in known]
+    if others:
+        warn(f"{root} holds files that are not read: {shown(others)}. A folder is read by train, test and validation.")
 
 
 class _Reader:
@@ -227,9 +230,9 @@ class _Reader:
         """The records of a file; at least one."""
         self.read.append(path)
         require(path.stat().st_size > 0, f"{path} is empty.")
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             records = read_npz(path)
-        elif path.suffix == ".tfrecord":
+        elif path.suffix.lower() == ".tfrecord":
             records = read_tfrecord(path)
         else:
             table = read_table(path)

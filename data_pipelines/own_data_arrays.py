@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, reason_of, require
 from data_pipelines.array_files import read_arrays
-from data_pipelines.own_data_tables import SPLITS, Record, as_float32
+from data_pipelines.own_data_tables import Record, split_of
+from data_pipelines.table_files import as_float32
 
 
 def read_npz(path: Path) -> list[Record]:
@@ -53,7 +54,7 @@ def read_npz(path: Path) -> list[Record]:
             f"sequence {index}",
             x[index, : _length(path, index, lengths[index], x.shape[1])],
             labels[index, : int(lengths[index])] if per_step else labels[index],
-            _split(path, index, str(splits[index])),
+            split_of(str(splits[index]), f"{path}, sequence {index}: split"),
         )
         for index in range(len(x))
     ]
@@ -69,14 +70,6 @@ def _length(path: Path, index: int, length: float, time: int) -> int:
         f"{path}, sequence {index}: its length must be a whole number in [1, {time}]. Received: {length}.",
     )
     return int(length)
-
-
-def _split(path: Path, index: int, split: str) -> str:
-    require(
-        split in ("", *SPLITS),
-        f"{path}, sequence {index}: split must be one of {', '.join(SPLITS)}. Received: {split!r}.",
-    )
-    return split
 
 
 def read_tfrecord(path: Path) -> list[Record]:
@@ -126,8 +119,7 @@ def _parsed(serialized: bytes, place: str, number: int) -> Record:
         labels = _values(context["label"], place)
         require(len(labels) > 0, f"{place}: 'label' is empty.")
     of_split = _values(context["split"], place) if "split" in context else ("",)
-    split = str(of_split[0]) if len(of_split) else ""
-    require(split in ("", *SPLITS), f"{place}: split must be one of {', '.join(SPLITS)}. Received: {split!r}.")
+    split = split_of(str(of_split[0]) if len(of_split) else "", f"{place}: split")
     return Record(f"record {number}", as_float32(np.stack(steps)), labels, split)
 
 

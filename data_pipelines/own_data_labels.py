@@ -12,7 +12,9 @@ import numpy as np
 
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.streams.labelled import NO_CLASS, LabelledSequences, TargetKind, labelled
-from data_pipelines.own_data_tables import Record, is_number
+from data_pipelines.own_data_tables import Record
+from data_pipelines.storage import warn
+from data_pipelines.table_files import is_number
 
 Outputs = Literal["softmax", "sigmoid", "linear"]
 _WHOLE = re.compile(r"-?\d+")
@@ -55,6 +57,8 @@ class Labels:
         labels = [record.labels for record in records]
         width = labels[0].shape[-1]
         outputs = settings.outputs or _outputs(labels, width)
+        if settings.outputs is None and outputs == "linear" and width == 1:
+            _warn_of_whole_numbers(labels)
         names: tuple[str, ...] = ()
         if outputs == "softmax":
             require(width == 1, f"classes need one label, or data.outputs sigmoid. Received: {width} labels.")
@@ -137,6 +141,13 @@ def _outputs(labels: Sequence[np.ndarray], width: int) -> Outputs:
             return "linear" if all(map(is_number, texts)) and not all(map(_WHOLE.fullmatch, texts)) else "softmax"
         return "sigmoid" if texts <= {"0", "1"} else "linear"
     return "sigmoid" if kinds == {"b"} else "linear"
+
+
+def _warn_of_whole_numbers(labels: Sequence[np.ndarray]) -> None:
+    """Say so where labels are taken for numbers and may be classes, as 0.0 and 1.0."""
+    texts = sorted({text for array in labels for text in np.unique(array).astype(str).tolist()} - {"", "nan"})
+    if 0 < len(texts) <= _SHOWN and all(float(text) % 1 == 0 for text in texts):
+        warn(f"labels {', '.join(texts)} are taken for numbers; data.outputs softmax makes them classes.")
 
 
 def _texts(labels: np.ndarray) -> np.ndarray:

@@ -65,6 +65,16 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}.") from None
 
 
+def require_text(path: Path) -> None:
+    """Refuse a file that begins as other kinds do: archives, web pages, UTF-16, pointers of Git LFS.
+
+    Raises:
+      ConfigurationError: It is of another kind; the message says what to do.
+    """
+    with path.open("rb") as file:
+        _refuse_other_kinds(path, file.read(1024))
+
+
 def _refuse_other_kinds(path: Path, head: bytes) -> None:
     start = head.lstrip().lower()
     for magic, what in _OTHER_KINDS:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError
 from data_pipelines.own_data import Config, make_stream, quick
-from data_pipelines.own_data_tables import read_table
+from data_pipelines.table_files import read_table
 from tests.test_from_arrays import all_of
 from trainers.own_data import BENCHMARK
 from trainers.run import main
@@ -254,14 +254,14 @@ BAD_FILES = {
         {"a/train.csv": GOOD, "a/test.csv": GOOD.replace(",b,", ",c,")},
         "DIR/a/test.csv, sequence '2' (line 3): label 'c' is none of the classes a, b.",
     ),
-    "not utf-8": ({"a.csv": b"sequence,label,x1\n1,\xff,1\n"}, "DIR/a.csv cannot be read as a table of text: "),
+    "not utf-8": ({"a.csv": b"sequence,label,x1\n1,\xff,1\n"}, "DIR/a.csv, line 2 must be UTF-8 text."),
     "repeated column": (
         {"a.csv": "sequence,x1,x1\n1,1,1\n"},
         "DIR/a.csv: names of columns must differ. Received twice: x1.",
     ),
     "bad split": (
-        {"a.csv": "sequence,label,x1,split\n1,a,1,dev\n"},
-        "DIR/a.csv, line 2: column 'split' must be one of train, test, validation. Received: 'dev'.",
+        {"a.csv": "sequence,label,x1,split\n1,a,1,held\n"},
+        "DIR/a.csv, line 2: column 'split' must be one of train, test, validation. Received: 'held'.",
     ),
     "no training data": (
         {"a/test.csv": GOOD},
@@ -312,7 +312,7 @@ ARRAYS = {"x": np.ones((4, 3, 2)), "y": np.array([0, 1, 0, 1])}
             "DIR/a.npz, sequence 1: its length must be a whole number in [1, 3]. Received: 4.",
         ),
         (
-            {"split": np.array(["train", "dev", "", ""])},
+            {"split": np.array(["train", "held", "", ""])},
             "DIR/a.npz, sequence 1: split must be one of train, test, validation.",
         ),
         (

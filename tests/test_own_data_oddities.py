@@ -10,7 +10,9 @@ import tensorflow as tf
 from clrnn_tf import ConfigurationError, TaskStream
 from clrnn_tf.errors import reason_of
 from data_pipelines.own_data import Config, find_tasks
-from data_pipelines.own_data_tables import feature_names, read_table, records_of
+from data_pipelines.own_data_tables import feature_names, records_of
+from data_pipelines.storage import DataWarning
+from data_pipelines.table_files import read_table
 from tests.test_own_data import ARRAYS, GOOD, error_of, sequence_example, stream_of, text
 
 
@@ -38,6 +40,27 @@ from tests.test_own_data import ARRAYS, GOOD, error_of, sequence_example, stream
             {"a.csv": "sequence,label,step,x1\n1,a,1,1\n1,a,,1\n"},
             "DIR/a.csv, sequence '1' (line 2): every row needs a 'step'.",
         ),
+        (
+            {"a.csv": "sequence,label,step,x1\n1,a,2,1\n2,b,1,1\n1,a,2,1\n"},
+            "DIR/a.csv, sequence '1' (line 2): column 'step' must differ from row to row. "
+            "Received: 2 in line 2 and line 4.",
+        ),
+        (
+            {"a.csv": "sequence,label,x1\n1,a,1_000\n"},
+            "DIR/a.csv, line 2: column 'x1' must hold numbers. Received: '1_000'.",
+        ),
+        (
+            {"a/manifest.csv": "file,label\nx.csv,1\ny.csv,2\n", "a/x.csv": "1,2\n3,4\n", "a/y.csv": "1,2\n"},
+            "DIR/a/x.csv: the first row must name the columns. Received: 1, 2.",
+        ),
+        (
+            {"a.csv": "version https://git-lfs.github.com/spec/v1\n"},
+            "DIR/a.csv is a pointer of Git LFS and not the file itself. Fetch it with git lfs pull.",
+        ),
+        (
+            {"a.csv": "sequence,label,split,x1\n1,a,trian,1\n"},
+            "DIR/a.csv, line 2: column 'split' must be one of train, test, validation. Received: 'trian'.",
+        ),
     ],
 )
 def test_odd_tables_are_refused(tmp_path, files, message):
@@ -58,6 +81,60 @@ def test_odd_tables_are_refused(tmp_path, files, message):
 def test_lines_are_counted_as_an_editor_counts_them(tmp_path, table, message):
     (tmp_path / "a.csv").write_bytes(table.encode())
     assert error_of(tmp_path).startswith(message)
+
+
+@pytest.mark.parametrize(("encoding", "line"), [("latin-1", 3), ("cp1252", 3)])
+def test_text_that_is_not_utf8_is_named_by_line(tmp_path, encoding, line):
+    (tmp_path / "a.csv").write_bytes("sequence,label,x1\r\n1,a,1\r\n2,gr\u00fcn,1\r\n".encode(encoding))
+    assert (
+        error_of(tmp_path) == f"DIR/a.csv, line {line} must be UTF-8 text. Received: the byte 0xfc. Convert the file."
+    )
+
+
+def test_splits_and_endings_are_known_by_other_names(tmp_path):
+    rows = "".join(f"{number},{'ab'[number % 2]},{number}\n" for number in range(4))
+    for name in ("Train.csv", "TEST.CSV", "val.csv"):
+        text(tmp_path / "task" / name, f"sequence,label,x1\n{rows}")
+    text(tmp_path / "other.CSV", "sequence,label,split,x1\n1,a,Train,1\n2,b,training,1\n3,a,dev,1\n4,b,Test,1\n")
+    stream = stream_of(tmp_path)
+    assert [task.name for task in stream] == ["other", "task"]
+    assert all(task.validation is not None for task in stream)
+
+
+@pytest.mark.parametrize("missing", ["", "NaN", "NA", "n/a", "NULL", "None", "?"])
+def test_what_stands_for_a_missing_number_is_missing(tmp_path, missing):
+    rows = "".join(f"{number},{number % 2},{number}\n{number},{missing},{missing}\n" for number in range(8))
+    text(tmp_path / "a.csv", f"sequence,label,x1\n{rows}")
+    stream = stream_of(tmp_path, missing="mean", labels_per="step")
+    assert stream.class_names == ("0", "1")
+
+
+def test_na_is_a_class_among_words(tmp_path):
+    rows = "".join(f"{number},{('NA', 'NO', 'NE')[number % 3]},{number}\n" for number in range(9))
+    text(tmp_path / "a.csv", f"sequence,label,x1\n{rows}")
+    assert stream_of(tmp_path).class_names == ("NA", "NE", "NO")
+
+
+def test_words_that_python_takes_for_numbers_are_classes(tmp_path):
+    rows = "".join(f"{number},1_{number % 2},{number}\n" for number in range(6))
+    text(tmp_path / "a.csv", f"sequence,label,x1\n{rows}")
+    assert stream_of(tmp_path).class_names == ("1_0", "1_1")
+
+
+def test_numbers_that_may_be_classes_are_named(tmp_path):
+    rows = "".join(f"{number},{number % 2}.0,{number}\n" for number in range(6))
+    text(tmp_path / "a.csv", f"sequence,label,x1\n{rows}")
+    with pytest.warns(DataWarning, match=re.escape("labels 0.0, 1.0 are taken for numbers; data.outputs softmax")):
+        assert stream_of(tmp_path).outputs == "linear"
+    assert stream_of(tmp_path, outputs="softmax").class_names == ("0.0", "1.0")
+
+
+def test_files_of_no_task_are_named(tmp_path):
+    rows = "".join(f"{number},{'ab'[number % 2]},{number}\n" for number in range(6))
+    for name in ("a.csv", "b/part1.csv", "b/part2.csv.gz", ".b/train.csv", "README.md"):
+        text(tmp_path / name, f"sequence,label,x1\n{rows}")
+    with pytest.warns(DataWarning, match=r"holds files that are not read: b/part1\.csv, b/part2\.csv\.gz\."):
+        assert [task.name for task in stream_of(tmp_path)] == ["a"]
 
 
 def test_rows_of_parquet_are_counted_from_one(tmp_path):

@@ -31,7 +31,7 @@ from clrnn_tf.training.checkpoints import needed
 from clrnn_tf.yaml_files import read_settings
 from data_pipelines import copy_task
 from data_pipelines.conllu_files import UPOS, read_sentences
-from data_pipelines.own_data_tables import read_table
+from data_pipelines.table_files import read_table
 from data_pipelines.word_vectors import read_vectors
 from tests import tiny
 
