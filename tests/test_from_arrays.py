@@ -177,10 +177,17 @@ def test_datasets_of_sequences_and_labels():
             "sequence 1: steps must have 2 values, as in sequence 0. Rec.* 1",
         ),
         ([(np.array([["a", "b"]]), [0])], {}, "task 'task0', train: sequences must hold numbers. Received: <U1."),
+        ([(np.ones((4, 3)) * 1j, np.arange(4))], {}, "sequences must hold numbers. Received: complex128."),
+        ([(np.zeros((4, 3), "datetime64[s]"), np.arange(4))], {}, "sequences must hold numbers. Received: datetime64"),
         (
-            [(np.ones((4, 3)), np.array(list("abcd")))],
+            [(np.ones((4, 3)), list("abab")), (np.ones((2, 3)), [0, 1])],
             {},
-            "labels must be numbers or booleans.* Received: <U1 of shape",
+            "task 'task1', train: labels must be text, as in task 'task0'. Received: int64.",
+        ),
+        (
+            [(np.ones((4, 3)), list("abab"))],
+            {"test": [(np.ones((1, 3)), ["c"])]},
+            "task 'task0', test, sequence 0: label 'c' is none of the classes a, b.",
         ),
         (
             [(np.ones((4, 3)), np.arange(4), [1, 2, 3, 4])],
@@ -227,10 +234,34 @@ def test_what_does_not_fit_is_named(arrays, options, message):
         TaskStream.from_arrays(arrays, **options)
 
 
+@pytest.mark.parametrize(
+    ("labels", "ids"),
+    [
+        (["on", "off", "on", "on"], [1, 0, 1, 1]),
+        (np.array([b"on", b"off", b"on", b"on"]), [1, 0, 1, 1]),
+        (np.array(["on", "off", "on", "on"], dtype=object), [1, 0, 1, 1]),
+        ([["on", ""], ["off", "on"], ["", "on"], ["on", "on"]], [[1, -1], [0, 1], [-1, 1], [1, 1]]),
+    ],
+)
+def test_classes_may_be_names(labels, ids):
+    tasks = ((np.ones((4, 2)), labels) for _ in range(2))  # an iterator will do
+    numbers = TaskStream.from_arrays([(np.ones((4, 2)), np.array(ids))], preparation=RAW)
+    stream = TaskStream.from_arrays(tasks, preparation=RAW)
+    assert (len(stream), stream.class_names) == (2, ("off", "on"))
+    tf.debugging.assert_equal(all_of(stream[0].train).targets, all_of(numbers[0].train).targets)
+
+
+def test_classes_of_a_dataset_may_be_names():
+    dataset = tf.data.Dataset.from_tensor_slices((np.ones((6, 2)), ["b", "a", "c"] * 2))
+    stream = TaskStream.from_datasets([dataset], class_names=["c", "b", "a"])
+    assert (stream.class_names, stream.num_outputs) == (("c", "b", "a"), 3)
+
+
 def test_datasets_that_do_not_fit_are_named():
     numbers = tf.data.Dataset.range(4)
     for dataset, message in (
         (numbers, r"task 'task0', train: examples must be \(sequence, label\), two tensors"),
+        ((1, 2), r"task 'task0', train must be a tf.data.Dataset of \(sequence, label\). Received: tuple"),
         (tf.data.Dataset.zip((numbers, numbers)).repeat(), "the dataset must end"),
         (tf.data.Dataset.zip((numbers, numbers)).take(0), "must hold at least one sequence. Received: 0."),
     ):

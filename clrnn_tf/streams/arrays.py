@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from clrnn_tf.errors import ConfigurationError, reason_of, require
 from clrnn_tf.outputs import OutputName
-from clrnn_tf.streams.labelled import Arrays, LabelledSequences, kind_of, labelled
+from clrnn_tf.streams.class_names import are_text, names_in, numbered
+from clrnn_tf.streams.labelled import Arrays, LabelledSequences, checked_tuple, kind_of, labelled
 from clrnn_tf.streams.own import Description, Preparation, TaskData, stream_of
 from clrnn_tf.streams.tasks import TaskStream
 
@@ -22,6 +23,11 @@ class Parts(NamedTuple):
     train: Sequence
     test: Sequence | None = None
     validation: Sequence | None = None
+
+    def as_lists(self) -> Parts:
+        """The same with lists, where iterators were given."""
+        test, validation = (None if given is None else list(given) for given in (self.test, self.validation))
+        return Parts(list(self.train), test, validation)
 
 
 class Labels(NamedTuple):
@@ -35,27 +41,54 @@ class Labels(NamedTuple):
 
 def stream_from_arrays(parts: Parts, labels: Labels, preparation: Preparation) -> TaskStream:
     """See `TaskStream.from_arrays`."""
+    parts = parts.as_lists()
     number = len(parts.train)
     require(number > 0, "a task stream needs at least one task. Received: 0.")
     names = _checked_names(labels.task_names, number)
+    for split, of_tasks in parts._asdict().items():
+        given = number if of_tasks is None else len(of_tasks)
+        require(given == number, f"{split} must hold {number} tasks. Received: {given}.")
     known = ("softmax", "sigmoid", "linear")
     require(
         labels.outputs in (None, *known),
         f"outputs must be one of {', '.join(known)} for arrays. Received: {labels.outputs}.",
     )
+    parts, class_names = _numbered_classes(parts, names, labels)
     kind = kind_of(parts.train[0], f"task '{names[0]}', train", labels.outputs)
     tasks: list[dict[str, LabelledSequences]] = [{} for _ in names]
     for split, of_tasks in parts._asdict().items():
         if of_tasks is not None:
-            require(len(of_tasks) == number, f"{split} must hold {number} tasks. Received: {len(of_tasks)}.")
             for name, arrays, found in zip(names, of_tasks, tasks, strict=True):
                 found[split] = labelled(arrays, f"task '{name}', {split}", kind)
     data = [TaskData(name, **found) for name, found in zip(names, tasks, strict=True)]
-    return stream_of(data, kind, preparation, Description("arrays", "arrays", labels.class_names))
+    return stream_of(data, kind, preparation, Description("arrays", "arrays", class_names))
+
+
+def _numbered_classes(parts: Parts, task_names: tuple[str, ...], labels: Labels) -> tuple[Parts, tuple[str, ...]]:
+    """The data with numbers for classes where they are given by name, and the names of the classes."""
+    sources = [f"task '{name}', train" for name in task_names]
+    targets = [checked_tuple(arrays, source)[1] for arrays, source in zip(parts.train, sources, strict=True)]
+    if not are_text(targets[0]):
+        return parts, labels.class_names
+    names = labels.class_names or names_in(targets)
+
+    def with_ids(arrays: Arrays, source: str) -> Sequence:
+        sequences, targets, *lengths = checked_tuple(arrays, source)
+        wanted = f"{source}: labels must be text, as in task '{task_names[0]}'."
+        require(are_text(targets), f"{wanted} Received: {np.asarray(targets).dtype}.")
+        return (sequences, numbered(targets, names, source), *lengths)
+
+    by_split = {
+        split: of_tasks
+        and [with_ids(arrays, f"task '{name}', {split}") for name, arrays in zip(task_names, of_tasks, strict=True)]
+        for split, of_tasks in parts._asdict().items()
+    }
+    return Parts(**by_split), names
 
 
 def stream_from_datasets(parts: Parts, labels: Labels, preparation: Preparation) -> TaskStream:
     """See `TaskStream.from_datasets`."""
+    parts = parts.as_lists()
     names = _checked_names(labels.task_names, len(parts.train))
 
     def read(split: str, datasets: Sequence[tf.data.Dataset] | None) -> list[Arrays] | None:
@@ -83,6 +116,10 @@ def _checked_names(names: tuple[str, ...], number: int) -> tuple[str, ...]:
 
 def _read(dataset: tf.data.Dataset, source: str) -> Arrays:
     """All examples of a dataset."""
+    require(
+        isinstance(dataset, tf.data.Dataset),
+        f"{source} must be a tf.data.Dataset of (sequence, label). Received: {type(dataset).__name__}.",
+    )
     spec = dataset.element_spec
     require(
         isinstance(spec, tuple) and len(spec) == 2 and all(isinstance(part, tf.TensorSpec) for part in spec),

@@ -117,7 +117,7 @@ def labelled(arrays: Arrays, source: str, kind: TargetKind) -> LabelledSequences
     Raises:
       ConfigurationError: They do not fit together.
     """
-    x, y, *rest = _checked_tuple(arrays, source)
+    x, y, *rest = checked_tuple(arrays, source)
     inputs, lengths = _padded_inputs(x, source)
     if rest and rest[0] is not None:
         lengths = _given_lengths(rest[0], inputs, source)
@@ -144,7 +144,7 @@ def kind_of(arrays: Arrays, source: str, outputs: OutputName | None = None) -> T
     Raises:
       ConfigurationError: They are nothing of this.
     """
-    targets = _padded_targets(_checked_tuple(arrays, source)[1], None, source)
+    targets = _padded_targets(checked_tuple(arrays, source)[1], None, source)
     if outputs is None:
         is_class = targets.dtype.kind in "iu" and targets.ndim < 3
         outputs = "softmax" if is_class else "linear" if targets.dtype.kind == "f" else "sigmoid"
@@ -155,7 +155,12 @@ def kind_of(arrays: Arrays, source: str, outputs: OutputName | None = None) -> T
     return TargetKind(outputs, per_step=targets.ndim == (2 if outputs == "softmax" else 3))
 
 
-def _checked_tuple(arrays: Arrays, source: str) -> Sequence[ArrayLike | None]:
+def checked_tuple(arrays: Arrays, source: str) -> Sequence[ArrayLike | None]:
+    """The arrays of a task: two or three.
+
+    Raises:
+      ConfigurationError: They are something else.
+    """
     require(
         isinstance(arrays, tuple | list) and len(arrays) in (2, 3),
         f"{source} must be (sequences, labels) or (sequences, labels, lengths). "
@@ -191,12 +196,13 @@ def _padded_inputs(x: ArrayLike | None, source: str) -> tuple[np.ndarray, np.nda
 
 
 def _numbers(values: ArrayLike | None, source: str) -> np.ndarray:
+    array = np.asarray(values)
     try:
-        return np.asarray(values).astype(np.float32)
+        if array.dtype.kind not in "cmMUS":  # which NumPy would convert, too
+            return array.astype(np.float32)
     except (TypeError, ValueError):
-        raise ConfigurationError(
-            f"{source}: sequences must hold numbers. Received: {np.asarray(values).dtype}."
-        ) from None
+        pass
+    raise ConfigurationError(f"{source}: sequences must hold numbers. Received: {array.dtype}.")
 
 
 def _matrix(sequence: ArrayLike, place: str) -> np.ndarray:

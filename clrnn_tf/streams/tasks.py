@@ -160,6 +160,7 @@ class TaskStream(Sequence[Task]):
         every step has one:
 
             classes        whole numbers     [N]       [N, T], -1 where a step has none
+                           or names (text)   [N]       [N, T], "" where a step has none
             several at once  booleans        [N, C]    [N, T, C]
             numbers        floats            [N, C]    [N, T, C], NaN where a step has none
 
@@ -169,7 +170,7 @@ class TaskStream(Sequence[Task]):
           validation: Validation data of each task.
           outputs: `softmax`, `sigmoid` or `linear`, where the type of the labels does not say it: 0 and 1 as numbers.
           task_names: Names of the tasks; task0, task1, ... by default.
-          class_names: Names of the classes.
+          class_names: Names of the classes; where labels are names, those of the training data by default.
           preparation: Standardisation, missing values, test data.
 
         Raises:
