@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+_SHOWN = 12
 _OF_TENSORFLOW = re.compile(r"\{\{[^}]*\}\} ?|' failed with .*$| ?\[Op:[^]]*\].*$")
 
 
@@ -40,6 +41,15 @@ def reason_of(error: object) -> str:
     """
     first = next(iter(str(error).strip().splitlines()), "")
     return _OF_TENSORFLOW.sub("", first).strip().rstrip(".")
+
+
+def shown(names: Collection[str]) -> str:
+    """The first names, for messages.
+
+    >>> shown(["on", "off"])
+    'on, off'
+    """
+    return ", ".join([*list(names)[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from unicodedata import combining, normalize
 
-from clrnn_tf.errors import ConfigurationError, nearest, require
+from clrnn_tf.errors import ConfigurationError, nearest, require, shown
 from clrnn_tf.streams.own import Description, Preparation, TaskData, stream_of
 from clrnn_tf.streams.tasks import Batch, TaskStream
 from data_pipelines.describe import draw_curves, main
@@ -26,7 +26,7 @@ from data_pipelines.own_data_arrays import read_npz, read_tfrecord
 from data_pipelines.own_data_labels import Labels, LabelSettings, Outputs, Part
 from data_pipelines.own_data_tables import Columns, Record, feature_names, files_of, records_of, split_named
 from data_pipelines.storage import fingerprint, warn
-from data_pipelines.table_files import TABLES, Table, read_table, shown
+from data_pipelines.table_files import TABLES, Table, read_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, require, shown
 from clrnn_tf.streams.labelled import NO_CLASS, LabelledSequences, TargetKind, labelled
 from data_pipelines.own_data_tables import Record
 from data_pipelines.storage import warn
@@ -19,7 +19,7 @@ from data_pipelines.table_files import is_number
 Outputs = Literal["softmax", "sigmoid", "linear"]
 _WHOLE = re.compile(r"-?\d+")
 _LARGEST_WHOLE = 2.0**53
-_SHOWN = 10
+_FEW = 10
 
 
 class Part(NamedTuple):
@@ -101,8 +101,9 @@ class Labels:
         ids = {name: number for number, name in enumerate(self.class_names)}
         names = _texts(labels)[..., 0]
         for name in np.unique(names).tolist():
-            known = ", ".join(self.class_names[:_SHOWN]) + (", ..." if len(self.class_names) > _SHOWN else "")
-            require(not name or name in ids, f"{place}: label '{name}' is none of the classes {known}.")
+            require(
+                not name or name in ids, f"{place}: label '{name}' is none of the classes {shown(self.class_names)}."
+            )
             require(bool(name) or self.kind.per_step, f"{place} has no label.")
         return np.array([ids.get(name, NO_CLASS) for name in names.ravel()], np.int32).reshape(names.shape)
 
@@ -146,7 +147,7 @@ def _outputs(labels: Sequence[np.ndarray], width: int) -> Outputs:
 def _warn_of_whole_numbers(labels: Sequence[np.ndarray]) -> None:
     """Say so where labels are taken for numbers and may be classes, as 0.0 and 1.0."""
     texts = sorted({text for array in labels for text in np.unique(array).astype(str).tolist()} - {"", "nan"})
-    if 0 < len(texts) <= _SHOWN and all(float(text) % 1 == 0 for text in texts):
+    if 0 < len(texts) <= _FEW and all(float(text) % 1 == 0 for text in texts):
         warn(f"labels {', '.join(texts)} are taken for numbers; data.outputs softmax makes them classes.")
 
 

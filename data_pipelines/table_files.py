@@ -6,13 +6,13 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.errors import ConfigurationError, require, shown
 from data_pipelines.array_files import in_one_line
 from data_pipelines.text_files import require_text
 
@@ -20,7 +20,6 @@ TABLES = (".csv", ".tsv", ".parquet")
 _DELIMITERS = ",;\t"
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "?"}
 """What stands for a missing number, in small letters."""
-_SHOWN = 12
 
 
 class Table(NamedTuple):
@@ -58,7 +57,7 @@ class Table(NamedTuple):
         """
         values = self.column(name)
         try:
-            return as_float32(np.array([_number(value) for value in values]))
+            return as_float32(np.array([math.nan if is_missing(value) else _number(value) for value in values]))
         except ValueError:
             wrong = (row for row, value in enumerate(values) if not is_missing(value) and not is_number(value))
             row = next(wrong)
@@ -73,11 +72,6 @@ def as_float32(numbers: np.ndarray) -> np.ndarray:
         return numbers.astype(np.float32)
 
 
-def shown(names: Collection[str]) -> str:
-    """The first names, for messages."""
-    return ", ".join([*list(names)[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
-
-
 def is_missing(text: str) -> bool:
     """Whether a text stands for a number that is not there."""
     return text.lower() in _MISSING
@@ -86,16 +80,13 @@ def is_missing(text: str) -> bool:
 def is_number(text: str) -> bool:
     """Whether a text is a number; 1_000 is none, though Python takes it for one."""
     try:
-        float(text)
+        _number(text)
     except ValueError:
         return False
-    return "_" not in text
+    return True
 
 
 def _number(text: str) -> float:
-    """A number, NaN where it is missing."""
-    if is_missing(text):
-        return math.nan
     if "_" in text:
         raise ValueError(text)
     return float(text)

@@ -66,18 +66,18 @@ class _Terminal(io.FileIO):
 @contextlib.contextmanager
 def outliving_terminal() -> Iterator[None]:
     """What is printed after the terminal is gone is dropped, and the command goes on."""
-    before = sys.stdout, sys.stderr
+    before, terminals = (sys.stdout, sys.stderr), []
     for name, stream in zip(("stdout", "stderr"), before, strict=True):
         if isinstance(stream, io.TextIOWrapper) and stream.isatty():
             terminal = io.BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
-            setattr(sys, name, io.TextIOWrapper(terminal, stream.encoding, stream.errors, line_buffering=True))
+            terminals.append(io.TextIOWrapper(terminal, stream.encoding, stream.errors, line_buffering=True))
+            setattr(sys, name, terminals[-1])
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
         sys.stdout, sys.stderr = before
+        for stream in terminals:
+            stream.flush()
 
 
 def unencodable_as_escapes() -> None:

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from clrnn_tf.errors import ConfigurationError
+from clrnn_tf.errors import ConfigurationError, shown
 from clrnn_tf.streams.labelled import NO_CLASS
-
-_SHOWN = 10
 
 
 def are_text(labels: ArrayLike | None) -> bool:
@@ -51,8 +49,8 @@ def numbered(labels: ArrayLike | None, names: Sequence[str], source: str) -> np.
     for index, row in enumerate(_rows(labels)):
         unknown = next((name for name in _names(row) if name not in ids), None)
         if unknown is not None:
-            known = ", ".join([*names[:_SHOWN], *(["..."] if len(names) > _SHOWN else [])])
-            raise ConfigurationError(f"{source}, sequence {index}: label {unknown!r} is none of the classes {known}.")
+            wanted = f"is none of the classes {shown(names)}."
+            raise ConfigurationError(f"{source}, sequence {index}: label {unknown!r} {wanted}")
         rows.append(np.array([ids[name] for name in _names(row)], np.int32).reshape(row.shape))
     return np.stack(rows) if len({row.shape for row in rows}) == 1 else rows
 
