@@ -1,5 +1,7 @@
 """A user's own arrays and datasets as streams."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -111,6 +113,23 @@ def test_missing_values_are_refused_or_filled():
         assert stream.num_features == (4 if flags else 2)
         if flags:
             np.testing.assert_array_equal(inputs[:, 2:], np.isnan(x[2]))
+
+
+def test_a_feature_without_any_value_in_the_training_data_is_refused():
+    """There would be nothing to scale later values by."""
+    x, y = draws().normal(size=(4, 6, 3)), np.arange(4) % 2
+    empty = x.copy()
+    empty[..., 1:] = np.nan
+    preparation = Preparation(missing="mean")
+    message = r"task 'task0', train: .*at least one value.* Received: none of feature 1, 2 .* in 4 sequences"
+    with pytest.raises(ConfigurationError, match=message):
+        TaskStream.from_arrays([(empty, y)], test=[(x, y)], preparation=preparation)
+    tasks, tests = [(x, y), (empty, y)], [(x, y), (x, y)]
+    with pytest.raises(ConfigurationError, match="task 'task1', train"):
+        TaskStream.from_arrays(tasks, test=tests, preparation=preparation)
+    scaled_by_first = dataclasses.replace(preparation, standardize="first_task")
+    stream = TaskStream.from_arrays(tasks, test=tests, preparation=scaled_by_first)
+    np.testing.assert_array_equal(all_of(stream[1].train).inputs[..., 1:], 0)
 
 
 def test_without_standardisation_missing_values_become_the_mean_of_the_training_data():

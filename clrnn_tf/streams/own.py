@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from clrnn_tf.errors import require
+from clrnn_tf.errors import require, shown
 from clrnn_tf.ranges import Fraction, NonNegativeInt, Settings
 from clrnn_tf.streams.coding import Missing, SequenceCoder, Statistics, measured
 from clrnn_tf.streams.inputs import InputModel, every_step
@@ -170,15 +170,31 @@ def _check(tasks: Sequence[SplitData], kind: TargetKind, preparation: Preparatio
 
 
 def _coders(tasks: Sequence[SplitData], kind: TargetKind, preparation: Preparation) -> list[SequenceCoder]:
-    """The coder of each task."""
+    """The coder of each task.
+
+    Raises:
+      ConfigurationError: An input has no value at all in the training data that it is standardised by.
+    """
 
     def coder(train: LabelledSequences) -> SequenceCoder:
+        _require_every_input(train)
         statistics = _statistics(train, kind, preparation.standardize != "none")
         return SequenceCoder(statistics, preparation.missing, preparation.missing_flags, kind.per_step)
 
     if preparation.standardize == "task":
         return [coder(task.train) for task in tasks]
     return [coder(tasks[0].train)] * len(tasks)
+
+
+def _require_every_input(train: LabelledSequences) -> None:
+    """Require at least one value of every input: the mean and the deviation are taken of them."""
+    empty = np.flatnonzero(np.isnan(train.inputs[train.real]).all(axis=0))
+    require(
+        not len(empty),
+        f"{train.source}: a feature needs at least one value in the training data. Received: none of feature "
+        f"{shown([str(number) for number in empty])} (counted from 0) in {len(train)} sequences. "
+        "Leave it out of the data.",
+    )
 
 
 def _statistics(train: LabelledSequences, kind: TargetKind, standardize: bool) -> Statistics:
