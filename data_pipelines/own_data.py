@@ -71,6 +71,8 @@ class Config(Preparation):
         for name in ("tasks", "classes", "label_columns", "feature_columns"):
             values = getattr(self, name)
             require(len(set(values)) == len(values), f"data.{name} must differ. Received: {' '.join(values)}.")
+        both = set(self.feature_columns) & set(self.label_columns)
+        require(not both, f"data.feature_columns must be no labels. Received: {shown(sorted(both))}.")
         require(
             self.max_sequences is None or self.max_sequences > 0,
             f"data.max_sequences must be above 0, or None. Received: {self.max_sequences}.",
@@ -113,7 +115,7 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
       ConfigurationError: Something is missing or not as it must be; the message names file and record.
     """
     if data_dir is None:
-        raise ConfigurationError("own_data needs a directory of tasks: python -m trainers.own_data DIR.")
+        raise ConfigurationError("own_data needs a directory of tasks: --data-dir DIR.")
     found = find_tasks(data_dir, config.tasks)
     reader = _Reader(config)
     parts = {files.name: reader.parts_of(files) for files in found}
@@ -125,7 +127,11 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
         for name, of_task in parts.items()
     ]
     number = sum(len(part.records) for of_task in parts.values() for part in of_task.values())
-    facts: dict[str, object] = {"fingerprint": fingerprint(reader.read), "features": list(reader.features)}
+    facts: dict[str, object] = {
+        "fingerprint": fingerprint(reader.read),
+        "features": list(reader.features),
+        "labels": labels.in_words,
+    }
     source = f"{data_dir.resolve().name}: {len(tasks)} tasks, {number} sequences"
     return stream_of(tasks, labels.kind, config, Description("own_data", source, labels.class_names, facts))
 

@@ -20,6 +20,7 @@ Outputs = Literal["softmax", "sigmoid", "linear"]
 _WHOLE = re.compile(r"-?\d+")
 _LARGEST_WHOLE = 2.0**53
 _FEW = 10
+_IN_WORDS = {"sigmoid": ("bit", "bits, of which any may be 1,"), "linear": ("number", "numbers")}
 
 
 class Part(NamedTuple):
@@ -44,6 +45,17 @@ class Labels:
 
     kind: TargetKind
     class_names: tuple[str, ...]
+    width: int = 1
+    """Labels of a sequence, or of a step."""
+
+    @property
+    def in_words(self) -> str:
+        """What the labels were taken for, so that a user sees where that is not what was meant."""
+        each = "each step" if self.kind.per_step else "each sequence"
+        if self.kind.outputs == "softmax":
+            return f"one of {len(self.class_names)} classes for {each}"
+        one, several = _IN_WORDS[self.kind.outputs]
+        return f"one {one} for {each}" if self.width == 1 else f"{self.width} {several} for {each}"
 
     @classmethod
     def of(cls, training: Sequence[Part], settings: LabelSettings) -> Labels:
@@ -57,17 +69,20 @@ class Labels:
         labels = [record.labels for record in records]
         width = labels[0].shape[-1]
         outputs = settings.outputs or _outputs(labels, width)
-        if settings.outputs is None and outputs == "linear" and width == 1:
-            _warn_of_whole_numbers(labels)
+        if settings.outputs is None and width == 1:
+            _require_one_kind(training)
+            if outputs == "linear":
+                _warn_of_whole_numbers(labels)
         names: tuple[str, ...] = ()
         if outputs == "softmax":
             require(width == 1, f"classes need one label, or data.outputs sigmoid. Received: {width} labels.")
             names = settings.classes or _sorted_names(
                 {name for array in labels for name in _texts(array).ravel().tolist()} - {""}
             )
-            found = ", ".join(names) + (", and no label (-1)" if any("" in _texts(array) for array in labels) else "")
-            require(len(names) > 1, f"labels must be of at least two classes. Received: {found or 'none'}.")
-        return cls(TargetKind(outputs, per_step), names)
+            unlabelled = ["no label (-1)"] if any("" in _texts(array) for array in labels) else []
+            found, sources = " and ".join([*names, *unlabelled]), shown([part.source for part in training])
+            require(len(names) > 1, f"{sources}: labels must be of at least two classes. Received: {found}.")
+        return cls(TargetKind(outputs, per_step), names, width)
 
     def sequences(self, part: Part) -> LabelledSequences:
         """A split with targets.
@@ -88,7 +103,11 @@ class Labels:
     def _targets(self, record: Record, place: str) -> np.ndarray:
         labels = record.labels
         if self.kind.per_step:
-            require(labels.ndim == 2, f"{place} has no label for each step, as other sequences have.")
+            require(
+                labels.ndim == 2,
+                f"{place} needs labels for each of its {len(record.inputs)} steps, as other sequences have or "
+                f"data.labels_per says. Received: {len(labels)} for all of it.",
+            )
         elif record.repeated:
             labels = _label_of_sequence(labels, place)
         require(
@@ -142,6 +161,26 @@ def _outputs(labels: Sequence[np.ndarray], width: int) -> Outputs:
             return "linear" if all(map(is_number, texts)) and not all(map(_WHOLE.fullmatch, texts)) else "softmax"
         return "sigmoid" if texts <= {"0", "1"} else "linear"
     return "sigmoid" if kinds == {"b"} else "linear"
+
+
+def _require_one_kind(training: Sequence[Part]) -> None:
+    """Refuse numbers in the labels of one file and names in those of another: all would become classes."""
+    numbers: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for part in training:
+        texts = sorted({text for record in part.records for text in np.unique(_texts(record.labels)).tolist()} - {""})
+        name = next((text for text in texts if not is_number(text)), None)
+        number = next((text for text in texts if not _WHOLE.fullmatch(text)), None)
+        if name is not None:
+            names[part.source] = name
+        elif number is not None:
+            numbers[part.source] = number
+    if numbers and names:
+        (file, number), (other, name) = next(iter(numbers.items())), next(iter(names.items()))
+        raise ConfigurationError(
+            f"labels must be of one kind. Received: numbers in {file}, as {number}, and names in {other}, as {name!r}. "
+            "Set data.outputs to softmax if all are classes."
+        )
 
 
 def _warn_of_whole_numbers(labels: Sequence[np.ndarray]) -> None:

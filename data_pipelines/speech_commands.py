@@ -25,7 +25,7 @@ from data_pipelines.describe import draw_spectrogram, main
 from data_pipelines.last_step import labelled_split
 from data_pipelines.speech_frames import NUM_BANDS, NUM_FRAMES, RATE, frames_of, log_mel_frames
 from data_pipelines.spoken_words import speak
-from data_pipelines.storage import fingerprint
+from data_pipelines.storage import fingerprint, warn
 from data_pipelines.tfds_datasets import Download, builder, examples, fetch, files_of, rows
 
 WORDS = ("down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes")
@@ -111,6 +111,9 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
     """
     del data_dir
     words = [word for task in config.tasks for word in task]
+    if config.num_tasks is None and len(words) < len(config.words):
+        left = ", ".join(config.words[len(words) :])
+        warn(f"data.words_per_task {config.words_per_task} leaves these words out: {left}.")
     read = _recorded if config.source == "tfds" else _synthesised
     clips = {split: read(split, words, config) for split in _SPLITS}
     named = {"_".join(task): list(task) for task in config.tasks}

@@ -22,6 +22,7 @@ from clrnn_tf.ranges import Settings
 from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import InputModel, Task, TaskStream
 from data_pipelines.describe import main
+from data_pipelines.storage import warn
 from data_pipelines.stroke_batches import end_of_last_digit, stroke_split
 from data_pipelines.stroke_digits import NUM_FEATURES, StrokeData, StrokeDigits
 from data_pipelines.stroke_pictures import draw_strokes as draw_example  # noqa: F401 - for the description
@@ -107,6 +108,10 @@ def make_stream(config: Config, data_dir: Path | None = None) -> TaskStream:
       ConfigurationError: Data are missing or damaged, or a task has too few digits.
     """
     strokes = read_strokes(data_dir, config.source, config.cache)
+    left = 10 % config.classes_per_task
+    if left and config.num_tasks is None:
+        digits = ", ".join(map(str, range(10 - left, 10)))
+        warn(f"data.classes_per_task {config.classes_per_task} leaves these digits out: {digits}.")
     time = max(int(digits.lengths.max()) for digits in strokes.data)  # generated sequences are as long
     tasks = tuple(_task(number, config, strokes.data, time) for number in range(len(config.tasks)))
     named = zip(tasks, (group for _, group in config.tasks), strict=True)

@@ -21,6 +21,8 @@ _DELIMITERS = ",;\t"
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "?"}
 """What stands for a missing number, in small letters."""
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 class Table(NamedTuple):
     """Text by column; "" where a value is missing."""
@@ -57,13 +59,20 @@ class Table(NamedTuple):
         """
         values = self.column(name)
         try:
-            return as_float32(np.array([math.nan if is_missing(value) else _number(value) for value in values]))
+            numbers = np.array([math.nan if is_missing(value) else _number(value) for value in values])
         except ValueError:
             wrong = (row for row, value in enumerate(values) if not is_missing(value) and not is_number(value))
             row = next(wrong)
             raise ConfigurationError(
                 f"{self.path}, {self.place(row)}: column '{name}' must hold numbers. Received: {values[row]!r}."
             ) from None
+        too_large = np.flatnonzero(np.abs(numbers) > _LARGEST)
+        for row in too_large[np.isfinite(numbers[too_large])]:
+            raise ConfigurationError(
+                f"{self.path}, {self.place(row)}: column '{name}' must hold numbers up to {_LARGEST:.1e}. Received: "
+                f"{values[row]!r}."
+            )
+        return as_float32(numbers)
 
 
 def as_float32(numbers: np.ndarray) -> np.ndarray:

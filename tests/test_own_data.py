@@ -249,7 +249,10 @@ BAD_FILES = {
     ),
     "no label": ({"a.csv": GOOD + "4,,1\n"}, "DIR/a.csv, sequence '4' (line 5) has no label."),
     "no id": ({"a.csv": GOOD + ",a,1\n"}, "DIR/a.csv, line 5: column 'sequence' must not be empty."),
-    "one class": ({"a.csv": GOOD.replace(",b,", ",a,")}, "labels must be of at least two classes. Received: a."),
+    "one class": (
+        {"a.csv": GOOD.replace(",b,", ",a,")},
+        "DIR/a.csv: labels must be of at least two classes. Received: a.",
+    ),
     "unknown class": (
         {"a/train.csv": GOOD, "a/test.csv": GOOD.replace(",b,", ",c,")},
         "DIR/a/test.csv, sequence '2' (line 3): label 'c' is none of the classes a, b.",
@@ -355,7 +358,7 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path, capsys, monkeypatc
     monkeypatch.delenv("CLRNN_DATA_DIR", raising=False)
     text(tmp_path / "data" / "a.csv", GOOD + "4,a,far\n")
     for words, message in (
-        ([], "own_data needs a directory of tasks: python -m trainers.own_data DIR."),
+        ([], "own_data needs a directory of tasks: --data-dir DIR."),
         ([str(tmp_path / "nowhere")], "no such directory: "),
         ([str(tmp_path / "data")], f"{tmp_path}/data/a.csv, line 5: column 'x1' must hold numbers. Received: 'far'."),
         ([str(tmp_path / "data"), "--data.tasks", "b"], f"there is no task 'b' in {tmp_path}/data. Known: a."),
@@ -375,8 +378,13 @@ def test_the_command_learns_a_directory_and_serves_raw_sequences(tmp_path, capsy
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["mean_during_accuracy"] > 90
     assert results["data_source"] == "data: 2 tasks, 180 sequences"
+    printed = capsys.readouterr().out
+    assert "labels: one of 2 classes for each sequence\n" in printed
     assert main(BENCHMARK, ["--out", str(tmp_path / "run"), "--resume"]) == 0  # it knows where the data are
     assert "nothing to do" in capsys.readouterr().out
+    write_csv(tmp_path / "others" / "first.csv", steps(4, ("up", "down"), 0))
+    assert main(BENCHMARK, [str(tmp_path / "others"), "--out", str(tmp_path / "run"), "--resume"]) == 2
+    assert "began with data: data: 2 tasks, 180 sequences. Received: others: 1" in capsys.readouterr().err
     served = tf.saved_model.load(str(tmp_path / "run" / "export" / "second" / "1")).signatures["raw"]
     answers = served(
         inputs=tf.constant([[[0.1, 0.0], [-0.2, 1.0]], [[3.1, 0.0], [2.7, 1.0]]]), lengths=tf.constant([2, 2])

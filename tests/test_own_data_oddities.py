@@ -46,6 +46,11 @@ from tests.test_own_data import ARRAYS, GOOD, error_of, sequence_example, stream
             "Received: 2 in line 2 and line 4.",
         ),
         (
+            {"a.csv": GOOD, "b.csv": "sequence,label,x1\n1,0.5,1\n2,1.0,1\n3,2.0,1\n"},
+            "labels must be of one kind. Received: numbers in DIR/b.csv, as 0.5, and names in DIR/a.csv, as 'a'. "
+            "Set data.outputs to softmax if all are classes.",
+        ),
+        (
             {"a.csv": "sequence,label,x1\n1,a,1_000\n"},
             "DIR/a.csv, line 2: column 'x1' must hold numbers. Received: '1_000'.",
         ),
@@ -157,7 +162,14 @@ def test_tasks_are_named_by_files_of_any_script(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"y": np.array([1, 1, -1, -1])}, "labels must be of at least two classes. Received: 1, and no label (-1)."),
+        (
+            {"y": np.array([1, 1, -1, -1])},
+            "DIR/a.npz: labels must be of at least two classes. Received: 1 and no label (-1).",
+        ),
+        (
+            {"y": np.full((4, 3), -1)},
+            "DIR/a.npz: labels must be of at least two classes. Received: no label (-1).",
+        ),
         ({"y": np.zeros((4, 0))}, "DIR/a.npz: y must hold numbers or text. Received: float64 of shape (4, 0)."),
         ({"y": np.full((4, 3, 1), np.nan)}, "DIR/a.npz: at least one step must have a label. Received: none."),
         ({"y": np.array(list("abab"))}, "DIR/a.npz, sequence 0: labels must be numbers. Received: 'a'."),
@@ -215,6 +227,32 @@ def test_names_that_are_given_twice_are_refused(name):
         Config(**{name: ("a", "b", "a")})
 
 
+def test_labels_are_no_inputs():
+    with pytest.raises(ConfigurationError, match="data.feature_columns must be no labels. Received: x."):
+        Config(label_columns=("x", "z"), feature_columns=("x", "y"))
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (np.arange(4) % 3, "one of 3 classes for each sequence"),
+        (np.arange(12).reshape(4, 3), "one of 12 classes for each step"),
+        (np.zeros((4, 2), int), "2 bits, of which any may be 1, for each sequence"),
+        (np.full((4, 3, 2), 0.5), "2 numbers for each step"),
+        (np.full(4, 0.5), "one number for each sequence"),
+    ],
+)
+def test_what_labels_were_taken_for_is_said(tmp_path, y, words):
+    np.savez(tmp_path / "a.npz", x=np.repeat(ARRAYS["x"], 5, axis=0), y=np.repeat(y, 5, axis=0))
+    assert stream_of(tmp_path).data_facts["labels"] == words
+
+
+def test_too_few_labels_for_the_steps_are_counted(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones((4, 3, 1)), y=np.zeros((4, 2), int))
+    with pytest.raises(ConfigurationError, match="needs labels for each of its 3 steps, .* Received: 2 for all of it."):
+        stream_of(tmp_path, labels_per="step")
+
+
 def test_tables_of_a_manifest_may_have_their_columns_in_any_order(tmp_path):
     text(tmp_path / "a" / "manifest.csv", "file,label\nx.csv,p\ny.csv,q\nx.csv,q\n")
     text(tmp_path / "a" / "x.csv", "u,v\n1,2\n")
@@ -235,6 +273,8 @@ def test_class_names_are_plain_text_and_large_numbers_stay_apart(tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_numbers_that_are_too_large_are_refused_without_a_warning(tmp_path):
     text(tmp_path / "a.csv", GOOD + "4,a,1e39\n")
+    assert error_of(tmp_path) == "DIR/a.csv, line 5: column 'x1' must hold numbers up to 3.4e+38. Received: '1e39'."
+    text(tmp_path / "a.csv", GOOD + "4,a,inf\n")
     assert error_of(tmp_path).startswith("DIR/a.csv, sequence '4' (line 5): inputs must be finite. Received: inf")
 
 

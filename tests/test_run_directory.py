@@ -188,9 +188,16 @@ def test_a_killed_process_leaves_no_lock(copy, holder):
 def test_a_lock_writes_through_no_link(tmp_path):
     (tmp_path / "precious").write_text("mine")
     (tmp_path / ".lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(OSError, match="symbolic"), RunLock(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot be written: .*symbolic"), RunLock(tmp_path):
         pass
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that makes no directories")
+def test_a_directory_that_cannot_be_made_is_named(capsys):
+    assert run("--out", "/proc/run") == 2
+    line = "error: /proc/run cannot be written: No such file or directory. Choose another directory with --out."
+    assert capsys.readouterr().err.strip() == line
 
 
 # A disk that fails.

@@ -9,6 +9,7 @@ from data_pipelines import speech_commands
 from data_pipelines.speech_commands import WORDS, Config, make_stream
 from data_pipelines.speech_frames import NUM_BANDS, NUM_FRAMES, RATE, frames_of, log_mel_frames
 from data_pipelines.spoken_words import PRONUNCIATIONS, speak
+from data_pipelines.storage import DataWarning
 from trainers.run import main
 from trainers.settings import parse
 from trainers.speech_commands import BENCHMARK
@@ -204,3 +205,8 @@ def test_a_quick_run_ends(tmp_path, capsys):
     assert main(BENCHMARK, words) == 0
     assert "data: words of a speech synthesiser, data seed 42" in capsys.readouterr().out
     assert (tmp_path / "run" / "export" / "down_go" / "1").is_dir()
+
+
+def test_words_that_are_left_out_are_named():
+    with pytest.warns(DataWarning, match="data.words_per_task 2 leaves these words out: right."):
+        make_stream(Config(words=("up", "down", "right"), clips_per_word=5))

@@ -10,6 +10,7 @@ import tensorflow as tf
 from clrnn_tf.errors import ConfigurationError
 from data_pipelines import sequential_stroke_mnist, stroke_mnist
 from data_pipelines.sequential_stroke_mnist import draw_splits, draw_tasks, split_pools
+from data_pipelines.storage import DataWarning
 from data_pipelines.stroke_batches import end_of_last_digit
 from data_pipelines.stroke_digits import read_npz
 from data_pipelines.stroke_sources import STARTER
@@ -173,3 +174,9 @@ def test_sizes_on_the_real_strokes_are_those_published():
     for task in sequences:
         parts = (task.train, task.validation, task.test)
         assert [part.num_examples for part in parts] == [12_000, 1000, 2000]
+
+
+def test_digits_that_are_left_out_are_named():
+    with pytest.warns(DataWarning, match="data.classes_per_task 3 leaves these digits out: 9."):
+        stream = stroke_mnist.make_stream(stroke_mnist.Config(classes_per_task=3, num_train=20, num_test=10))
+    assert len(stream) == 3

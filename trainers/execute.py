@@ -41,6 +41,7 @@ from trainers.one_more_task import beginning, certifiers
 from trainers.recorders import recorders, samples_of
 from trainers.settings import Command
 from trainers.signals import stopped_by_signals
+from trainers.stored_data import names_other_directory, warn_of_other_data
 from trainers.streams import drop_output
 
 _TOO_SHORT = "--quick: too short to learn; accuracies mean nothing."
@@ -108,6 +109,8 @@ def _execute(command: Command, stop: StopRequest) -> int:
         matrix = run.load()
         more = command.options.infer_task or command.options.publish or command.options.export
         if is_finished(run, command.exports) and not more:
+            if names_other_directory(run.config, command.options.data_dir):
+                run.require_same_data(command.benchmark.pipeline.make_stream(command.experiment.data, command.data_dir))
             print(f"the run in {command.out} is finished; nothing to do.")
             return 0
         session = _session(command, comparisons, workers, stop)
@@ -172,6 +175,8 @@ def _session(command: Command, comparisons: list[Comparison], workers: SingleWor
     if command.options.download:
         _download(command)
     stream = command.benchmark.pipeline.make_stream(experiment.data, command.data_dir)
+    if command.options.config:
+        warn_of_other_data(command.options.config, experiment, stream)
     trainer = build_trainer(experiment, stream, workers=workers)
     inference = None
     if command.options.infer_task:
@@ -246,6 +251,8 @@ def _announce(session: Session) -> None:
     if command.options.quick:
         print(_TOO_SHORT)
     print(f"data: {stream.data_source}", flush=True)
+    if "labels" in stream.data_facts:
+        print(f"labels: {stream.data_facts['labels']}", flush=True)
     few = few_vectors(stream.data_facts)
     if few:
         print(few, flush=True)

@@ -23,6 +23,7 @@ from clrnn_tf.yaml_files import read_settings
 from data_pipelines.storage import find_data_dir
 from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
 from trainers.presets import Benchmark, Expected
+from trainers.stored_data import stored_data_dir
 
 _QUICK_STEPS = 150
 
@@ -130,10 +131,8 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     stored = _stored_settings(benchmark, options)
     provenance = provenance_of(stored)
     _require_kinds(provenance, "preset", "data_dir")
-    data_dir = options.data_dir
-    if (options.resume or options.extend) and data_dir is None and provenance.get("data_dir"):
-        data_dir = Path(str(provenance["data_dir"]))
-    data_dir = find_data_dir(data_dir) if benchmark.uses_data else None
+    stored_dir = stored_data_dir(provenance, same_run=options.config is None)
+    data_dir = find_data_dir(options.data_dir or stored_dir) if benchmark.uses_data else None
     embedded = data_dir is None and not _names_source(benchmark, stored, words)
     preset, start = _starting_settings(benchmark, options, stored, embedded)
     flags = [flag for _, _, of_section in sections(start) for flag in of_section]
@@ -174,6 +173,7 @@ def _stored_settings(benchmark: Benchmark, options: RunOptions) -> dict[str, obj
         not (options.resume and options.config),
         "--resume takes the settings stored in the run directory. Received: --config as well; leave it out.",
     )
+    require(not (options.resume and options.overwrite), "--resume goes on, --overwrite begins anew. Leave one out.")
     path = options.config
     if options.extend:
         _refuse_beside_extend(options)

@@ -40,12 +40,17 @@ class RunLock:
         """Take the lock.
 
         Raises:
-          ConfigurationError: Another process has it; the message says which.
+          ConfigurationError: Another process has it; the message says which. Or the directory cannot be written.
         """
-        self._path.mkdir(parents=True, exist_ok=True)
         # O_NOFOLLOW, as the file is emptied: a link there could point to anything.
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        self._descriptor = os.open(self._path / ".lock", flags, 0o644)
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self._path / ".lock", flags, 0o644)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self._path} cannot be written: {error.strerror}. Choose another directory with --out."
+            ) from None
         try:
             self._take()
         except BaseException:
