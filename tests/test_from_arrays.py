@@ -1,6 +1,7 @@
 """A user's own arrays and datasets as streams."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -113,6 +114,21 @@ def test_missing_values_are_refused_or_filled():
         assert stream.num_features == (4 if flags else 2)
         if flags:
             np.testing.assert_array_equal(inputs[:, 2:], np.isnan(x[2]))
+
+
+def test_a_class_that_no_test_sequence_is_of_is_named():
+    x, y = draws().normal(size=(12, 6, 3)), [2] + [0, 1] * 5 + [1]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for seed in range(12):
+            TaskStream.from_arrays([(x, y)], class_names=["a", "b", "c"], preparation=Preparation(data_seed=seed))
+    lines = [str(warning.message) for warning in caught if "test sequences" in str(warning.message)]
+    assert any(
+        line.startswith("task 'task0': none of the 2 test sequences that were drawn is of class c.") for line in lines
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TaskStream.from_arrays([(x, y)], test=[(x[1:], y[1:])], class_names=["a", "b", "c"])
 
 
 def test_a_feature_without_any_value_in_the_training_data_is_refused():

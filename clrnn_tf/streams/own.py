@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +101,10 @@ def stream_of(
     split = [_with_tests(task, number, preparation) for number, task in enumerate(tasks)]
     num_outputs = _num_outputs(split, kind, description.class_names)
     _check(split, kind, preparation, num_outputs)
+    if kind.outputs == "softmax" and not kind.per_step:
+        for given, task in zip(tasks, split, strict=True):
+            if given.test is None:
+                _warn_of_untested(task, description.class_names)
     coders = _coders(split, kind, preparation)
     buckets = _length_buckets(split)
     return TaskStream(
@@ -139,6 +144,18 @@ def _with_tests(task: TaskData, number: int, preparation: Preparation) -> SplitD
         test if task.test is None else task.test,
         validation if sizes[1] else task.validation,
     )
+
+
+def _warn_of_untested(task: SplitData, class_names: tuple[str, ...]) -> None:
+    """Say so where the test sequences that were drawn have none of a class: it is learned, and never scored."""
+    untested = sorted(set(task.train.targets.tolist()) - set(task.test.targets.tolist()))
+    if untested:
+        names = [class_names[number] if class_names else str(number) for number in untested]
+        warnings.warn(
+            f"task '{task.name}': none of the {len(task.test)} test sequences that were drawn is of class "
+            f"{shown(names)}. Give test data, or more sequences of it.",
+            stacklevel=3,
+        )
 
 
 def _num_outputs(tasks: Sequence[SplitData], kind: TargetKind, class_names: tuple[str, ...]) -> int:
