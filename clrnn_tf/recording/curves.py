@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from clrnn_tf.pictures import letters_of, short_names
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.svg import GREY
 
@@ -69,8 +70,9 @@ def curves_figure(
             )
     for step in borders.steps:
         axes.axvline(step, color=GREY, alpha=0.35, linewidth=0.7, zorder=0)
-    every = max(1, math.ceil((8 * max(map(len, borders.names), default=0) + 8) * len(borders.names) / (0.9 * width)))
-    for step, name in list(zip(borders.steps, borders.names, strict=True))[::every]:
+    names = short_names(borders.names, min(figures.LONGEST_NAME, int(width / 30)))
+    every = max(1, math.ceil((8 * max(map(letters_of, names), default=0) + 8) * len(names) / (0.9 * width)))
+    for step, name in list(zip(borders.steps, names, strict=True))[::every]:
         axes.annotate(
             name,
             (step, 1.0),
