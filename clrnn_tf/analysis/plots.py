@@ -72,8 +72,9 @@ def forgetting(comparison: MethodComparison, width: float = WIDTH) -> Figure:
         )
     axes.set_xlim(-0.6, len(tasks) - 0.4)
     _name_tasks(axes, range(len(tasks)), tasks, width)
-    unit = "nats" if comparison.metric == LOSS else "points"
-    axes.set(xlabel="task, in the order of learning", ylabel=f"forgetting,\n{unit} of {_metric(comparison, unit='')}")
+    unit = "" if comparison.metric == LOSS else "points of "
+    metric = _metric(comparison, unit=None if comparison.metric == LOSS else "")
+    axes.set(xlabel="task, in the order of learning", ylabel=f"forgetting,\n{unit}{metric}")
     return _finished(figure, axes, comparison)
 
 
