@@ -166,15 +166,15 @@ class ResultMatrix:
         """Score of each learned task after the last one learned; [0] before the first row."""
         return self.scores(metric)[-1:, : self.num_learned].ravel()
 
-    def forgetting(self) -> float:
-        """Mean drop from a task's best earlier accuracy to its last one; nan with fewer than two tasks."""
-        scores, learned = self.scores(), len(self.rows)
+    def forgetting(self, metric: str = "accuracy") -> float:
+        """Mean drop from a task's best earlier score, in percent, to its last one; nan with fewer than two tasks."""
+        scores, learned = self.scores(metric), len(self.rows)
         drops = [scores[j : learned - 1, j].max() - scores[-1, j] for j in range(learned - 1)]
         return float(np.mean(drops)) if drops else math.nan
 
-    def backward_transfer(self) -> float:
+    def backward_transfer(self, metric: str = "accuracy") -> float:
         """Mean change of old tasks since they were learned (negative: forgetting); nan with fewer than two."""
-        changes = (self.final() - self.during())[:-1] if len(self.rows) > 1 else []
+        changes = (self.final(metric) - self.during(metric))[:-1] if len(self.rows) > 1 else []
         return float(np.mean(changes)) if len(changes) else math.nan
 
     def forward_transfer(self) -> float:

@@ -43,7 +43,7 @@ from trainers.settings import Command
 from trainers.signals import stopped_by_signals
 from trainers.streams import drop_output
 
-_TOO_SHORT = "--quick: too short to learn; accuracies mean nothing."
+_TOO_SHORT = "--quick: too short to learn; scores mean nothing."
 _REFUSED = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 
 
