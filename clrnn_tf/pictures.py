@@ -44,7 +44,7 @@ def short_names(names: Sequence[object], most: int) -> list[str]:
     """Names for a figure, shortened; names that differ still differ, by their number if by nothing else.
 
     >>> short_names(["one of the pumps (left, front)", "one of the fans (left, front)", "pump"], 14)
-    ['one of…t) (1)', 'one of…t) (2)', 'pump']
+    ['one of…nt) (1)', 'one of…nt) (2)', 'pump']
     """
     most = max(most, len(f" ({len(names)})") + 2)
     short = [shortened(name, most) for name in names]
