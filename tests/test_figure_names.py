@@ -13,7 +13,7 @@ from clrnn_tf.recording import figures
 from clrnn_tf.recording.curves import Borders, Curve, curves_figure
 from clrnn_tf.recording.heat_maps import HeatMap, heat_map_figure, heat_map_of, matrix_image
 from clrnn_tf.recording.report.elements import NARROW, WIDE, figure
-from clrnn_tf.recording.svg import page_svg
+from clrnn_tf.recording.svg import GREY, page_svg
 
 NAMES = {
     "long": ["bearing ok", "bearing must be replaced within a week"],
@@ -114,3 +114,12 @@ def test_a_figure_that_cannot_be_drawn_leaves_a_note():
 
     with pytest.warns(UserWarning, match="no figure of the matrix: ValueError: no such size"):
         assert "could not be drawn" in figure(draw, "matrix", "the matrix")
+
+
+def test_losses_of_one_decade_have_labels_that_fit_beside_the_axis():
+    drawn = curves_figure([Curve("task", [([1, 2], [0.13, 0.17])])], "loss", Borders([0], ["t"]), True, NARROW)
+    (axes,) = drawn.axes
+    drawn.draw_without_rendering()
+    labels = [label for label in axes.get_yticklabels(minor=True) if label.get_text()]
+    assert "0.15" in [label.get_text() for label in labels]
+    assert all(label.get_window_extent().x0 >= 0 and label.get_color() == GREY for label in labels)

@@ -99,7 +99,16 @@ def _set_log_scale(axes: Axes, values: Sequence[float]) -> None:
     if any(value < 0 for value in values):
         axes.set_yscale("symlog", linthresh=0.01)
         return
+    from matplotlib.ticker import LogFormatterSciNotation
+
+    class Between(LogFormatterSciNotation):
+        """Labels between powers of ten, where there are any, as 0.2: there is no room for 2 x 10^-1."""
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:.3g}" if super().__call__(x, pos) else ""
+
     positive = [value for value in values if value > _SMALLEST]
     if positive:
         axes.set_yscale("log", nonpositive="mask")
+        axes.yaxis.set_minor_formatter(Between(labelOnlyBase=False))
         axes.set_ylim(bottom=0.7 * min(positive))

@@ -220,7 +220,7 @@ def accuracy_so_far(matrix: ResultMatrix) -> np.ndarray:
 def plain(axes: Axes, size: float = 11.5) -> None:
     """Axes as all figures of a page have them: no frame, thin lines across, grey text."""
     axes.set_facecolor("none")
-    axes.tick_params(colors=GREY, labelsize=size, length=0)
+    axes.tick_params(which="both", colors=GREY, labelsize=size, length=0)
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.7)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
