@@ -23,7 +23,7 @@ class Evaluation:
     """
 
     loss: float
-    """Sum over time of the loss-weighted negative log-likelihood, mean over sequences; nats."""
+    """Sum over time of the loss-weighted losses of steps, mean over sequences; in the unit of the kind of output."""
     accuracy: float
     """Percent of the scored steps (softmax) or output bits (sigmoid) that are right; nan for linear outputs."""
     confusion: np.ndarray | None = None
@@ -39,7 +39,7 @@ class Evaluation:
 
     @functools.cached_property
     def metrics(self) -> Mapping[str, float]:
-        """Every score by its name: `loss` in nats, all others in percent. Records and reports use these."""
+        """Every score by its name: `loss` in its own unit, all others in percent. Records and reports use these."""
         of_classes = {} if self.confusion is None else {"weighted_f1": weighted_f1(self.confusion)}
         return {"loss": self.loss, "accuracy": self.accuracy, **of_classes, **self.further}
 
@@ -94,6 +94,8 @@ class ResultMatrix:
     rows: list[list[Evaluation]] = field(default_factory=list)
     joint: bool = False
     """Whether all tasks are learned at once."""
+    loss_unit: str = "nats"
+    """Of the losses, in words; "" where it is not known."""
 
     @property
     def num_tasks(self) -> int:
@@ -164,15 +166,15 @@ class ResultMatrix:
         """Score of each learned task after the last one learned; [0] before the first row."""
         return self.scores(metric)[-1:, : self.num_learned].ravel()
 
-    def forgetting(self) -> float:
-        """Mean drop from a task's best earlier accuracy to its last one; nan with fewer than two tasks."""
-        scores, learned = self.scores(), len(self.rows)
+    def forgetting(self, metric: str = "accuracy") -> float:
+        """Mean drop from a task's best earlier score, in percent, to its last one; nan with fewer than two tasks."""
+        scores, learned = self.scores(metric), len(self.rows)
         drops = [scores[j : learned - 1, j].max() - scores[-1, j] for j in range(learned - 1)]
         return float(np.mean(drops)) if drops else math.nan
 
-    def backward_transfer(self) -> float:
+    def backward_transfer(self, metric: str = "accuracy") -> float:
         """Mean change of old tasks since they were learned (negative: forgetting); nan with fewer than two."""
-        changes = (self.final() - self.during())[:-1] if len(self.rows) > 1 else []
+        changes = (self.final(metric) - self.during(metric))[:-1] if len(self.rows) > 1 else []
         return float(np.mean(changes)) if len(changes) else math.nan
 
     def forward_transfer(self) -> float:

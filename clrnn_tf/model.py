@@ -49,7 +49,7 @@ class Scores(NamedTuple):
     """How the network does on a batch."""
 
     losses: tf.Tensor
-    """[B], weighted sums over time; nats."""
+    """[B], weighted sums over time; in the unit of the kind of output."""
     statistics: dict[str, tf.Tensor]
     """Sums over the batch that metrics are computed from; see `OutputKind.statistics`."""
     logits: tf.Tensor

@@ -3,7 +3,7 @@
 A kind of output is a class that says how outputs are scored, distilled, sampled and served. A new kind is one more
 class here, with its name in `OutputName` and an entry in `OUTPUT_KINDS`.
 
-Axes: B batch, T time, C outputs of a head. Losses and entropies are in nats.
+Axes: B batch, T time, C outputs of a head. Entropies are in nats, and losses in the `loss_unit` of the kind.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class OutputKind(abc.ABC):
     target_dtype: tf.DType = tf.float32
     has_accuracy = True
     """Whether outputs are right or wrong. Where they are not, the loss is the only score."""
+    loss_unit = "nats"
+    """Of `losses`, in words."""
     has_probabilities = False
     """Whether the outputs are probabilities: have an `entropy`, and targets can be drawn by `sample`."""
 
@@ -46,7 +48,7 @@ class OutputKind(abc.ABC):
 
     @abc.abstractmethod
     def losses(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """Negative log-likelihood of each time step, [B, T], for logits [B, T, C]."""
+        """Loss of each time step, [B, T], for logits [B, T, C]: of probabilities, the negative log-likelihood."""
 
     def sequence_losses(self, logits: tf.Tensor, targets: tf.Tensor, loss_weights: tf.Tensor) -> tf.Tensor:
         """Sum over time of the losses times their weights [B, T], [B]. A task's loss is the mean over sequences."""
@@ -207,6 +209,7 @@ class Linear(OutputKind):
 
     name = "linear"
     has_accuracy = False
+    loss_unit = "mean squared error"
 
     def losses(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Mean over outputs of the squared error."""
@@ -253,6 +256,7 @@ class Ring(OutputKind):
     """
 
     name = "ring"
+    loss_unit = "squared error of activities"
     fixation_weight = 2.0
     """Weight of the error of the fixation unit beside that of each other unit, as published."""
     tolerance = math.pi / 5

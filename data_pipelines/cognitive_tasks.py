@@ -20,6 +20,7 @@ one). The published code squares the cost weights, and the paper does not; they 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import sys
 import zlib
@@ -35,6 +36,7 @@ from clrnn_tf.streams.splits import ArraySplit
 from clrnn_tf.streams.tasks import Batch, InputModel, Task, TaskStream
 from data_pipelines.cognitive_trials import BatchMaker, Stimuli, Trials, respond_after_fixation
 from data_pipelines.describe import main
+from data_pipelines.sample_texts import name_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -273,10 +275,14 @@ def _of_the_stronger(directions: np.ndarray, strengths: np.ndarray) -> np.ndarra
 
 def draw_example(axes: Axes, example: Batch, stream: TaskStream) -> None:
     """Draw a trial, time to the right: fixation signal and two rings, and below a line what shall come out."""
-    steps = int(example.lengths)
+    steps, inputs, size = int(example.lengths), example.inputs.shape[1], example.targets.shape[1] - 1
     image = np.concatenate([example.inputs[:steps], example.targets[:steps]], axis=1).T
     axes.imshow(image, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0.0, vmax=1.0)
-    axes.axhline(example.inputs.shape[1] - 0.5, color="white", linewidth=1)
+    axes.axhline(inputs - 0.5, color="white", linewidth=0.5)
+    axes.set_xlabel("time")
+    parts = {"fixation in": 1, "ring 1 in": size, "ring 2 in": size, "fixation out": 1, "ring out": size}
+    starts = itertools.accumulate(parts.values(), initial=0)
+    name_rows(axes, {name: (first, first + parts[name]) for name, first in zip(parts, starts, strict=False)})
 
 
 if __name__ == "__main__":

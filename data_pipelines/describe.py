@@ -11,7 +11,7 @@ import inspect
 import io
 import sys
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -21,8 +21,18 @@ import yaml
 
 from clrnn_tf.config import updated
 from clrnn_tf.errors import ConfigurationError, require
+from clrnn_tf.pictures import attempted, shortened
 from clrnn_tf.streams.splits import first_batches
 from clrnn_tf.streams.tasks import Batch, Split, Task, TaskStream
+from data_pipelines.sample_texts import (
+    add_legend,
+    classes_of,
+    listed,
+    name_curves,
+    name_rows,
+    title_of,
+    without_flags,
+)
 from data_pipelines.storage import find_data_dir
 
 if TYPE_CHECKING:
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
 Draw = Callable[["Axes", Batch, TaskStream], None]
 _SAMPLES = 6  # of each task in the picture
 _MOST_TASKS = 6  # in the picture
+_LONGEST_NAME = 22  # letters of a task
 _DOTS = 110  # per inch
 
 
@@ -65,39 +76,61 @@ def description(stream: TaskStream, text: str = "") -> str:
     lines += [f"{name:<10} {value}" for name, value in stream.data_facts.items() if isinstance(value, str)]
     lines += [f"inputs     {stream.num_features} features a step", f"outputs    {stream.num_outputs}, {stream.outputs}"]
     if stream.class_names:
-        lines += [f"classes    {', '.join(stream.class_names)}"]
+        lines += [f"classes    {listed(stream.class_names)}"]
     heads = ("task", "train", "validation", "test", "steps: shortest, mean, longest", "classes in the test data")
     rows: list[tuple[str, ...]] = [heads, *(_row(task, stream) for task in stream)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     if "classes" in stream.data_facts:
-        lines += [f"{task.name:<10} {', '.join(classes_of(task, stream))}" for task in stream]
+        classes = [classes_of(task, stream) for task in stream]
+        every = [name for of_task in classes for name in of_task]
+        lines += [f"{task.name:<10} {listed(of_task, every)}" for task, of_task in zip(stream, classes, strict=True)]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)
 
 
 def samples_figure(stream: TaskStream, draw: Draw) -> Figure:
-    """Some training examples of the first tasks, a row for each task."""
+    """Some training examples of the first tasks, a row for each task, with the names of what is drawn."""
     from matplotlib.figure import Figure
 
     tasks = stream.tasks[:_MOST_TASKS]
     figure = Figure(figsize=(1.6 * _SAMPLES, 1.6 * len(tasks)), layout="constrained")
     grid = figure.subplots(len(tasks), _SAMPLES, squeeze=False)
     for task, row in zip(tasks, grid, strict=True):
+        is_last = task is tasks[-1]
         (batch,) = first_batches(task.train, 1, _SAMPLES, 0, task.task_id)
         for number, axes in enumerate(row):
             example = Batch(*(np.asarray(field)[number] for field in batch))
-            draw(axes, example, stream)
             axes.set(xticks=[], yticks=[])
-            axes.set_title(_label(example, classes_of(task, stream), stream), fontsize=7)
-        row[0].set_ylabel(task.name, fontsize=7)
+            draw(axes, without_flags(example, stream), stream)
+            name_curves(axes, example, stream)
+            axes.tick_params(labelleft=number == 0)
+            axes.set_xlabel(axes.get_xlabel() if is_last else "", fontsize=6)
+            axes.set_title(title_of(example, task, stream), fontsize=7)
+        row[0].set_ylabel(shortened(task.name, _LONGEST_NAME), fontsize=7)
+    shown = f"the first {len(tasks)} of {len(stream)}" if len(tasks) < len(stream) else str(len(tasks))
+    figure.suptitle(f"training examples of {shown} task{'s' * (len(stream) > 1)}", fontsize=8)
+    add_legend(figure, grid.ravel().tolist())
     return figure
 
 
 def samples_png(stream: TaskStream, draw: Draw) -> bytes:
-    """The figure of samples as a PNG file."""
+    """The figure of samples as a PNG file; in words, with a warning, where it cannot be drawn."""
+    drawn = attempted(lambda: _png(samples_figure(stream, draw)), "samples of the data")
+    return drawn if drawn is not None else _png(_no_samples())
+
+
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    samples_figure(stream, draw).savefig(buffer, format="png", dpi=_DOTS)
+    figure.savefig(buffer, format="png", dpi=_DOTS)
     return buffer.getvalue()
+
+
+def _no_samples() -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 0.5))
+    figure.text(0.5, 0.5, "The samples could not be drawn.", ha="center", va="center", fontsize=8)
+    return figure
 
 
 def draw_of(pipeline: ModuleType) -> Draw:
@@ -112,40 +145,27 @@ def draw_image(axes: Axes, example: Batch, stream: TaskStream) -> None:
     if stream.outputs != "softmax":
         rows.append(np.asarray(example.targets[:steps] * example.loss_weights[:steps, np.newaxis], float).T)
     axes.imshow(np.concatenate(rows), aspect="auto", interpolation="nearest", cmap="viridis")
+    axes.set_xlabel("time")
     if len(rows) > 1:
-        axes.axhline(len(rows[0]) - 0.5, color="white", linewidth=1)
+        border, end = len(rows[0]), len(rows[0]) + len(rows[1])
+        axes.axhline(border - 0.5, color="white", linewidth=1)
+        name_rows(axes, {"inputs": (0, border), "targets": (border, end)})
 
 
 def draw_spectrogram(axes: Axes, example: Batch, stream: TaskStream) -> None:
     """Draw frames of sound as an image: time to the right, features upwards."""
     del stream
     axes.imshow(np.asarray(example.inputs).T, aspect="auto", origin="lower", interpolation="nearest", cmap="magma")
+    axes.set_xlabel("time")
 
 
-def draw_curves(axes: Axes, values: np.ndarray) -> None:
-    """Draw the F numbers of each step, [T, F], as F curves."""
-    axes.plot(np.asarray(values, float), linewidth=0.8)
+def draw_curves(axes: Axes, values: np.ndarray, name: str = "") -> None:
+    """Draw the F numbers of each step, [T, F], as F curves; with a name, the legend numbers them."""
+    lines = axes.plot(np.asarray(values, float), linewidth=0.8, marker="." if len(values) == 1 else "")
+    for number, line in enumerate(lines, start=1):
+        line.set_label(f"{name} {number}" if name else "_")
     axes.margins(x=0.02)
-
-
-def classes_of(task: Task, stream: TaskStream) -> Sequence[str]:
-    """Names of a task's classes: those in the fact `classes` of the data, by the task's name, else those of the stream.
-
-    Without any, their numbers.
-    """
-    of_tasks = stream.data_facts.get("classes")
-    if isinstance(of_tasks, Mapping) and task.name in of_tasks:
-        return [str(name) for name in of_tasks[task.name]]
-    return stream.class_names or [str(number) for number in range(stream.num_outputs)]
-
-
-def _label(example: Batch, classes: Sequence[str], stream: TaskStream) -> str:
-    """The class of a sequence that is asked for one; else its length."""
-    scored = np.flatnonzero(example.eval_weights)
-    if stream.outputs != "softmax" or len(scored) != 1:
-        return f"{int(example.lengths)} steps"
-    name = classes[int(example.targets[scored[0]])]
-    return f"class {name}" if len(name) < 3 else f"{name[:23]}..." if len(name) > 26 else name
+    axes.set_xlabel("time")
 
 
 def _row(task: Task, stream: TaskStream) -> tuple[str, ...]:

@@ -209,8 +209,8 @@ def _batch(fields: dict[str, tf.Tensor]) -> Batch:
 
 
 def draw_example(axes: Axes, example: Batch, stream: TaskStream) -> None:
-    """Draw the outputs of the teacher over time."""
-    draw_curves(axes, example.targets[: int(example.lengths)])
+    """Draw the targets, which are the outputs of the teacher, over time."""
+    draw_curves(axes, example.targets[: int(example.lengths)], "target")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,26 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TOP_LEVEL = ("clrnn_tf", "data_pipelines", "export", "trainers")
-BASE = {"errors", "seeds", "backend", "setting_types", "ranges", "yaml_files", "durable_files", "notices", "__init__"}
+BASE = {
+    "errors",
+    "seeds",
+    "backend",
+    "setting_types",
+    "ranges",
+    "yaml_files",
+    "durable_files",
+    "notices",
+    "pictures",
+    "__init__",
+}
 DATA = {*BASE, "config", "outputs", "streams"}
 NETWORKS = {*DATA, "networks", "execution"}
 MODELS = {*NETWORKS, "hypernetworks", "ngram_embedding", "model", "optimizers", "metrics"}
 MAY_IMPORT = {
-    "errors, seeds, backend, setting_types, ranges, yaml_files, durable_files, notices": {"errors", "setting_types"},
+    "errors, seeds, backend, setting_types, ranges, yaml_files, durable_files, notices, pictures": {
+        "errors",
+        "setting_types",
+    },
     "config": BASE,
     "streams": DATA,
     "outputs": BASE,
@@ -23,14 +37,14 @@ MAY_IMPORT = {
     "recording.events": {*BASE, "streams", "metrics"},
     "training": MODELS | {"methods.base", "recording.events", "training"},
     "experiment": MODELS | {"methods", "methods.base", "recording.events", "training"},
-    "analysis": {"errors", "metrics", "analysis"},
+    "analysis": {"errors", "metrics", "pictures", "analysis"},
     "recording": {*DATA, "metrics", "analysis", "recording"},
     "runs, extension": MODELS | {"methods", "training", "recording", "experiment", "extension"},
     "__init__": BASE,
 }
 """What a package or module of `clrnn_tf` may import of `clrnn_tf`."""
 OUTSIDE = {
-    "data_pipelines": {"errors", "notices", "config", "ranges", "streams"},
+    "data_pipelines": {"errors", "notices", "pictures", "config", "ranges", "streams"},
     "export": {
         "errors",
         "notices",

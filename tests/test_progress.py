@@ -3,6 +3,7 @@ import math
 
 from rich.console import Console
 
+from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.recording.events import TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.recording.progress import ProgressReporter
 from tests import tiny
@@ -125,3 +126,40 @@ def test_a_terminal_that_is_narrow_cuts_no_word_of_the_caption():
     console = Console(file=io.StringIO(), width=200)
     told(console)
     assert "forgetting 10.75, backward transfer -10.75, worst final 70.50" in console.file.getvalue()
+
+
+def numbers(explained, loss=0.5):
+    return Evaluation(loss, math.nan, None, {"explained_variance": explained})
+
+
+def told_of_numbers(rows, unit="mean squared error"):
+    console, stream = Console(file=io.StringIO(), width=100), tiny.stream(2)
+    reporter, matrix = ProgressReporter(console, Clock()), ResultMatrix(("t0", "t1"), loss_unit=unit)
+    reporter.run_began(stream, 0, matrix)
+    for row, task in zip(rows, stream, strict=True):
+        scores = [numbers(score) for score in row]
+        reporter.validated(ValidationLog(task, 40, scores[0]))
+        reporter.trained(TrainingLog(task, 40, 40, {"total": 0.5, "task": 0.5}, math.nan, 0.5, 1.0))
+        matrix.add(scores)
+        reporter.task_learned(TaskResult(task, scores, 20.0, 0.5, 40), matrix)
+    reporter.run_ended(matrix)
+    return console.file.getvalue()
+
+
+def test_numbers_are_scored_by_their_explained_variance():
+    printed = told_of_numbers([[81.25, 40.0], [70.5, 90.0]])
+    assert "| task 0.5 | validation explained variance 81.2 %" in printed
+    assert "task 1/2 t0: explained variance 81.25 % in 20 s; mean of tasks so far 81.25 %" in printed
+    assert "test explained variance, %" in printed
+    assert "forgetting 10.75, backward transfer -10.75, worst final 70.50" in printed
+
+
+def test_a_score_that_is_not_defined_for_a_task_is_a_dash():
+    printed = told_of_numbers([[math.nan, 40.0], [math.nan, 90.0]])
+    assert "t0: explained variance – in" in printed and "nan" not in printed
+
+
+def test_without_a_score_the_loss_is_shown_with_its_unit():
+    printed = told_of_numbers([[math.nan] * 2] * 2)
+    assert "t0: loss 0.5 in 20 s; mean of tasks so far 0.5" in printed
+    assert "test loss, mean squared error" in printed

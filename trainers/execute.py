@@ -44,7 +44,7 @@ from trainers.signals import stopped_by_signals
 from trainers.stored_data import names_other_directory, warn_of_other_data
 from trainers.streams import drop_output
 
-_TOO_SHORT = "--quick: too short to learn; accuracies mean nothing."
+_TOO_SHORT = "--quick: too short to learn; scores mean nothing."
 _REFUSED = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 
 

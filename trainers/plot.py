@@ -70,8 +70,9 @@ def _curves(comparison: MethodComparison, found: RunGroups, width: float) -> plo
     for kind in ("validation", "train"):
         logs = [[_curves_of(run, metric, kind) for run in runs] for runs in found.runs]
         if all(curves for of_group in logs for curves in of_group):
-            unit = f"{metric.replace('_', ' ')}, {comparison.unit}"
-            return plots.curves(comparison, logs, f"{'training' if kind == 'train' else kind} {unit}", width)
+            name = f"{'training' if kind == 'train' else kind} {metric.replace('_', ' ')}"
+            unit = f", {comparison.unit}" if comparison.unit else ""
+            return plots.curves(comparison, logs, f"{name}{unit}", width)
     raise ConfigurationError(f"--what curves needs {metric} in metrics.jsonl of every run. Received: a run without.")
 
 

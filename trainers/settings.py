@@ -51,7 +51,7 @@ class RunOptions:
     processes: int = 1
     """How many of the --seeds run at once."""
     quick: bool = False
-    """Try everything in under a minute. Too short to learn: accuracies mean nothing."""
+    """Try everything in under a minute. Too short to learn: scores mean nothing."""
     resume: bool = False
     """Continue the run in --out where its last checkpoint is."""
     checkpoint_every: int | None = None

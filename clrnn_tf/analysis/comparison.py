@@ -81,8 +81,8 @@ class MethodComparison:
 
     @property
     def unit(self) -> str:
-        """Of scores."""
-        return "nats" if self.metric == LOSS else "%"
+        """Of scores; of the loss, "" where it is not known."""
+        return self.groups[0].matrices[0].loss_unit if self.metric == LOSS else "%"
 
     def score(self, label: str, quantity: Quantity, task: str | None = None) -> Estimate:
         """What a group reaches on a task, or on average."""

@@ -15,6 +15,7 @@ from clrnn_tf.analysis.curves import Curves, over_training
 from clrnn_tf.analysis.scores import LOSS, so_far
 from clrnn_tf.analysis.statistics import estimate
 from clrnn_tf.analysis.style import SETTINGS, WIDTH, Look, looks
+from clrnn_tf.pictures import letters_of, short_names, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _BAND = 0.18  # opacity
 _MOST_NUMBERED = 10  # tasks of a matrix whose cells hold numbers
 _MOST_PANELS = 4  # in a row
+_LONGEST_NAME = 20  # letters of a task
 
 
 def accuracy(comparison: MethodComparison, width: float = WIDTH) -> Figure:
@@ -70,8 +72,9 @@ def forgetting(comparison: MethodComparison, width: float = WIDTH) -> Figure:
         )
     axes.set_xlim(-0.6, len(tasks) - 0.4)
     _name_tasks(axes, range(len(tasks)), tasks, width)
-    unit = "nats" if comparison.metric == LOSS else "points"
-    axes.set(xlabel="task, in the order of learning", ylabel=f"forgetting,\n{unit} of {_metric(comparison, unit='')}")
+    unit = "" if comparison.metric == LOSS else "points of "
+    metric = _metric(comparison, unit=None if comparison.metric == LOSS else "")
+    axes.set(xlabel="task, in the order of learning", ylabel=f"forgetting,\n{unit}{metric}")
     return _finished(figure, axes, comparison)
 
 
@@ -89,17 +92,18 @@ def matrix(comparison: MethodComparison, width: float = WIDTH) -> Figure:
     rows = -(-len(groups) // _MOST_PANELS)
     columns = -(-len(groups) // rows)
     side = (width - 1.25) / max(columns, 2)
-    names_height = 0.08 * max(map(len, tasks)) if _are_crowded(tasks, side) else 0.12  # inches
+    names = short_names(tasks, _LONGEST_NAME)
+    names_height = 0.08 * max(map(letters_of, names)) if _are_crowded(names, side) else 0.12  # inches
     with rc_context(SETTINGS):
         figure = Figure(figsize=(width, rows * (side + names_height + 0.45)), layout="compressed")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for place, (panel, group, scores) in enumerate(zip(panels, groups, means, strict=False)):
             panel.imshow(scores, vmin=low, vmax=high, cmap="viridis")
-            panel.set_title(group.label)
+            panel.set_title(shortened(group.label, int(14 * side)))
             panel.spines[:].set_visible(False)
             panel.tick_params(length=0)
             is_left = place % columns == 0
-            _name_cells(panel, tasks if is_left else [""] * len(tasks), tasks, side)
+            _name_cells(panel, names if is_left else [""] * len(names), names, side)
             panel.set(xlabel="tested on", ylabel="after learning" if is_left else "")
             if comparison.metric != LOSS and len(tasks) <= _MOST_NUMBERED:
                 _write_numbers(panel, scores, low, high, side)
@@ -126,7 +130,8 @@ def curves(comparison: MethodComparison, logs: Sequence[Sequence[Curves]], name:
     for border in positions.borders[1:]:
         axes.axvline(border, color="0.8", linewidth=0.6, zorder=0)
     middles = [border + positions.span / 2 for border in positions.borders]
-    for middle, task in zip(middles, comparison.tasks, strict=False):
+    most = int(14 * width / max(len(comparison.tasks), 1))
+    for middle, task in zip(middles, short_names(comparison.tasks, most), strict=False):
         if len(comparison.tasks) <= 2 * _MOST_NUMBERED:
             axes.annotate(
                 task,
@@ -175,6 +180,7 @@ def _finished(figure: Figure, axes: Axes, comparison: MethodComparison) -> Figur
         axes.locator_params(axis="y", nbins=6)
         if len(comparison.groups) > 1:
             handles, labels = axes.get_legend_handles_labels()
+            labels = short_names(labels, int(12 * figure.get_figwidth()))
             columns = _columns(labels, figure.get_figwidth())
             figure.legend(handles, labels, loc="outside upper center", ncols=columns, handlelength=2.6)
     return figure
@@ -184,7 +190,7 @@ def _columns(labels: Sequence[str], width: float) -> int:
     """As many columns of a legend as fit beside each other."""
     letters, handle = 17 * width, 10  # letters in a row, and those that a line and the space around it take up
     for columns in range(len(labels), 1, -1):
-        widths = [max(map(len, labels[column::columns])) + handle for column in range(columns)]
+        widths = [max(map(letters_of, labels[column::columns])) + handle for column in range(columns)]
         if sum(widths) <= letters:
             return columns
     return 1
@@ -198,13 +204,14 @@ def _metric(comparison: MethodComparison, unit: str | None = None) -> str:
 
 def _name_tasks(axes: Axes, where: Sequence[int], names: Sequence[str], width: float) -> None:
     """Names of tasks, upright where they would touch."""
+    names = short_names(names, _LONGEST_NAME)
     with rc_context(SETTINGS):
         axes.set_xticks(list(where), names, rotation=90 if _are_crowded(names, width) else 0)
 
 
 def _are_crowded(names: Sequence[str], width: float) -> bool:
     """Whether names side by side would touch on so many inches."""
-    return max(map(len, names)) * len(names) > 14 * width
+    return max(map(letters_of, names)) * len(names) > 14 * width
 
 
 def _name_cells(panel: Axes, rows: Sequence[str], columns: Sequence[str], side: float) -> None:

@@ -12,7 +12,7 @@ from clrnn_tf.metrics import ResultMatrix
 Quantity = Literal["during", "final", "forgetting"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 LOSS = "loss"
-"""The one metric of which less is better, and that is in nats and not in percent."""
+"""The one metric of which less is better, and that is not in percent."""
 
 
 def of_tasks(matrix: ResultMatrix, quantity: Quantity, metric: str) -> np.ndarray:

@@ -113,7 +113,7 @@ def _tasks_of_one(comparison: MethodComparison) -> Table:
 
 def _metric(comparison: MethodComparison) -> str:
     name = comparison.metric.replace("_", " ").replace("f1", "F1")
-    return f"Test {name}, {comparison.unit}"
+    return f"Test {name}, {comparison.unit}" if comparison.unit else f"Test {name}"
 
 
 def _number(comparison: MethodComparison, sign: str = "") -> Callable[[float], str]:

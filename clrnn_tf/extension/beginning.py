@@ -166,7 +166,11 @@ def _enlarged(matrix: ResultMatrix, name: str, untrained: Evaluation, last: Eval
     )
     rows = [[*row, unknown] for row in matrix.rows[:-1]]
     return ResultMatrix(
-        (*matrix.task_names, name), [*matrix.initial, untrained], [*rows, [*matrix.rows[-1], last]], matrix.joint
+        (*matrix.task_names, name),
+        [*matrix.initial, untrained],
+        [*rows, [*matrix.rows[-1], last]],
+        matrix.joint,
+        matrix.loss_unit,
     )
 
 

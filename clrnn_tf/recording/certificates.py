@@ -22,10 +22,10 @@ class OldTask:
 
     task: str
     before: float
-    """Test score before the new task: accuracy in percent, or the loss in nats where outputs have no accuracy."""
+    """Test score before the new task: accuracy in percent, or the loss where outputs have no accuracy."""
     after: float
     drop: float
-    """By how much it is worse: points of accuracy, or nats."""
+    """By how much it is worse: points of accuracy, or of the loss in its unit."""
     changed_answers: float
     """Percent of the answers to the probes that are others now; 0 for outputs that are numbers."""
     change_of_outputs: float
@@ -83,9 +83,11 @@ class Certificate:
             return "old tasks have changed, and --keep-exact promises that they do not"
         if worst.drop <= self.max_drop:
             return ""
-        unit = "points of accuracy" if self.metric == "accuracy" else "nats"
         numbers = f"({worst.before:.2f} to {worst.after:.2f})"
-        return f"'{worst.task}' lost {worst.drop:.2f} {unit} {numbers}, and --max-drop allows {self.max_drop:g}"
+        worse = f"lost {worst.drop:.2f} points of accuracy {numbers}"
+        if self.metric != "accuracy":
+            worse = f"has a {self.metric} that is {worst.drop:.4g} higher ({worst.before:.4g} to {worst.after:.4g})"
+        return f"'{worst.task}' {worse}, and --max-drop allows {self.max_drop:g}"
 
     @property
     def passed(self) -> bool:

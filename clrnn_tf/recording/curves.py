@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from clrnn_tf.pictures import letters_of, short_names
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.svg import GREY
 
@@ -69,8 +70,9 @@ def curves_figure(
             )
     for step in borders.steps:
         axes.axvline(step, color=GREY, alpha=0.35, linewidth=0.7, zorder=0)
-    every = max(1, math.ceil((8 * max(map(len, borders.names), default=0) + 8) * len(borders.names) / (0.9 * width)))
-    for step, name in list(zip(borders.steps, borders.names, strict=True))[::every]:
+    names = short_names(borders.names, min(figures.LONGEST_NAME, int(width / 30)))
+    every = max(1, math.ceil((8 * max(map(letters_of, names), default=0) + 8) * len(names) / (0.9 * width)))
+    for step, name in list(zip(borders.steps, names, strict=True))[::every]:
         axes.annotate(
             name,
             (step, 1.0),
@@ -97,7 +99,16 @@ def _set_log_scale(axes: Axes, values: Sequence[float]) -> None:
     if any(value < 0 for value in values):
         axes.set_yscale("symlog", linthresh=0.01)
         return
+    from matplotlib.ticker import LogFormatterSciNotation
+
+    class Between(LogFormatterSciNotation):
+        """Labels between powers of ten, where there are any, as 0.2: there is no room for 2 x 10^-1."""
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:.3g}" if super().__call__(x, pos) else ""
+
     positive = [value for value in values if value > _SMALLEST]
     if positive:
         axes.set_yscale("log", nonpositive="mask")
+        axes.yaxis.set_minor_formatter(Between(labelOnlyBase=False))
         axes.set_ylim(bottom=0.7 * min(positive))

@@ -21,7 +21,7 @@ class TrainingLog:
     num_steps: int
     """Steps of this task in all."""
     losses: dict[str, float]
-    """By name: `total`, `task`, and each penalty (`output_regularizer`, ...); nats."""
+    """By name: `total`, `task`, and each penalty (`output_regularizer`, ...); in the unit of the loss."""
     accuracy: float
     """Percent on the training batches; nan for linear outputs."""
     gradient_norm: float

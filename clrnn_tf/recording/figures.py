@@ -12,6 +12,7 @@ import numpy as np
 from clrnn_tf.analysis.places import places
 from clrnn_tf.analysis.scores import so_far
 from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.pictures import letters_of, short_names, shortened
 from clrnn_tf.recording.svg import GREY
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ _DASHES = ((6, 2), (), (2, 2), (6, 2, 1, 2), (10, 3), (1, 1))  # points of ink a
 _POINTS = 72.0  # an inch; a point is a pixel of a page
 _MOST_MARKED = 30  # points of a line that have a marker
 _SMALLEST_RANGE = 5.0  # points of accuracy that an axis shows, so that noise does not look like forgetting
+LONGEST_NAME = 24
+"""Letters of a name below or beside axes; longer ones are shortened."""
+_LONGEST_UPRIGHT = 12  # letters of a name, half of which fits beside the axes
+_SMALLEST_PLOT = 40.0  # points of a plot that are left by its margins
 MOST_PANELS = 20
 """Tasks of `task_panels`."""
 
@@ -50,8 +55,14 @@ class Margins(NamedTuple):
 
 
 def figure_with_axes(width: float, height: float, margins: Margins) -> tuple[Figure, Axes]:
-    """A figure of one plot, in points. Its margins are given: to have them measured would take as long as to draw."""
+    """A figure of one plot, in points. Its margins are given: to have them measured would take as long as to draw.
+
+    It becomes larger where the margins leave less than 40 points of it.
+    """
     from matplotlib.figure import Figure
+
+    width = max(width, margins.left + margins.right + _SMALLEST_PLOT)
+    height = max(height, margins.top + margins.bottom + _SMALLEST_PLOT)
 
     figure = Figure(figsize=(width / _POINTS, height / _POINTS), facecolor="none")
     left, bottom = margins.left / width, margins.bottom / height
@@ -88,13 +99,15 @@ def accuracy_over_tasks(
     if not available():
         return None
     first = _seeds(next(iter(runs.values())))[0]
-    names = first.task_names
-    beside = 9 * max(map(len, runs)) + 60 if named else 48
+    names = short_names(first.task_names, LONGEST_NAME)
+    labels = short_names(list(runs), int(width / 24))
+    beside = 9 * max(map(letters_of, labels)) + 60 if named else 48
     turned = are_turned(names, width - beside - 40)
-    below = 40 + (7 * max(map(len, names)) if turned else 14)
-    figure, axes = figure_with_axes(width, max(250, width / 2.4), Margins(36, 26, beside, below))
+    below = 40 + (7 * max(map(letters_of, names)) if turned else 14)
+    height = max(width / 2.4, below + 196)
+    figure, axes = figure_with_axes(width, height, Margins(36, 26, beside, below))
     ends = {}
-    for (label, run), style in zip(runs.items(), styles_of(runs, methods), strict=True):
+    for label, run, style in zip(labels, runs.values(), styles_of(runs, methods), strict=True):
         low, mean, high = _band([accuracy_so_far(matrix) for matrix in _seeds(run)])
         if _seeds(run)[0].joint:
             axes.axhline(mean[-1], color=style.color, linewidth=1.6, linestyle="--")
@@ -137,7 +150,8 @@ def task_panels(runs: Runs, methods: Mapping[str, str] | None = None, width: flo
             continue
         for run, style in zip(runs.values(), styles_of(runs, methods), strict=True):
             _draw_task(axes, _seeds(run), task, style)
-        axes.set_title(f"{task + 1}  {first.task_names[task]}", loc="left", fontsize=11, color=GREY, y=1.0, pad=3)
+        name = shortened(first.task_names[task], int(width / columns / 7) - 4)
+        axes.set_title(f"{task + 1}  {name}", loc="left", fontsize=11, color=GREY, y=1.0, pad=3)
         axes.set_xlim(0.5, first.num_tasks + 0.5)
         axes.set_xticks([1, first.num_tasks])
         for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=False):
@@ -206,7 +220,7 @@ def accuracy_so_far(matrix: ResultMatrix) -> np.ndarray:
 def plain(axes: Axes, size: float = 11.5) -> None:
     """Axes as all figures of a page have them: no frame, thin lines across, grey text."""
     axes.set_facecolor("none")
-    axes.tick_params(colors=GREY, labelsize=size, length=0)
+    axes.tick_params(which="both", colors=GREY, labelsize=size, length=0)
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.7)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
@@ -229,7 +243,8 @@ def name_tasks(axes: Axes, places: Sequence[float], names: Sequence[str], width:
 
 def are_turned(names: Sequence[str], width: float) -> bool:
     """Whether names below an axis of `width` points are turned."""
-    return 8 * (max(map(len, names)) + 1) * len(names) > width
+    longest = max(map(letters_of, names))
+    return longest > _LONGEST_UPRIGHT or 8 * (longest + 1) * len(names) > width
 
 
 def spaced(count: int, most: int) -> list[int]:

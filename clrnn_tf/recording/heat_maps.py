@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.pictures import letters_of, short_names
 from clrnn_tf.recording import figures
 from clrnn_tf.recording.svg import GREY
 
@@ -60,14 +61,19 @@ def heat_map_figure(heat_map: HeatMap, width: float = 605, scale: tuple[float, f
     Args:
       heat_map: What is drawn.
       scale: Lowest and highest colour; by default of the values that occur.
-      width: In points. Cells are smaller where there are few, and hold no number where it could not be read.
+      width: In points. Cells are smaller where there are few, and hold no number where it could not be read. Names are
+        shortened to what leaves room for them.
     """
     if not figures.available():
         return None
+    most = min(figures.LONGEST_NAME, int(width / 25))
     rows, columns = heat_map.values.shape
-    beside = 7.5 * max(map(len, heat_map.row_names)) + 34
+    heat_map = heat_map._replace(
+        row_names=short_names(heat_map.row_names, most), column_names=short_names(heat_map.column_names, most)
+    )
+    beside = 7.5 * max(map(letters_of, heat_map.row_names)) + 34
     cell = min((width - beside - _SCALE) / columns, 46.0 if columns <= 10 else 34.0)
-    above = 44 + (7.5 * max(map(len, heat_map.column_names)) if _turned(heat_map, cell) else 14)
+    above = 44 + (7.5 * max(map(letters_of, heat_map.column_names)) if _turned(heat_map, cell) else 14)
     tall = max(cell * rows, 110.0)
     figure, axes = figures.figure_with_axes(
         cell * columns + beside + _SCALE, tall + above + 8, figures.Margins(beside, above, _SCALE, 8)
@@ -103,7 +109,7 @@ def _pale(heat_map: HeatMap) -> np.ndarray:
 
 def _turned(heat_map: HeatMap, cell: float) -> bool:
     """Whether the names of columns are turned."""
-    return 7.5 * (max(map(len, heat_map.column_names)) + 1) > cell
+    return 7.5 * (max(map(letters_of, heat_map.column_names)) + 1) > cell
 
 
 def _name(axes: Axes, heat_map: HeatMap, cell: float) -> None:

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.metrics import Evaluation, ResultMatrix
 from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.streams.tasks import Task, TaskStream
 
@@ -49,7 +49,7 @@ class ProgressReporter(Observer):
         self._clock = clock
         self._live: Live | None = None
         self._num_tasks = 0
-        self._validation = math.nan
+        self._validation = ""
         self._times = _Times()
         self._logged = -math.inf  # the time of the last log entry
         self._last_line = -math.inf
@@ -82,19 +82,19 @@ class ProgressReporter(Observer):
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def validated(self, log: ValidationLog) -> None:
-        """Remember the latest validation accuracy, and how long it took."""
-        self._validation = log.evaluation.accuracy
+        """Remember the latest validation score, and how long it took."""
+        self._validation = _validation_text(log.evaluation)
         self._times.validations.append(self._clock() - self._logged)
 
     def task_learned(self, result: TaskResult, matrix: ResultMatrix) -> None:
         """One line for the finished task."""
-        self._validation = math.nan
+        self._validation = ""
         self._times.tests.append(result.eval_seconds)
         scores = result.evaluations if matrix.joint else [result.evaluations[result.task.task_id]]
-        loss, accuracy = (np.mean([getattr(score, name) for score in scores]) for name in ("loss", "accuracy"))
-        shown = f"loss {loss:.4g}" if math.isnan(accuracy) else f"accuracy {accuracy:.2f} %"
         metric = _shown_metric(matrix)
-        mean = f"{matrix.final(metric).mean():.2f} %" if metric == "accuracy" else f"{matrix.final(metric).mean():.4g}"
+        score = _score_text(metric, float(np.mean([each.metrics[metric] for each in scores])))
+        shown = f"{_in_words(metric)} {score}"
+        mean = _score_text(metric, float(matrix.final(metric).mean()))
         kept = sum(result.kept_bytes.values())
         self._console.print(
             f"task {len(matrix.rows)}/{self._num_tasks} {result.task.name}: {shown} in {result.train_seconds:.0f} s; "
@@ -124,7 +124,7 @@ class ProgressReporter(Observer):
             f"step {log.step}/{log.num_steps}",
             losses,
             "" if math.isnan(log.accuracy) else f"train {log.accuracy:.1f} %",
-            "" if math.isnan(self._validation) else f"validation {self._validation:.1f} %",
+            self._validation,
             *self._speed(log),
         ]
         return " | ".join(part for part in parts if part)
@@ -178,12 +178,15 @@ def captioned(table: Table, title: str, caption: str) -> Group:
 
 
 def results_table(matrix: ResultMatrix) -> Group:
-    """During and final accuracy of each task, then their means and what was forgotten; losses without an accuracy."""
+    """During and final score of each task, then their means and what was forgotten.
+
+    It is the accuracy, or the metric of outputs without it (`ResultMatrix.headline`); the loss where there is none.
+    """
     metric = _shown_metric(matrix)
     table = Table()
     for name in ("task", "during", "final", "change"):
         table.add_column(name, justify="left" if name == "task" else "right")
-    decimals = 2 if metric == "accuracy" else 4
+    decimals = 4 if metric == "loss" else 2
     during, final = matrix.during(metric), matrix.final(metric)
 
     def add(name: str, during: float, final: float) -> None:
@@ -194,20 +197,37 @@ def results_table(matrix: ResultMatrix) -> Group:
         add(*row)
     table.add_section()
     add("mean", float(during.mean()), float(final.mean()))
-    if metric != "accuracy":
-        return captioned(table, f"test {metric}", "during: right after learning the task; final: at the end")
-    summary = matrix.summary()
+    if metric == "loss":
+        unit = f", {matrix.loss_unit}" if matrix.loss_unit else ""
+        return captioned(table, f"test loss{unit}", "during: right after learning the task; final: at the end")
     caption = (
-        f"forgetting {number_text(summary['forgetting'])}, "
-        f"backward transfer {number_text(summary['backward_transfer'])}, "
-        f"worst final {number_text(summary['worst_final_accuracy'])}"
+        f"forgetting {number_text(matrix.forgetting(metric))}, "
+        f"backward transfer {number_text(matrix.backward_transfer(metric))}, "
+        f"worst final {number_text(float(final.min()))}"
     )
-    return captioned(table, "test accuracy, %", caption)
+    return captioned(table, f"test {_in_words(metric)}, %", caption)
 
 
 def _shown_metric(matrix: ResultMatrix) -> str:
-    """`accuracy`, or `loss` where outputs have no accuracy."""
-    return "loss" if np.isnan(matrix.scores()).all() else "accuracy"
+    """The metric in percent that is shown first, or `loss` where there is none."""
+    return matrix.headline if np.isfinite(matrix.scores(matrix.headline)).any() else "loss"
+
+
+def _score_text(metric: str, score: float) -> str:
+    return f"{score:.4g}" if metric == "loss" else "–" if math.isnan(score) else f"{score:.2f} %"
+
+
+def _validation_text(evaluation: Evaluation) -> str:
+    """The first score in percent of a validation, which is the accuracy where there is one; empty without any."""
+    shown = [(name, score) for name, score in evaluation.metrics.items() if name != "loss" and not math.isnan(score)]
+    if not shown:
+        return ""
+    name, score = shown[0]
+    return f"validation {score:.1f} %" if name == "accuracy" else f"validation {_in_words(name)} {score:.1f} %"
+
+
+def _in_words(metric: str) -> str:
+    return metric.replace("_", " ")
 
 
 def number_text(value: float, sign: str = "", decimals: int = 2) -> str:

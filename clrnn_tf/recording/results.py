@@ -72,6 +72,8 @@ class Results(TypedDict):
     """Row i: after learning task i, on every task."""
     loss: list[Scores]
     """Null, like the accuracy, where a task was not there yet; see `clrnn_tf.extension`."""
+    loss_unit: NotRequired[str]
+    """Of the loss, in words: `nats`, `mean squared error`, ..."""
     further: NotRequired[dict[str, list[Scores]]]
     """As `accuracy`, for metrics that an output kind adds."""
     initial_further: NotRequired[dict[str, Scores]]
@@ -167,6 +169,7 @@ def scores_of(matrix: ResultMatrix) -> dict[str, object]:
         "initial_loss": [evaluation.loss for evaluation in matrix.initial],
         "accuracy": matrix.scores("accuracy").tolist(),
         "loss": matrix.scores("loss").tolist(),
+        "loss_unit": matrix.loss_unit,
     }
     for name in matrix.further_metrics:
         results[f"during_{name}"] = matrix.during(name).tolist()
@@ -216,7 +219,14 @@ def matrix_of(results: Results, confusions: Mapping[str, np.ndarray]) -> ResultM
             for number, (losses, accuracies) in enumerate(zip(results["loss"], results["accuracy"], strict=True))
         ],
         joint=results.get("joint", False),
+        loss_unit=results.get("loss_unit", _unit_without(results, confusions)),
     )
+
+
+def _unit_without(results: Results, confusions: Mapping[str, np.ndarray]) -> str:
+    """The unit of the loss in results that do not say it, as far as their scores tell: of classes, or of numbers."""
+    of_numbers = "explained_variance" in results.get("further", {})
+    return "nats" if confusions else "mean squared error" if of_numbers else ""
 
 
 def further_means(results: Results) -> dict[str, float | None]:

@@ -17,6 +17,7 @@ from tensorboard.plugins.hparams.summary import session_end_pb
 from clrnn_tf.config import Experiment
 from clrnn_tf.durable_files import sync_file
 from clrnn_tf.metrics import ResultMatrix
+from clrnn_tf.pictures import attempted
 from clrnn_tf.recording.events import Observer, TaskResult, TrainingLog, ValidationLog
 from clrnn_tf.recording.heat_maps import matrix_image
 from clrnn_tf.recording.hyperparameters import columns, hyperparameters, metric_columns
@@ -128,7 +129,8 @@ class TensorBoardRecorder(Observer):
         self._steps.learned(result.steps)
         step = len(matrix.rows)
         self._scalars(result_series(result, matrix), step)
-        image = matrix_image(matrix) if matrix.finished or step % -(-matrix.num_tasks // _MOST_PICTURES) == 0 else None
+        is_drawn = matrix.finished or step % -(-matrix.num_tasks // _MOST_PICTURES) == 0
+        image = attempted(lambda: matrix_image(matrix), "the matrix of results") if is_drawn else None
         with self._writing(step):
             if image is not None:
                 tf.summary.image("result_matrix", image[tf.newaxis])

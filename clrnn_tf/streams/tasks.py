@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, overload
 
+import numpy as np
 import tensorflow as tf
 
 from clrnn_tf.errors import require
@@ -226,6 +227,16 @@ class TaskStream(Sequence[Task]):
         return arrays.stream_from_datasets(
             arrays.Parts(tasks, test, validation), labels, preparation or arrays.Preparation()
         )
+
+    @property
+    def loss_unit(self) -> str:
+        """Of losses, in words: nats, or an error, which says where targets are standardised or steps are summed up."""
+        unit = OUTPUT_KINDS[self.outputs].loss_unit
+        coder = None if self.sequence_coder is None else self.sequence_coder(0)
+        if coder is None or coder.statistics.target_stds is None:
+            return unit
+        unit = unit.replace("mean", "summed") if coder.per_step else unit
+        return f"{unit}, standardised" if np.any(np.asarray(coder.statistics.target_stds) != 1) else unit
 
     @property
     def input_width(self) -> int:

@@ -57,7 +57,8 @@ def learn(
     observers, num_learned = trainer.observers, start.position.learned if start else 0
     tasks = trainer.method.tasks(stream)
     if matrix is None:
-        matrix = ResultMatrix(tuple(task.name for task in stream), joint=any(task.parts for task in tasks))
+        task_names, joint = tuple(task.name for task in stream), any(task.parts for task in tasks)
+        matrix = ResultMatrix(task_names, joint=joint, loss_unit=stream.loss_unit)
     names = tuple(task.name for task in stream)
     require(
         matrix.task_names == names,

@@ -39,8 +39,8 @@ class Objective:
 
     @property
     def unit(self) -> str:
-        """Nats for the loss, else percent."""
-        return "nats" if self.minimized else "%"
+        """Behind a number: percent; "" for the loss, whose unit is that of the outputs."""
+        return "" if self.minimized else " %"
 
     @property
     def minimized(self) -> bool:

@@ -79,7 +79,8 @@ def table_of(plan: Plan, rows: Sequence[Row], best: Row | None) -> Group:
     """The trials, the best first, below two lines that say what they are and that are as long as they need be."""
     names = list(dict.fromkeys(name for row in rows for name in row.settings))
     of_share = any(row.steps_share < 1 for row in rows)
-    title = f"{_title(plan)}\n{plan.objective.name} in {plan.objective.unit}, on validation data"
+    percent = "" if plan.objective.minimized else " in %"
+    title = f"{_title(plan)}\n{plan.objective.name}{percent}, on validation data"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("trial")
     table.add_column("score", justify="right", no_wrap=True)
@@ -190,7 +191,7 @@ def _json(plan: Plan, rows: Sequence[Row], best: Row | None) -> dict[str, Any]:
 
 def _best_settings(plan: Plan, best: Row) -> str:
     experiment = applied(plan.experiment, best.settings)
-    score = f"{plan.objective.name} {best.score:.2f} {plan.objective.unit}" if best.score is not None else ""
+    score = f"{plan.objective.name} {best.score:.2f}{plan.objective.unit}" if best.score is not None else ""
     heading = (
         f"# Chosen by protocol {plan.protocol}.\n"
         f"# Trial {best.trial} of {plan.out.name}: {score} on validation data, "

@@ -76,8 +76,8 @@ class Hopeless(Observer):
         bound = self._objective.bound(matrix)
         if not matrix.finished and self._objective.is_better(self._at_least, bound):
             raise HopelessError(
-                f"ended early after {result.task.name}: {self._objective.name} can reach {bound:.2f} "
-                f"{self._objective.unit} at best. Wanted: {self._at_least:.2f} {self._objective.unit}."
+                f"ended early after {result.task.name}: {self._objective.name} can reach "
+                f"{bound:.2f}{self._objective.unit} at best. Wanted: {self._at_least:.2f}{self._objective.unit}."
             )
 
 

@@ -79,9 +79,9 @@ class SearchTuner(kt.Tuner):
             raise RefusedError(str(error)) from error
         score, unit = float(outcome.score or 0.0), self._plan.objective.unit
         early = ", ended early" if outcome.ended_early else ""
-        before = "" if best is None else f"; best before {best:.2f} {unit}"
+        before = "" if best is None else f"; best before {best:.2f}{unit}"
         took = f"{early} in {outcome.seconds:.0f} s{before}"
-        self._say(f"trial {trial.trial_id}: {told}; {score:.2f} {unit}{took}")
+        self._say(f"trial {trial.trial_id}: {told}; {score:.2f}{unit}{took}")
         return {"score": score}
 
     def _best(self) -> float | None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from clrnn_tf.pictures import attempted
 from clrnn_tf.recording.svg import page_svg
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _share(percent: float) -> str:
 def figure(
     draw: Callable[[float], Figure | None], name: str, title: str, caption: str = "", width: float = WIDE
 ) -> str:
-    """A figure, drawn twice: as wide as the page, and for a phone.
+    """A figure, drawn twice: as wide as the page, and for a phone; in words, where it cannot be drawn.
 
     Args:
       draw: Draws it in a width; None where matplotlib is not installed.
@@ -119,12 +120,21 @@ def figure(
       caption: Said below it.
       width: Of the wide one.
     """
+    drawn = attempted(lambda: _drawn(draw, name, title, width), title)
+    if drawn is None:
+        return note("No figure: it could not be drawn.")
+    if not drawn:
+        return note("No figure: matplotlib is not installed (pip install matplotlib).")
+    said = f"<figcaption>{text(caption)}</figcaption>" if caption else ""
+    return f"<figure>{drawn}{said}</figure>"
+
+
+def _drawn(draw: Callable[[float], Figure | None], name: str, title: str, width: float) -> str:
+    """The figure in both widths; empty without matplotlib."""
     wide, narrow = draw(width), draw(NARROW)
     if wide is None or narrow is None:
-        return note("No figure: matplotlib is not installed (pip install matplotlib).")
-    drawn = "".join(
+        return ""
+    return "".join(
         f'<div class="{kind}">{page_svg(each, f"{name}-{kind}", title)}</div>'
         for kind, each in (("wide", wide), ("narrow", narrow))
     )
-    said = f"<figcaption>{text(caption)}</figcaption>" if caption else ""
-    return f"<figure>{drawn}{said}</figure>"

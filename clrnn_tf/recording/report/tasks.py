@@ -135,13 +135,16 @@ def curves_section(run: StoredRun) -> str:
         Curve("training batches", pieces(training, (entry["accuracy"] for entry in training))),
         Curve("validation", pieces(validation, (entry["accuracy"] for entry in validation)), dots=True),
     ]
-    drawn = [
-        figure(lambda width: curves_figure(losses, "loss, nats a sequence", borders, True, width), "loss", "losses")
-    ]
+    loss = _loss_title(run.matrix.loss_unit)
+    drawn = [figure(lambda width: curves_figure(losses, loss, borders, True, width), "loss", "losses")]
     if any(not math.isnan(value) for curve in accuracies for _, y in curve.pieces for value in y):
         title = "accuracy, %"
         drawn += [figure(lambda width: curves_figure(accuracies, title, borders, width=width), "training", title)]
     return section("Training", *drawn)
+
+
+def _loss_title(unit: str) -> str:
+    return "loss, nats a sequence" if unit == "nats" else f"loss, {unit}" if unit else "loss"
 
 
 def inference_section(run: StoredRun) -> str:
