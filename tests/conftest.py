@@ -109,7 +109,14 @@ test_resume.py::test_a_run_that_is_killed_again_and_again_leaves_what_an_uninter
 }
 """Tests of what others hold in less time: runs of whole commands, XLA beside plain graphs, methods with two networks. A
 name without brackets stands for all parameters, and `*` for all tests of a file with these parameters."""
-ONE_PROCESS = ("test_tag.py", "test_registry.py", "test_export_bundle.py")
+ONE_PROCESS = (
+    "test_export_bundle.py",
+    "test_export_client.py",
+    "test_extend_command.py",
+    "test_inference.py",
+    "test_registry.py",
+    "test_tag.py",
+)
 """Files whose tests share a run that takes long to make."""
 
 
