@@ -165,22 +165,32 @@ def _outputs(labels: Sequence[np.ndarray], width: int) -> Outputs:
 
 def _require_one_kind(training: Sequence[Part]) -> None:
     """Refuse numbers in the labels of one file and names in those of another: all would become classes."""
-    numbers: dict[str, str] = {}
-    names: dict[str, str] = {}
+    first: dict[str, tuple[str, str]] = {}
     for part in training:
-        texts = sorted({text for record in part.records for text in np.unique(_texts(record.labels)).tolist()} - {""})
-        name = next((text for text in texts if not is_number(text)), None)
-        number = next((text for text in texts if not _WHOLE.fullmatch(text)), None)
-        if name is not None:
-            names[part.source] = name
-        elif number is not None:
-            numbers[part.source] = number
-    if numbers and names:
-        (file, number), (other, name) = next(iter(numbers.items())), next(iter(names.items()))
+        kind, label = _kind_of_labels(part)
+        first.setdefault(kind, (part.source, label))
+    if "numbers" in first and "names" in first:
+        (file, number), (other, name) = first["numbers"], first["names"]
         raise ConfigurationError(
             f"labels must be of one kind. Received: numbers in {file}, as {number}, and names in {other}, as {name!r}. "
             "Set data.outputs to softmax if all are classes."
         )
+
+
+def _kind_of_labels(part: Part) -> tuple[str, str]:
+    """`names`, `numbers` (booleans among them) or `whole numbers`, which may be of either; and a label that says so."""
+    texts: set[str] = set()
+    for record in part.records:
+        if record.labels.dtype.kind in "bf":
+            return "numbers", str(record.labels.flat[0])
+        if record.labels.dtype.kind == "U":
+            texts.update(record.labels.ravel().tolist())
+    texts.discard("")
+    name = min((text for text in texts if not is_number(text)), default=None)
+    if name is not None:
+        return "names", name
+    number = min((text for text in texts if not _WHOLE.fullmatch(text)), default=None)
+    return ("whole numbers", "") if number is None else ("numbers", number)
 
 
 def _warn_of_whole_numbers(labels: Sequence[np.ndarray]) -> None:

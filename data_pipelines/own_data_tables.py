@@ -101,7 +101,7 @@ def _records_of_steps(table: Table, columns: Columns) -> list[Record]:
     for row, name in enumerate(ids):
         require(bool(name), f"{table.path}, {table.place(row)}: column '{columns.sequence}' must not be empty.")
         rows_by_id.setdefault(name, []).append(row)
-    steps = table.numbers(columns.step) if columns.step in table.columns else None
+    steps = table.exact_numbers(columns.step) if columns.step in table.columns else None
     records = []
     for name, rows in rows_by_id.items():
         place = f"sequence '{name}' ({table.place(rows[0])})"
@@ -133,7 +133,7 @@ def _require_distinct(table: Table, rows: np.ndarray, steps: np.ndarray, place: 
     if len(same):
         first, second = sorted((rows[same[0]], rows[same[0] + 1]))
         raise ConfigurationError(
-            f"{table.path}, {place} must differ from row to row. Received: {steps[first]:g} in {table.place(first)} "
+            f"{table.path}, {place} must differ from row to row. Received: {steps[first]:.16g} in {table.place(first)} "
             f"and {table.place(second)}."
         )
 

@@ -92,7 +92,7 @@ def name_curves(axes: Axes, example: Batch, stream: TaskStream) -> None:
     if len(names) != width:
         names = [f"input {number}" for number in range(1, width + 1)]
     for line, name in zip(axes.lines, names, strict=False):
-        line.set_label(name)
+        line.set_label(f" {name}" if name.startswith("_") else name)  # a legend leaves out what begins with _
     when, which = np.nonzero(np.asarray(example.inputs[:steps, width:]) > 0)
     if len(when):
         values = np.asarray(example.inputs)[when, which]

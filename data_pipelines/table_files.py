@@ -21,8 +21,6 @@ _DELIMITERS = ",;\t"
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "?"}
 """What stands for a missing number, in small letters."""
 
-_LARGEST = float(np.finfo(np.float32).max)
-
 
 class Table(NamedTuple):
     """Text by column; "" where a value is missing."""
@@ -52,27 +50,36 @@ class Table(NamedTuple):
         return self.columns[name]
 
     def numbers(self, name: str) -> np.ndarray:
-        """The values of a column as float32, NaN where one is missing: empty, NaN, NA, N/A, null, None or ?.
+        """The values of a column as float32, NaN where one is missing.
+
+        Raises:
+          ConfigurationError: A value is no number, or too large; the message names its line.
+        """
+        exact = self.exact_numbers(name)
+        numbers = as_float32(exact)
+        too_large = np.flatnonzero(np.isinf(numbers) & np.isfinite(exact))
+        for row in too_large.tolist():
+            raise ConfigurationError(
+                f"{self.path}, {self.place(row)}: column '{name}' must hold numbers up to 3.4e+38. Received: "
+                f"{self.column(name)[row]!r}."
+            )
+        return numbers
+
+    def exact_numbers(self, name: str) -> np.ndarray:
+        """The values of a column as float64, NaN where one is missing: empty, NaN, NA, N/A, null, None or ?.
 
         Raises:
           ConfigurationError: A value is no number; the message names its line.
         """
         values = self.column(name)
         try:
-            numbers = np.array([math.nan if is_missing(value) else _number(value) for value in values])
+            return np.array([math.nan if is_missing(value) else _number(value) for value in values])
         except ValueError:
             wrong = (row for row, value in enumerate(values) if not is_missing(value) and not is_number(value))
             row = next(wrong)
             raise ConfigurationError(
                 f"{self.path}, {self.place(row)}: column '{name}' must hold numbers. Received: {values[row]!r}."
             ) from None
-        too_large = np.flatnonzero(np.abs(numbers) > _LARGEST)
-        for row in too_large[np.isfinite(numbers[too_large])]:
-            raise ConfigurationError(
-                f"{self.path}, {self.place(row)}: column '{name}' must hold numbers up to {_LARGEST:.1e}. Received: "
-                f"{values[row]!r}."
-            )
-        return as_float32(numbers)
 
 
 def as_float32(numbers: np.ndarray) -> np.ndarray:

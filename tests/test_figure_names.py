@@ -53,11 +53,13 @@ def figures_of(names, width):
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_figures_are_drawn_whatever_the_names_are(kind):
-    for drawn in figures_of(NAMES[kind], NARROW):
+    every = list(figures_of(NAMES[kind], NARROW))
+    first = every[0]
+    for drawn in every:
         for axes in drawn.axes:
             box = axes.get_window_extent()
             assert box.width > 2 and box.height > 2
-        if kind != "many":
+        if kind != "many" or drawn is first:  # of many names, the others take a second
             assert attempted(lambda each=drawn: page_svg(each, "f", "t"), kind)
 
 

@@ -227,6 +227,29 @@ def test_names_that_are_given_twice_are_refused(name):
         Config(**{name: ("a", "b", "a")})
 
 
+@pytest.mark.parametrize(
+    ("labels", "shown"), [(np.arange(4) % 2 * 1.0, "0.0"), (np.arange(4) % 2 == 1, "False"), (np.full(4, 0.5), "0.5")]
+)
+def test_numbers_in_one_file_and_names_in_another_are_refused(tmp_path, labels, shown):
+    np.savez(tmp_path / "a.npz", x=ARRAYS["x"], y=labels)
+    np.savez(tmp_path / "b.npz", x=ARRAYS["x"], y=np.array(list("pqpq")))
+    assert f"Received: numbers in DIR/a.npz, as {shown}, and names in DIR/b.npz, as 'p'." in error_of(tmp_path)
+
+
+def test_booleans_and_numbers_are_numbers(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.repeat(ARRAYS["x"], 2, axis=0), y=np.arange(8) % 2 == 1)
+    np.savez(tmp_path / "b.npz", x=np.repeat(ARRAYS["x"], 2, axis=0), y=np.full(8, 0.3))
+    assert stream_of(tmp_path).outputs == "linear"
+
+
+def test_times_order_the_steps_whatever_their_size(tmp_path):
+    rows = "".join(f"{n},{'ab'[n % 2]},{1700000000 + 1 - k},{k}\n" for n in range(8) for k in (0, 1))
+    text(tmp_path / "a.csv", f"sequence,label,step,x1\n{rows}")
+    table, columns = read_table(tmp_path / "a.csv"), Config().columns
+    first = records_of(table, columns._replace(features=feature_names(table, columns)))[0]
+    assert first.inputs.ravel().tolist() == [1, 0]
+
+
 def test_labels_are_no_inputs():
     with pytest.raises(ConfigurationError, match="data.feature_columns must be no labels. Received: x."):
         Config(label_columns=("x", "z"), feature_columns=("x", "y"))

@@ -9,7 +9,7 @@ from data_pipelines import own_data
 from data_pipelines.storage import DataWarning
 from trainers.own_data import BENCHMARK
 from trainers.settings import parse
-from trainers.stored_data import warn_of_other_data
+from trainers.stored_data import names_other_directory, warn_of_other_data
 
 
 @pytest.fixture
@@ -44,8 +44,10 @@ def test_settings_of_a_run_read_its_data(stored, tmp_path, monkeypatch):
     data.rename(tmp_path / "moved")  # as on another machine
     assert data_dir_of("--config", stored) == other
     monkeypatch.delenv("CLRNN_DATA_DIR")
-    with pytest.raises(ConfigurationError, match=f"no such directory: --data-dir {data}. Name an existing one"):
+    with pytest.raises(ConfigurationError, match=f"read its data from {data}, which is not there. Name the directory"):
         data_dir_of("--config", stored)
+    for asked in ("--help", "--list-presets"):
+        assert data_dir_of("--config", stored, asked) is None
 
 
 def test_other_data_are_pointed_out(stored, tmp_path, recwarn):
@@ -65,3 +67,13 @@ def test_other_data_are_pointed_out(stored, tmp_path, recwarn):
         "Received: data: 2 tasks, 16 sequences. Name the directory of data by --data-dir."
     ]
     assert warnings_of("--data.max-sequences", "7") == []  # other settings have other data
+
+
+def test_the_same_files_elsewhere_are_the_same_data(stored, tmp_path, recwarn):
+    (tmp_path / "data").rename(tmp_path / "moved")
+    experiment = parse(BENCHMARK, [str(tmp_path / "moved")]).experiment
+    recwarn.clear()
+    warn_of_other_data(stored, experiment, own_data.make_stream(experiment.data, tmp_path / "moved"))
+    assert not [warning for warning in recwarn if warning.category is DataWarning]
+    assert names_other_directory(stored, tmp_path / "moved") and not names_other_directory(stored, None)
+    assert not names_other_directory(stored, tmp_path / "moved" / ".." / "data")

@@ -175,7 +175,7 @@ def _session(command: Command, comparisons: list[Comparison], workers: SingleWor
     if command.options.download:
         _download(command)
     stream = command.benchmark.pipeline.make_stream(experiment.data, command.data_dir)
-    if command.options.config:
+    if command.options.config and command.options.data_dir is None:
         warn_of_other_data(command.options.config, experiment, stream)
     trainer = build_trainer(experiment, stream, workers=workers)
     inference = None

@@ -33,5 +33,9 @@ def _print_table(plan: SeedPlan) -> None:
 
 
 def _is_done(run: SeedRun) -> bool:
-    """Whether a run is to be continued that has nothing left to do; ``--infer-task`` asks it something."""
-    return "--resume" in run.arguments and "--infer-task" not in run.arguments and is_finished(RunDirectory(run.path))
+    """Whether a run is to be continued that has nothing left to do; ``--infer-task`` asks it something.
+
+    Where a directory of data was typed, the command of the run looks whether it is the one that the run read.
+    """
+    asks = any(flag in run.arguments for flag in ("--infer-task", "--data-dir"))
+    return "--resume" in run.arguments and not asks and is_finished(RunDirectory(run.path))

@@ -20,10 +20,9 @@ from clrnn_tf.extension.settings import MAX_DROP, Extension, extended_settings, 
 from clrnn_tf.recording.events import Observer
 from clrnn_tf.recording.run_directory import RunDirectory, provenance_of
 from clrnn_tf.yaml_files import read_settings
-from data_pipelines.storage import find_data_dir
 from trainers.flags import Flag, flags_of, read, refuse_unknown, words_of
 from trainers.presets import Benchmark, Expected
-from trainers.stored_data import stored_data_dir
+from trainers.stored_data import data_dir_of
 
 _QUICK_STEPS = 150
 
@@ -59,7 +58,7 @@ class RunOptions:
     overwrite: bool = False
     """Replace the run in --out."""
     data_dir: Path | None = None
-    """Directory of data; else $CLRNN_DATA_DIR, else what is embedded or generated."""
+    """Directory of data; else that of the run whose settings are taken, $CLRNN_DATA_DIR, or what is embedded."""
     extend: Path | None = None
     """Teach the run in this directory one more task, as --data.languages +sv; the result is a new run in --out."""
     keep_exact: bool = False
@@ -126,13 +125,14 @@ def parse(benchmark: Benchmark, arguments: Iterable[str]) -> Command:
     options = updated(RunOptions(), values)
     every = options.checkpoint_every
     require(every is None or every > 0, f"--checkpoint-every must be above 0. Received: {every}.")
-    if options.help or options.list_presets:
+    only_shows = options.help or options.list_presets
+    if only_shows:
         options = dataclasses.replace(options, resume=False, extend=None)
     stored = _stored_settings(benchmark, options)
     provenance = provenance_of(stored)
     _require_kinds(provenance, "preset", "data_dir")
-    stored_dir = stored_data_dir(provenance, same_run=options.config is None)
-    data_dir = find_data_dir(options.data_dir or stored_dir) if benchmark.uses_data else None
+    reads = not only_shows and "--data.source" not in words
+    data_dir = data_dir_of(options.data_dir, provenance, options.config is None, reads) if benchmark.uses_data else None
     embedded = data_dir is None and not _names_source(benchmark, stored, words)
     preset, start = _starting_settings(benchmark, options, stored, embedded)
     flags = [flag for _, _, of_section in sections(start) for flag in of_section]

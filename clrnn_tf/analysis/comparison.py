@@ -81,8 +81,9 @@ class MethodComparison:
 
     @property
     def unit(self) -> str:
-        """Of scores; of the loss, "" where it is not known."""
-        return self.groups[0].matrices[0].loss_unit if self.metric == LOSS else "%"
+        """Of scores; of the loss, "" where it is not known, or runs differ."""
+        units = {matrix.loss_unit for group in self.groups for matrix in group.matrices}
+        return "%" if self.metric != LOSS else units.pop() if len(units) == 1 else ""
 
     def score(self, label: str, quantity: Quantity, task: str | None = None) -> Estimate:
         """What a group reaches on a task, or on average."""

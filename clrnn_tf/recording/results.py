@@ -219,14 +219,8 @@ def matrix_of(results: Results, confusions: Mapping[str, np.ndarray]) -> ResultM
             for number, (losses, accuracies) in enumerate(zip(results["loss"], results["accuracy"], strict=True))
         ],
         joint=results.get("joint", False),
-        loss_unit=results.get("loss_unit", _unit_without(results, confusions)),
+        loss_unit=results.get("loss_unit", "nats" if confusions else ""),  # older results of numbers do not say it
     )
-
-
-def _unit_without(results: Results, confusions: Mapping[str, np.ndarray]) -> str:
-    """The unit of the loss in results that do not say it, as far as their scores tell: of classes, or of numbers."""
-    of_numbers = "explained_variance" in results.get("further", {})
-    return "nats" if confusions else "mean squared error" if of_numbers else ""
 
 
 def further_means(results: Results) -> dict[str, float | None]:

@@ -17,6 +17,10 @@ _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LONGEST_HOLDER = 200
 
 
+class LockedError(ConfigurationError):
+    """Another process writes to a run directory."""
+
+
 class RunLock:
     """Holds a run directory for this process; the system lets go of it when the process ends, however it ends.
 
@@ -40,7 +44,8 @@ class RunLock:
         """Take the lock.
 
         Raises:
-          ConfigurationError: Another process has it; the message says which. Or the directory cannot be written.
+          LockedError: Another process has it; the message says which.
+          ConfigurationError: The directory cannot be written.
         """
         # O_NOFOLLOW, as the file is emptied: a link there could point to anything.
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
@@ -49,7 +54,7 @@ class RunLock:
             self._descriptor = os.open(self._path / ".lock", flags, 0o644)
         except OSError as error:
             raise ConfigurationError(
-                f"{self._path} cannot be written: {error.strerror}. Choose another directory with --out."
+                f"{self._path} cannot be written: {error.strerror}. Make it writable, or choose another directory."
             ) from None
         try:
             self._take()
@@ -72,7 +77,7 @@ class RunLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(self._descriptor, _LONGEST_HOLDER, 0).decode(errors="replace")
-            raise ConfigurationError(
+            raise LockedError(
                 f"{self._path} is written by {' '.join(holder.split()) or 'another process'}. Wait until it has ended, "
                 "or choose another directory with --out."
             ) from None

@@ -210,7 +210,7 @@ def _require_every_input(train: LabelledSequences) -> None:
         not len(empty),
         f"{train.source}: a feature needs at least one value in the training data. Received: none of feature "
         f"{shown([str(number) for number in empty])} (counted from 0) in {len(train)} sequences. "
-        "Leave it out of the data.",
+        "Leave it out of the data, or read more of them (--quick and data.max_sequences read a part).",
     )
 
 

@@ -232,11 +232,12 @@ class TaskStream(Sequence[Task]):
     def loss_unit(self) -> str:
         """Of losses, in words: nats, or an error, which says where targets are standardised or steps are summed up."""
         unit = OUTPUT_KINDS[self.outputs].loss_unit
-        coder = None if self.sequence_coder is None else self.sequence_coder(0)
-        if coder is None or coder.statistics.target_stds is None:
+        coders = [] if self.sequence_coder is None else [self.sequence_coder(task.task_id) for task in self.tasks]
+        stds = [coder.statistics.target_stds for coder in coders if coder.statistics.target_stds is not None]
+        if not stds:
             return unit
-        unit = unit.replace("mean", "summed") if coder.per_step else unit
-        return f"{unit}, standardised" if np.any(np.asarray(coder.statistics.target_stds) != 1) else unit
+        unit = unit.replace("mean", "summed") if coders[0].per_step else unit
+        return f"{unit}, standardised" if any(np.any(np.asarray(std) != 1) for std in stds) else unit
 
     @property
     def input_width(self) -> int:

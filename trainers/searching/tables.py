@@ -197,5 +197,9 @@ def _best_settings(plan: Plan, best: Row) -> str:
         f"# Trial {best.trial} of {plan.out.name}: {score} on validation data, "
         f"seeds {' '.join(map(str, plan.seeds))}; the best of those that were tried, so expect less elsewhere.\n"
     )
-    stored = {**experiment.to_dict(), "provenance": {"preset": plan.command.preset, "search": plan.protocol}}
+    data_dir = plan.command.data_dir
+    provenance = {"preset": plan.command.preset, "search": plan.protocol}
+    if data_dir is not None:
+        provenance["data_dir"] = str(data_dir.absolute())
+    stored = {**experiment.to_dict(), "provenance": provenance}
     return heading + yaml.safe_dump(stored, sort_keys=False, allow_unicode=True)

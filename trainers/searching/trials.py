@@ -15,7 +15,7 @@ from clrnn_tf.durable_files import write_text
 from clrnn_tf.errors import ConfigurationError, require
 from clrnn_tf.methods import load
 from clrnn_tf.recording.run_directory import RunDirectory, as_json
-from clrnn_tf.recording.run_lock import RunLock
+from clrnn_tf.recording.run_lock import LockedError, RunLock
 from trainers.searching.plans import Plan
 from trainers.searching.processes import Ended, run_process
 from trainers.searching.spaces import applied
@@ -152,7 +152,7 @@ class TrialRunner:
             try:
                 with RunLock(out):
                     return
-            except ConfigurationError:
+            except LockedError:
                 self._look(out.parent.name)
                 time.sleep(1.0)
 
