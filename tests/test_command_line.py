@@ -191,11 +191,12 @@ def test_what_stops_a_command_is_one_line_and_an_exit_code(capfd, stopped_by, co
     def run():
         raise stopped_by
 
-    kept = os.dup(1)
+    number = sys.stdout.fileno()  # that of a file of pytest's, or 1
+    kept = os.dup(number)
     try:
         assert guarded(run) == code
     finally:
-        os.dup2(kept, 1)
+        os.dup2(kept, number)
         os.close(kept)
     assert capfd.readouterr().err.strip() == line
 
