@@ -57,7 +57,7 @@ def names_other_directory(settings: Path, typed: Path | None) -> bool:
 def warn_of_other_data(path: Path, experiment: Experiment, stream: TaskStream) -> None:
     """Say so where settings of a run are used as they are, and the data are not those of the run.
 
-    Where a directory of data was typed, that is what is wanted, and nobody asks.
+    For commands that name no directory of data: those that do want other data.
 
     Args:
       path: The settings.
