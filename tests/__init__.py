@@ -3,3 +3,5 @@
 import os
 
 os.environ.setdefault("CLRNN_CACHE_DIR", "")
+# As for commands, whichever module is imported first: TensorFlow has notices that come once in a process, in any test.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
