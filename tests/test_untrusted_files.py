@@ -105,6 +105,7 @@ def test_archives_hold_words_in_several_ways(tmp_path, words):
         (b"PK\x03\x04", "cannot be read"),
         (b"", "cannot be read"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "archive",  # whose bytes hold the time
 )
 def test_other_archives_are_refused_in_one_line(tmp_path, content, message):
     with pytest.raises(ConfigurationError, match=message) as caught:
