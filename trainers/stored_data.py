@@ -15,9 +15,7 @@ from clrnn_tf.yaml_files import read_settings
 from data_pipelines.storage import DATA_DIR_VARIABLE, find_data_dir, warn
 
 
-def data_dir_of(
-    typed: Path | None, provenance: Mapping[str, object], same_run: bool = False, needed: bool = True
-) -> Path | None:
+def data_dir_of(typed: Path | None, provenance: Mapping[str, object], same_run: bool, needed: bool) -> Path | None:
     """The directory of external data that a command reads, or None for the embedded default.
 
     It is the one that was typed, else the one that a run with stored settings was made from, else $CLRNN_DATA_DIR.
